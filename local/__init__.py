@@ -1,0 +1,1 @@
+"""The embedded AWS: the unmodified template, deployed on one computer."""

@@ -1,0 +1,1 @@
+"""ministack in one process, with what it lacks of AWS plugged in."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -53,20 +53,11 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class IamCheck:
-    """Name one permission that a request needs.
+IamCheck: TypeAlias = tuple[str, str, dict[str, Any]]
+"""A permission that a request needs: IAM action, resource ARN (``*`` where the action has none), condition keys.
 
-    Args:
-        action: the IAM action, for example ``sagemaker:CreateTrainingJob``.
-        resource_arn: the resource's ARN, or ``*`` for an action without resource-level permissions.
-        context: condition keys with their values, for example ``{"aws:RequestTag/run": "abc"}``. A list is a
-            multi-valued key.
-    """
-
-    action: str
-    resource_arn: str
-    context: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+A condition key's value is a string, or a list of strings for a multi-valued key: ``{"aws:RequestTag/run": "abc"}``.
+"""
 
 
 class Service(Protocol):
@@ -87,7 +78,7 @@ class Service(Protocol):
     def stop(self) -> None:
         """End background work and its processes; state is on disk when this returns."""
 
-    def iam(self, request: Request) -> Sequence[IamCheck]:
+    def iam(self, request: Request) -> list[IamCheck]:
         """Name the permissions that the request needs; the engine denies the request unless its role has them all."""
 
     async def handle(self, request: Request) -> Response:

@@ -1,0 +1,56 @@
+"""A JumpStart model as the plan sees it: what the catalogue says that one may ask for."""
+
+from typing import Literal
+
+from tunedrop.domain.model import Record
+
+
+class HyperparameterSpec(Record):
+    """Describe one hyperparameter of a model's spec; bounds are inclusive, values are strings as in the API."""
+
+    name: str
+    type: Literal["int", "float", "text", "bool"]
+    default: str
+    options: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    container: bool = False
+    """True for the container's own settings (`sagemaker_program` and the like), which are not the user's to set."""
+
+
+class MetricDefinition(Record):
+    """Name a number in the training log; `regex` has one group, as CreateTrainingJob takes it."""
+
+    name: str
+    regex: str
+
+
+class JumpStartModel(Record):
+    """Describe one version of a model in the JumpStart catalogue of one region."""
+
+    model_id: str
+    version: str
+    training_supported: bool
+    gated: bool
+    eula_uri: str | None = None
+    hyperparameters: tuple[HyperparameterSpec, ...]
+    instance_types: tuple[str, ...]
+    default_instance_type: str
+    metrics: tuple[MetricDefinition, ...] = ()
+    volume_size_gb: int
+    max_runtime_seconds: int
+    """The spec's own value; 360,000 s (100 h) for the Llama family."""
+    compress_output: bool = False
+    encrypt_inter_container_traffic: bool = True
+    network_isolation: bool = True
+
+
+class TrainingArtifacts(Record):
+    """Locate what a training job of one model on one instance type runs: image, script, weights."""
+
+    image_uri: str
+    script_uri: str
+    """S3 URI of `sourcedir.tar.gz`."""
+    model_uri: str | None
+    """S3 URI of the `model` channel; None for a gated model, whose weights `environment` names."""
+    environment: dict[str, str]

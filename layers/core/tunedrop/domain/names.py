@@ -1,0 +1,95 @@
+"""Deterministic names: the guarantee that a thing is made once, however often an event is delivered."""
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterable
+
+IMPORT_SLOT = "import-slot"
+"""The claim on Bedrock's one concurrent import job (quota L-5F098EFA, not adjustable)."""
+
+_TUNE_KEY = re.compile(r"datasets/(?P<dataset>[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?)/tune\.yaml")
+_JOB_NAME = re.compile(r"(?P<stack>.+)-(?P<run_id>[a-z2-7]{26})-a(?P<attempt>\d+)")
+
+STACK_NAME_LIMIT = 32
+"""Characters of a stack's name, so that a training job's name keeps within SageMaker's 63."""
+
+
+def run_id(bucket: str, key: str, version_id: str) -> str:
+    """Name the run of one uploaded `tune.yaml`: 26 characters of lower-case base32."""
+    digest = hashlib.sha256(f"{bucket}|{key}|{version_id}".encode()).digest()
+    return base64.b32encode(digest).decode().lower()[:26]
+
+
+def fingerprint(dataset: str, etags: Iterable[tuple[str, str]]) -> str:
+    """Digest a drop's content from (file name, ETag) pairs: equal for the same files dropped twice."""
+    lines = [dataset, *(f"{name}\t{etag}" for name, etag in sorted(etags))]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
+
+
+def drop_claim(drop_fingerprint: str) -> str:
+    """Name the claim of a run on the content that it trains on."""
+    return f"drop-{drop_fingerprint}"
+
+
+def dataset_of(key: str) -> str | None:
+    """Read the dataset's name from the key of a `tune.yaml`; None when the key is not one that starts a run."""
+    match = _TUNE_KEY.fullmatch(key)
+    return match["dataset"] if match else None
+
+
+def training_job(stack: str, run: str, attempt: int) -> str:
+    """Name a training job; SageMaker allows 63 of `[a-zA-Z0-9-]`."""
+    return f"{stack}-{run}-a{attempt}"
+
+
+def run_of_training_job(stack: str, job_name: str) -> str | None:
+    """Read the run's id from the name of a training job; None for a job that is not this stack's."""
+    match = _JOB_NAME.fullmatch(job_name)
+    return match["run_id"] if match and match["stack"] == stack else None
+
+
+def imported_model(stack: str, run: str) -> str:
+    """Name the import job and the imported model of a run; Bedrock allows 63 of `[0-9a-zA-Z_-]`."""
+    return f"{stack}-{run}"
+
+
+def run_of_imported_model(stack: str, model_name: str) -> str | None:
+    """Read the run's id from the name of an imported model; None for a model that is not this stack's."""
+    prefix, _, run = model_name.rpartition("-")
+    return run if prefix == stack and re.fullmatch(r"[a-z2-7]{26}", run) else None
+
+
+def alias(stack: str, dataset: str) -> str:
+    """Name the SSM parameter that holds the ARN of a dataset's promoted model."""
+    return f"/{stack}/models/{dataset}"
+
+
+def run_prefix(run: str) -> str:
+    """Locate a run's own files in the run bucket; ends with a slash."""
+    return f"runs/{run}/"
+
+
+def channel_prefix(run: str, channel: str) -> str:
+    """Locate the validated files of one training channel; ends with a slash."""
+    return f"{run_prefix(run)}channels/{channel}/"
+
+
+def held_out_key(run: str) -> str:
+    """Locate the held-out rows that the evaluation asks."""
+    return f"{run_prefix(run)}held-out.jsonl"
+
+
+def report_key(run: str) -> str:
+    """Locate the validator's report."""
+    return f"{run_prefix(run)}validation-report.json"
+
+
+def training_output_prefix(run: str) -> str:
+    """Locate the parent of the training jobs' output: SageMaker appends `<job>/output/`."""
+    return f"{run_prefix(run)}training/"
+
+
+def answers_key(run: str) -> str:
+    """Locate the answers of the evaluation, a JSON line a row."""
+    return f"{run_prefix(run)}answers.jsonl"

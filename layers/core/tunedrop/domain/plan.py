@@ -1,0 +1,113 @@
+"""The frozen plan of a run: all that validating, launching, deploying and evaluating need, decided once."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from tunedrop.domain.jumpstart import MetricDefinition
+from tunedrop.domain.model import Record
+
+
+class Technique(StrEnum):
+    """How the model is customised; the value is what `tune.yaml` says."""
+
+    INSTRUCTION = "instruction"
+
+
+class ServeTarget(StrEnum):
+    """Where the tuned model answers."""
+
+    BEDROCK = "bedrock"
+
+
+class FileRole(StrEnum):
+    """What a file of the drop is for."""
+
+    TRAINING = "training"
+    VALIDATION = "validation"
+    HELD_OUT = "held-out"
+    TEMPLATE = "template"
+
+
+class PinnedFile(Record):
+    """Pin one object of the drop to the version that was there at plan time."""
+
+    role: FileRole
+    name: str
+    """The path under the drop's folder."""
+    key: str
+    version_id: str
+    etag: str
+    size: int
+    """Bytes."""
+
+
+class EulaAcceptance(Record):
+    """Record who accepted which licence agreement, and when: the principal that uploaded `tune.yaml`."""
+
+    eula_uri: str | None
+    accepted_by: str
+    accepted_at: datetime
+
+
+class VpcConfig(Record):
+    """Put the training job in a VPC."""
+
+    subnets: tuple[str, ...]
+    security_group_ids: tuple[str, ...]
+
+
+class TrainingPlan(Record):
+    """Hold every field of CreateTrainingJob that the run's name does not decide."""
+
+    image_uri: str
+    script_uri: str
+    model_uri: str | None
+    environment: dict[str, str]
+    hyperparameters: dict[str, str]
+    """JumpStart's names, defaults filled in, container settings included; plain strings, not JSON-encoded."""
+    instance_type: str
+    instance_count: int = 1
+    volume_size_gb: int
+    max_runtime_seconds: int
+    max_wait_seconds: int | None = None
+    """Set for managed spot training only."""
+    checkpoint_s3_uri: str | None = None
+    output_kms_key_id: str | None = None
+    vpc: VpcConfig | None = None
+    metrics: tuple[MetricDefinition, ...]
+    compress_output: bool
+    encrypt_inter_container_traffic: bool
+    network_isolation: bool
+
+
+class EvaluationPlan(Record):
+    """Say how the candidate is judged."""
+
+    metric: str
+    against: tuple[str, ...]
+    min_gain: float
+    held_out_ratio: float
+    """Share of the training rows set apart when the drop has no held-out file."""
+    seed: int
+    base_model_id: str | None
+    """Bedrock's own on-demand model that corresponds to the JumpStart model; None when there is none."""
+
+
+class Plan(Record):
+    """Freeze what a run will do."""
+
+    technique: Technique
+    serve: ServeTarget
+    model_id: str
+    model_version: str
+    region: str
+    eula: EulaAcceptance | None
+    files: tuple[PinnedFile, ...]
+    fingerprint: str
+    """Hex digest of the dataset's name and every file's ETag: equal for a drop uploaded twice."""
+    training: TrainingPlan
+    evaluation: EvaluationPlan
+    usd_per_hour: float | None
+    """List price of the instances; None when no price is known."""
+    budget_usd: float | None
+    warnings: tuple[str, ...] = ()

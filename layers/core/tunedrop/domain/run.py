@@ -1,0 +1,188 @@
+"""A run: one drop on its way to a model. The record in the table is this, and nothing else is remembered."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from tunedrop.domain.model import Record
+from tunedrop.domain.plan import Plan
+from tunedrop.domain.problem import Problem
+
+
+class RunStatus(StrEnum):
+    """Name where a run stands."""
+
+    PLANNING = "PLANNING"
+    VALIDATING = "VALIDATING"
+    LAUNCHING = "LAUNCHING"
+    TRAINING = "TRAINING"
+    DEPLOYING = "DEPLOYING"
+    EVALUATING = "EVALUATING"
+    PROMOTED = "PROMOTED"
+    NOT_PROMOTED = "NOT_PROMOTED"
+    REJECTED = "REJECTED"
+    FAILED = "FAILED"
+    STOPPED = "STOPPED"
+
+    @property
+    def terminal(self) -> bool:
+        """Tell whether the status is an end: no run leaves it."""
+        return self in TERMINAL
+
+
+TERMINAL = frozenset(
+    {RunStatus.PROMOTED, RunStatus.NOT_PROMOTED, RunStatus.REJECTED, RunStatus.FAILED, RunStatus.STOPPED}
+)
+
+EDGES: dict[RunStatus, frozenset[RunStatus]] = {
+    RunStatus.PLANNING: frozenset({RunStatus.VALIDATING, RunStatus.REJECTED, RunStatus.FAILED}),
+    RunStatus.VALIDATING: frozenset({RunStatus.LAUNCHING, RunStatus.REJECTED, RunStatus.FAILED}),
+    RunStatus.LAUNCHING: frozenset({RunStatus.TRAINING, RunStatus.FAILED}),
+    RunStatus.TRAINING: frozenset({RunStatus.DEPLOYING, RunStatus.FAILED, RunStatus.STOPPED}),
+    RunStatus.DEPLOYING: frozenset({RunStatus.EVALUATING, RunStatus.FAILED}),
+    RunStatus.EVALUATING: frozenset({RunStatus.PROMOTED, RunStatus.NOT_PROMOTED, RunStatus.FAILED}),
+    **{status: frozenset[RunStatus]() for status in TERMINAL},
+}
+"""The only ways from status to status."""
+
+
+class Change(StrEnum):
+    """Say why the record was last written; the stream announces the first two."""
+
+    ENTERED = "entered"
+    """The status is new."""
+    DUE = "due"
+    """The status is the same, and it is time to look again."""
+    PROGRESS = "progress"
+    """Bookkeeping within a status; announced to nobody."""
+
+
+class Drop(Record):
+    """Point at the `tune.yaml` that started the run, at the version that was uploaded."""
+
+    bucket: str
+    key: str
+    version_id: str
+    etag: str
+    uploaded_by: str
+    """The principal of the upload, as the S3 event tells it (an account id or an AWS-internal id)."""
+
+
+class DatasetSummary(Record):
+    """Count what the validator read and wrote; rows and bytes per role."""
+
+    training_rows: int
+    validation_rows: int
+    held_out_rows: int
+    held_out_source: Literal["file", "split"]
+    longest_prompt_bytes: int
+    longest_completion_bytes: int
+    bytes: int
+    warnings: tuple[str, ...] = ()
+    report_uri: str
+    """S3 URI of the full report."""
+
+
+class Metric(Record):
+    """Hold one number that the training log named."""
+
+    name: str
+    value: float
+
+
+class Training(Record):
+    """Describe the training job as DescribeTrainingJob last told it."""
+
+    job_name: str
+    job_arn: str
+    attempt: int
+    status: str
+    secondary_status: str = ""
+    metrics: tuple[Metric, ...] = ()
+    billable_seconds: int | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    artifact_uri: str | None = None
+
+
+class Deployment(Record):
+    """Describe the Bedrock import of the run's artifact."""
+
+    import_job_name: str
+    import_job_arn: str
+    model_name: str
+    model_arn: str | None = None
+    deleted: bool = False
+
+
+class Score(Record):
+    """Hold one model's result on the held-out rows; `value` is in 0..1."""
+
+    model_id: str
+    value: float
+    correct: int
+    rows: int
+    mean_latency_ms: float
+    input_tokens: int
+    output_tokens: int
+
+
+class Evaluation(Record):
+    """Compare the candidate with what there was before, on the same rows and prompts."""
+
+    metric: str
+    rows: int
+    candidate: Score
+    base: Score | None
+    champion: Score | None
+    min_gain: float
+    passed: bool
+    verdict: str
+    """One sentence for people: why it is promoted, or not."""
+    answers_uri: str
+    """S3 URI of every answer, a JSON line a row."""
+    alias_written: bool = False
+    previous_champion: str | None = None
+
+
+class Notice(Record):
+    """Track the one notification of a status, so that an event delivered three times is told once."""
+
+    claimed_by: str
+    claimed_at: datetime
+    message_id: str | None = None
+
+
+class Run(Record):
+    """Hold all that is known of a run.
+
+    `version` counts the writes and guards each of them (compare-and-swap). `claims` names what only one run may hold.
+    """
+
+    run_id: str
+    dataset: str
+    status: RunStatus = RunStatus.PLANNING
+    previous_status: RunStatus = RunStatus.PLANNING
+    change: Change = Change.ENTERED
+    version: int = 0
+    created_at: datetime
+    updated_at: datetime
+    entered_at: datetime
+    """When the status was entered."""
+    reason: str = ""
+    """Why the run stands where it stands, for people."""
+    next_try_at: datetime | None = None
+    """Set while the run waits: for capacity, quota, or the one import slot."""
+    drop: Drop
+    plan: Plan | None = None
+    data: DatasetSummary | None = None
+    training: Training | None = None
+    deployment: Deployment | None = None
+    evaluation: Evaluation | None = None
+    evaluated_rows: int = 0
+    """Rows whose answers are stored, while the evaluation goes on over several invocations."""
+    problems: tuple[Problem, ...] = ()
+    claims: frozenset[str] = frozenset()
+    notices: dict[RunStatus, Notice] = Field(default_factory=dict)

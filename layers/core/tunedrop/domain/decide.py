@@ -1,0 +1,378 @@
+"""The one pure core: what a run does next, given what was seen.
+
+Every function of the application loops `decide` → effect → observation → `decide`; every write of a run's record is
+the outcome of this function. It reads no clock and touches no network, so that a search can walk all of it.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from tunedrop.domain import names
+from tunedrop.domain.model import Record
+from tunedrop.domain.observations import (
+    AliasWritten,
+    ClaimRefused,
+    DatasetAccepted,
+    DatasetRefused,
+    ImportDeleted,
+    ImportSeen,
+    ImportSlotWanted,
+    ImportStarted,
+    JobAccepted,
+    JobMissing,
+    JobSeen,
+    Looked,
+    NoticeClaimed,
+    NoticeSent,
+    Nudged,
+    Observation,
+    PlanMade,
+    PlanRefused,
+    Refused,
+    Scored,
+    ScoringPaused,
+    Unavailable,
+)
+from tunedrop.domain.problem import Problem
+from tunedrop.domain.run import EDGES, Change, Deployment, Notice, Run, RunStatus, Training
+
+
+class Effect(StrEnum):
+    """Name the idempotent deeds; each function can do a few of them, as its permissions say."""
+
+    PLAN = "plan"
+    VALIDATE = "validate"
+    LAUNCH = "launch"
+    DESCRIBE_TRAINING = "describe-training"
+    TAKE_IMPORT_SLOT = "take-import-slot"
+    START_IMPORT = "start-import"
+    DESCRIBE_IMPORT = "describe-import"
+    SCORE = "score"
+    WRITE_ALIAS = "write-alias"
+    DELETE_IMPORT = "delete-import"
+    CLAIM_NOTICE = "claim-notice"
+    SEND_NOTICE = "send-notice"
+
+
+class Decision(Record):
+    """Hold the run as it shall be, and the effects then due, in order."""
+
+    run: Run
+    effects: tuple[Effect, ...]
+
+
+NOTIFIED = frozenset(
+    {
+        RunStatus.TRAINING,
+        RunStatus.PROMOTED,
+        RunStatus.NOT_PROMOTED,
+        RunStatus.REJECTED,
+        RunStatus.FAILED,
+        RunStatus.STOPPED,
+    }
+)
+"""The statuses that a person is told of."""
+
+NOTICE_LEASE = timedelta(seconds=45)
+"""How long one invocation may take to send a notice: longer than notify's timeout, shorter than Lambda's first retry."""
+
+IDLE = timedelta(minutes=16)
+"""A live run that nobody has written for so long is looked at again: longer than any function may run (15 min)."""
+
+MISSING_JOB = timedelta(minutes=15)
+"""How long a training job may be unknown to Describe after its creation before the run fails."""
+
+LONGEST_WAIT = timedelta(hours=24)
+"""How long a run waits in one status for capacity, quota or a slot before it fails."""
+
+RETIRING = frozenset({RunStatus.NOT_PROMOTED, RunStatus.FAILED, RunStatus.STOPPED})
+"""The ends after which the import is deleted."""
+
+TRY_AGAIN = frozenset({RunStatus.REJECTED, RunStatus.FAILED, RunStatus.STOPPED})
+"""The ends after which the same files may be dropped again."""
+
+
+def decide(run: Run, observation: Observation, now: datetime) -> Decision:
+    """Decide what becomes of a run that was seen so; an observation that no longer fits the status changes nothing."""
+    after = _after(run, observation, now)
+    return Decision(run=after, effects=effects_due(after, now))
+
+
+def effects_due(run: Run, now: datetime) -> tuple[Effect, ...]:
+    """List what there is to do for a run as it stands, in order."""
+    return (*_work_due(run, now), *_notice_due(run, now))
+
+
+def settled(run: Run) -> bool:
+    """Tell whether nothing is left to do for a run, ever."""
+    return run.status.terminal and not _retirement_due(run) and (run.status not in NOTIFIED or _told(run))
+
+
+def wants_nudge(run: Run, now: datetime) -> bool:
+    """Tell whether the run waits for a moment that has come, or lies idle though there is something to do."""
+    if settled(run):
+        return False
+    return run.next_try_at <= now if run.next_try_at else now - run.updated_at >= IDLE
+
+
+def _work_due(run: Run, now: datetime) -> tuple[Effect, ...]:
+    if run.next_try_at and run.next_try_at > now:
+        return ()
+    match run.status:
+        case RunStatus.PLANNING:
+            return (Effect.PLAN,)
+        case RunStatus.VALIDATING:
+            return (Effect.VALIDATE,)
+        case RunStatus.LAUNCHING:
+            return (Effect.LAUNCH,)
+        case RunStatus.TRAINING:
+            return (Effect.DESCRIBE_TRAINING,)
+        case RunStatus.DEPLOYING:
+            if run.deployment:
+                return (Effect.DESCRIBE_IMPORT,)
+            return (Effect.START_IMPORT if names.IMPORT_SLOT in run.claims else Effect.TAKE_IMPORT_SLOT,)
+        case RunStatus.EVALUATING:
+            return (Effect.WRITE_ALIAS if run.evaluation else Effect.SCORE,)
+        case _:
+            return (Effect.DELETE_IMPORT,) if _retirement_due(run) else ()
+
+
+def _retirement_due(run: Run) -> bool:
+    return run.status in RETIRING and run.deployment is not None and not run.deployment.deleted
+
+
+def _told(run: Run) -> bool:
+    notice = run.notices.get(run.status)
+    return notice is not None and notice.message_id is not None
+
+
+def _notice_due(run: Run, now: datetime) -> tuple[Effect, ...]:
+    if run.status not in NOTIFIED or _told(run):
+        return ()
+    notice = run.notices.get(run.status)
+    if notice is None or now - notice.claimed_at >= NOTICE_LEASE:
+        return (Effect.CLAIM_NOTICE,)
+    return (Effect.SEND_NOTICE,)
+
+
+def _after(run: Run, observation: Observation, now: datetime) -> Run:
+    match observation:
+        case Looked():
+            return run
+        case Nudged():
+            return _nudged(run, now)
+        case NoticeClaimed(token=token):
+            notice = Notice(claimed_by=token, claimed_at=now)
+            return _change(run, now, notices={**run.notices, run.status: notice})
+        case NoticeSent(status=status, message_id=message_id):
+            sent = run.notices[status].model_copy(update={"message_id": message_id})
+            return _change(run, now, notices={**run.notices, status: sent})
+        case ImportDeleted():
+            return _retired(run, now)
+        case Unavailable():
+            return _unavailable(run, observation, now)
+        case Refused(problem=problem):
+            return run if run.status.terminal else _end(run, RunStatus.FAILED, now, (problem,))
+    judge = _JUDGES.get(run.status)
+    return judge(run, observation, now) if judge else run
+
+
+def _planning(run: Run, observation: Observation, now: datetime) -> Run:
+    match observation:
+        case PlanMade(plan=plan):
+            claims = run.claims | {names.drop_claim(plan.fingerprint)}
+            return _enter(run, RunStatus.VALIDATING, now, plan=plan, claims=claims)
+        case PlanRefused(problems=problems):
+            return _end(run, RunStatus.REJECTED, now, problems)
+        case ClaimRefused(holder=holder):
+            return _end(run, RunStatus.REJECTED, now, (_same_files(holder),))
+    return run
+
+
+def _same_files(holder: str) -> Problem:
+    return Problem(
+        code="drop.duplicate",
+        message=f"The same files are already the subject of run {holder}; nothing was started.",
+        where="tune.yaml",
+        fix=f"Follow that run with `tunedrop show {holder}`; to train anew, change something, for example the seed.",
+    )
+
+
+def _validating(run: Run, observation: Observation, now: datetime) -> Run:
+    match observation:
+        case DatasetAccepted(summary=summary):
+            return _enter(run, RunStatus.LAUNCHING, now, data=summary)
+        case DatasetRefused(problems=problems):
+            return _end(run, RunStatus.REJECTED, now, problems)
+    return run
+
+
+def _launching(run: Run, observation: Observation, now: datetime) -> Run:
+    match observation:
+        case JobAccepted(job_name=job_name, job_arn=job_arn, attempt=attempt):
+            training = Training(job_name=job_name, job_arn=job_arn, attempt=attempt, status="InProgress")
+            return _enter(run, RunStatus.TRAINING, now, training=training)
+    return run
+
+
+def _training(run: Run, observation: Observation, now: datetime) -> Run:
+    match observation:
+        case JobSeen(training=training):
+            if training == run.training:
+                return run
+            match training.status:
+                case "Completed":
+                    return _enter(run, RunStatus.DEPLOYING, now, training=training)
+                case "Failed":
+                    problem = Problem(
+                        code="training.failed",
+                        message=f"The training job failed: {observation.failure_reason or 'no reason given'}",
+                        where=training.job_name,
+                        fix="Read the job's log in CloudWatch Logs (/aws/sagemaker/TrainingJobs), mend, and drop again.",
+                    )
+                    return _end(run, RunStatus.FAILED, now, (problem,), training=training)
+                case "Stopped":
+                    # Time limits end as Stopped, possibly with a partial artifact: never a success.
+                    # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeTrainingJob.html
+                    problem = _stopped(training)
+                    return _end(run, RunStatus.STOPPED, now, (problem,), training=training)
+            return _change(run, now, training=training)
+        case JobMissing() if now - run.entered_at >= MISSING_JOB:
+            problem = Problem(
+                code="training.missing",
+                message="SageMaker does not know the training job that it accepted.",
+                where=run.training.job_name if run.training else "",
+                fix="Drop the dataset again.",
+            )
+            return _end(run, RunStatus.FAILED, now, (problem,))
+    return run
+
+
+def _stopped(training: Training) -> Problem:
+    if training.secondary_status in ("MaxRuntimeExceeded", "MaxWaitTimeExceeded"):
+        return Problem(
+            code="training.time-limit",
+            message=f"The training job reached its time limit ({training.secondary_status}).",
+            where=training.job_name,
+            fix="Raise budget_usd in tune.yaml, train fewer epochs, or choose a larger instance_type.",
+        )
+    return Problem(
+        code="training.stopped",
+        message="The training job was stopped by hand.",
+        where=training.job_name,
+        fix="Drop the dataset again when you want it trained.",
+    )
+
+
+def _deploying(run: Run, observation: Observation, now: datetime) -> Run:
+    match observation:
+        case ImportSlotWanted() if not run.deployment:
+            return _change(run, now, claims=run.claims | {names.IMPORT_SLOT}, next_try_at=None)
+        case ClaimRefused(holder=holder):
+            reason = f"Waits for run {holder}: Bedrock imports one model at a time."
+            return _wait(run, reason, timedelta(minutes=1), now)
+        case ImportStarted(job_name=job_name, job_arn=job_arn, model_name=model_name) if not run.deployment:
+            deployment = Deployment(import_job_name=job_name, import_job_arn=job_arn, model_name=model_name)
+            return _change(run, now, deployment=deployment, reason="", next_try_at=None)
+        case ImportSeen(status="Completed", model_arn=model_arn) if run.deployment and model_arn:
+            deployment = run.deployment.model_copy(update={"model_arn": model_arn})
+            claims = run.claims - {names.IMPORT_SLOT}
+            return _enter(run, RunStatus.EVALUATING, now, deployment=deployment, claims=claims)
+        case ImportSeen(status="Failed", failure_message=message):
+            problem = Problem(
+                code="import.failed",
+                message=f"Bedrock could not import the model: {message or 'no reason given'}",
+                where=run.deployment.import_job_name if run.deployment else "",
+                fix="Choose a model that Bedrock Custom Model Import supports; the trained artifact is kept.",
+            )
+            return _end(run, RunStatus.FAILED, now, (problem,))
+    return run
+
+
+def _evaluating(run: Run, observation: Observation, now: datetime) -> Run:
+    match observation:
+        case Scored(evaluation=evaluation) if not run.evaluation:
+            if evaluation.passed:
+                return _change(run, now, evaluation=evaluation, reason=evaluation.verdict, next_try_at=None)
+            return _enter(run, RunStatus.NOT_PROMOTED, now, evaluation=evaluation, reason=evaluation.verdict)
+        case ScoringPaused(answered=answered):
+            return _change(run, now, change=Change.DUE, evaluated_rows=answered)
+        case AliasWritten(previous=previous) if run.evaluation:
+            update = {"alias_written": True, "previous_champion": previous}
+            evaluation = run.evaluation.model_copy(update=update)
+            return _enter(run, RunStatus.PROMOTED, now, evaluation=evaluation, reason=evaluation.verdict)
+    return run
+
+
+_JUDGES: dict[RunStatus, Callable[[Run, Observation, datetime], Run]] = {
+    RunStatus.PLANNING: _planning,
+    RunStatus.VALIDATING: _validating,
+    RunStatus.LAUNCHING: _launching,
+    RunStatus.TRAINING: _training,
+    RunStatus.DEPLOYING: _deploying,
+    RunStatus.EVALUATING: _evaluating,
+}
+
+
+def _nudged(run: Run, now: datetime) -> Run:
+    if not wants_nudge(run, now):
+        return run
+    # SageMaker itself ends a training job at its time limit; every other status is short.
+    if not run.status.terminal and run.status is not RunStatus.TRAINING and now - run.entered_at >= LONGEST_WAIT:
+        problem = Problem(
+            code="run.stuck",
+            message=f"Nothing moved in {run.status} for {LONGEST_WAIT.total_seconds() / 3600:.0f} hours.",
+            fix="Look for the cause in the dead-letter queue and the functions' logs, then drop the dataset again.",
+        )
+        return _end(run, RunStatus.FAILED, now, (problem,))
+    return _change(run, now, change=Change.DUE, next_try_at=None)
+
+
+def _unavailable(run: Run, observation: Unavailable, now: datetime) -> Run:
+    if not run.status.terminal and now - run.entered_at >= LONGEST_WAIT:
+        problem = Problem(
+            code="wait.too-long",
+            message=f"Waited {LONGEST_WAIT.total_seconds() / 3600:.0f} hours: {observation.reason}",
+            fix="Clear the cause, then drop the dataset again.",
+        )
+        return _end(run, RunStatus.FAILED, now, (problem,))
+    if run.status.terminal:
+        return _wait(run, run.reason, observation.retry_after, now)
+    # Who waits for Bedrock before an import exists gives the slot to whoever can use it.
+    claims = run.claims if run.deployment else run.claims - {names.IMPORT_SLOT}
+    return _wait(run, observation.reason, observation.retry_after, now, claims=claims)
+
+
+def _retired(run: Run, now: datetime) -> Run:
+    if not run.deployment:
+        return run
+    deployment = run.deployment.model_copy(update={"deleted": True})
+    return _change(run, now, deployment=deployment, next_try_at=None)
+
+
+def _wait(run: Run, reason: str, delay: timedelta, now: datetime, **update: object) -> Run:
+    return _change(run, now, reason=reason, next_try_at=now + delay, **update)
+
+
+def _end(run: Run, status: RunStatus, now: datetime, problems: tuple[Problem, ...], **update: object) -> Run:
+    claims = frozenset[str]() if status in TRY_AGAIN else run.claims - {names.IMPORT_SLOT}
+    return _enter(run, status, now, problems=problems, reason=problems[0].message, claims=claims, **update)
+
+
+def _enter(run: Run, status: RunStatus, now: datetime, **update: object) -> Run:
+    if status not in EDGES[run.status]:
+        raise AssertionError(f"no way from {run.status} to {status}")
+    entered: dict[str, object] = {
+        "status": status,
+        "previous_status": run.status,
+        "change": Change.ENTERED,
+        "entered_at": now,
+        "next_try_at": None,
+        "reason": "",
+    }
+    return run.model_copy(update={**entered, **update, "updated_at": now})
+
+
+def _change(run: Run, now: datetime, **update: object) -> Run:
+    return run.model_copy(update={"change": Change.PROGRESS, **update, "updated_at": now})

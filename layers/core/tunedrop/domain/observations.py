@@ -1,0 +1,138 @@
+"""What an effect saw: the only input of `decide` besides the run and the clock."""
+
+from datetime import timedelta
+
+from tunedrop.domain.model import Record
+from tunedrop.domain.plan import Plan
+from tunedrop.domain.problem import Problem
+from tunedrop.domain.run import DatasetSummary, Evaluation, RunStatus, Training
+
+
+class Observation(Record):
+    """Be something that was seen."""
+
+
+class Looked(Observation):
+    """An event said "look at the run"; nothing else is known."""
+
+
+class Nudged(Observation):
+    """The reconciler asks whether the run should be looked at again."""
+
+
+class ClaimRefused(Observation):
+    """Another run holds the claim that this one needs."""
+
+    claim: str
+    holder: str
+
+
+class Unavailable(Observation):
+    """AWS cannot do it now (throttling, quota, capacity): the run waits."""
+
+    reason: str
+    retry_after: timedelta
+
+
+class Refused(Observation):
+    """AWS will never do it so: the run fails, with the cause."""
+
+    problem: Problem
+
+
+class PlanMade(Observation):
+    """The drop is a run that can be made."""
+
+    plan: Plan
+
+
+class PlanRefused(Observation):
+    """The drop cannot be run as it is."""
+
+    problems: tuple[Problem, ...]
+
+
+class DatasetAccepted(Observation):
+    """Every row is good, and the channels are written."""
+
+    summary: DatasetSummary
+
+
+class DatasetRefused(Observation):
+    """Some rows are not good."""
+
+    problems: tuple[Problem, ...]
+
+
+class JobAccepted(Observation):
+    """The training job exists, made now or before, and is this run's."""
+
+    job_name: str
+    job_arn: str
+    attempt: int
+
+
+class JobSeen(Observation):
+    """DescribeTrainingJob answered."""
+
+    training: Training
+    failure_reason: str = ""
+
+
+class JobMissing(Observation):
+    """DescribeTrainingJob knows no such job."""
+
+
+class ImportSlotWanted(Observation):
+    """The run asks for the one import slot."""
+
+
+class ImportStarted(Observation):
+    """The import job exists, made now or before."""
+
+    job_name: str
+    job_arn: str
+    model_name: str
+
+
+class ImportSeen(Observation):
+    """GetModelImportJob answered; `status` is Bedrock's: InProgress, Completed or Failed."""
+
+    status: str
+    failure_message: str = ""
+    model_arn: str | None = None
+
+
+class ImportDeleted(Observation):
+    """No imported model of this run is left."""
+
+
+class ScoringPaused(Observation):
+    """The invocation's time is up; the answers so far are kept."""
+
+    answered: int
+
+
+class Scored(Observation):
+    """All held-out rows are answered and judged."""
+
+    evaluation: Evaluation
+
+
+class AliasWritten(Observation):
+    """The dataset's alias names this run's model."""
+
+    previous: str | None
+
+
+class NoticeClaimed(Observation):
+    """This invocation will tell of the status."""
+
+    token: str
+
+
+class NoticeSent(Observation):
+    """SNS took the notice."""
+
+    status: RunStatus
+    message_id: str

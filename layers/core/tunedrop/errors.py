@@ -1,0 +1,53 @@
+"""Why a step could not do its work: one class per cause. A rejection of a drop is a result, not an error."""
+
+
+class TunedropError(Exception):
+    """Be the base of every error of ours."""
+
+
+class TransientError(TunedropError):
+    """AWS failed for the moment; raised out of the handler so that Lambda tries again, then the dead-letter queue."""
+
+
+class VersionConflictError(TunedropError):
+    """Somebody else wrote the run since it was read."""
+
+
+class ClaimHeldError(TunedropError):
+    """Another run holds a claim that this one needs."""
+
+    def __init__(self, claim: str, holder: str) -> None:
+        """Name the claim and the run that holds it."""
+        super().__init__(f"{claim} is held by run {holder}")
+        self.claim = claim
+        self.holder = holder
+
+
+class UnknownModelError(TunedropError):
+    """JumpStart has no such model in the region."""
+
+    def __init__(self, model_id: str, suggestions: tuple[str, ...] = ()) -> None:
+        """Name what was asked for and the nearest ids that exist."""
+        super().__init__(f"no JumpStart model {model_id}")
+        self.model_id = model_id
+        self.suggestions = suggestions
+
+
+class UnavailableError(TunedropError):
+    """AWS cannot do it now and says why: quota, capacity, a slot in use."""
+
+
+class RequestRefusedError(TunedropError):
+    """AWS will never take this request; the message is AWS's own."""
+
+
+class ForeignResourceError(TunedropError):
+    """A resource under our deterministic name belongs to somebody else."""
+
+
+class ObjectTooLargeError(TunedropError):
+    """An object is larger than its reader allows."""
+
+
+class ModelNotReadyError(TunedropError):
+    """The model is warming up (Bedrock: ModelNotReadyException); ask again later."""

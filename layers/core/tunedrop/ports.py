@@ -1,0 +1,194 @@
+"""What the steps ask of the outside; adapters answer on boto3, fakes in tests, and both pass the same tests."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Protocol
+
+from tunedrop.domain.jumpstart import JumpStartModel, TrainingArtifacts
+from tunedrop.domain.model import Record
+from tunedrop.domain.plan import PinnedFile
+from tunedrop.domain.run import Run, RunStatus, Training
+
+
+class Clock(Protocol):
+    """Tell the time."""
+
+    def now(self) -> datetime:
+        """Return the time, in UTC."""
+
+
+class RunStore(Protocol):
+    """Keep the runs; reads are consistent."""
+
+    def get(self, run_id: str) -> Run | None:
+        """Return the run, or None when there is none."""
+
+    def create(self, run: Run) -> bool:
+        """Store a new run; False when it exists already, which is left as it is."""
+
+    def commit(self, before: Run, after: Run) -> Run:
+        """Replace `before` by `after`, with claims taken and given back, in one conditional write.
+
+        Returns the run as stored, its version one higher. Raises VersionConflictError when somebody wrote since
+        `before` was read, ClaimHeldError when another run holds a claim that `after` takes.
+        """
+
+    def live(self, status: RunStatus | None = None) -> Iterator[Run]:
+        """Yield the runs for which something is left to do, oldest first."""
+
+
+class DropListing(Record):
+    """Name one version of an uploaded `tune.yaml`."""
+
+    key: str
+    version_id: str
+    etag: str
+    last_modified: datetime
+    uploaded_by: str
+
+
+class PinnedObject(Record):
+    """Name one object of a drop and its newest version."""
+
+    key: str
+    version_id: str
+    etag: str
+    size: int
+
+
+class Drops(Protocol):
+    """Read what users drop; nothing here can write."""
+
+    bucket: str
+
+    def files(self, dataset: str) -> list[PinnedObject]:
+        """List the newest version of every object of a drop, by key."""
+
+    def read(self, key: str, version_id: str, limit: int) -> bytes:
+        """Return an object's bytes; raises ObjectTooLargeError beyond `limit` bytes."""
+
+    def blocks(self, file: PinnedFile) -> Iterator[bytes]:
+        """Stream a pinned file."""
+
+    def specs(self) -> Iterator[DropListing]:
+        """Yield the newest version of every `tune.yaml` that lies in the bucket."""
+
+
+class RunFiles(Protocol):
+    """Write and read a run's own files, each whole, by key."""
+
+    def uri(self, key: str) -> str:
+        """Return the S3 URI of a key."""
+
+    def write(self, key: str, blocks: Iterable[bytes]) -> None:
+        """Write an object from blocks, in one piece: readers see all of it or nothing."""
+
+    def read(self, key: str) -> bytes | None:
+        """Return an object's bytes, or None when there is none."""
+
+    def delete_others(self, prefix: str, keep: frozenset[str]) -> None:
+        """Delete what lies under a prefix and is not in `keep`."""
+
+
+class Catalogue(Protocol):
+    """Look JumpStart models up."""
+
+    def model(self, model_id: str, version: str | None = None) -> JumpStartModel:
+        """Return the model; raises UnknownModelError with the nearest names."""
+
+    def artifacts(self, model: JumpStartModel, instance_type: str) -> TrainingArtifacts:
+        """Locate what a training job on the instance type runs."""
+
+
+class TrainingJobs(Protocol):
+    """Start and describe training jobs."""
+
+    def create(self, request: Mapping[str, object]) -> str:
+        """Create the job and return its ARN; an equal one that exists already counts as created.
+
+        Raises TransientError (throttled), UnavailableError (quota, capacity), RequestRefusedError (never so) and
+        ForeignResourceError (the name belongs to somebody else).
+        """
+
+    def describe(self, job_name: str, attempt: int) -> tuple[Training, str] | None:
+        """Return what SageMaker knows of the job and its failure reason; None when it knows nothing."""
+
+    def in_progress(self, name_prefix: str) -> Iterator[str]:
+        """Yield the names of running jobs that begin so."""
+
+    def stop(self, job_name: str) -> None:
+        """Stop a job; one that has ended stays as it is."""
+
+
+class ImportState(Record):
+    """Say how an import job stands."""
+
+    job_arn: str
+    status: str
+    failure_message: str = ""
+    model_arn: str | None = None
+
+
+class ImportedModel(Record):
+    """Describe an imported model as Bedrock does."""
+
+    arn: str
+    name: str
+    source_uri: str
+    instruct_supported: bool
+
+
+class ModelImports(Protocol):
+    """Import models into Bedrock."""
+
+    def start(self, name: str, artifact_uri: str, run_id: str) -> str:
+        """Start the import job and return its ARN; one that exists under the name counts as started.
+
+        Raises TransientError, UnavailableError (another import runs, three models exist), RequestRefusedError.
+        """
+
+    def state(self, name: str) -> ImportState | None:
+        """Return how the job stands; None when there is none."""
+
+    def model(self, model_arn: str) -> ImportedModel:
+        """Describe an imported model."""
+
+    def models(self, name_prefix: str) -> Iterator[tuple[str, datetime]]:
+        """Yield the names of imported models that begin so, and when each was made."""
+
+    def delete(self, name: str) -> None:
+        """Delete an imported model; one that is gone counts as deleted."""
+
+
+class Answer(Record):
+    """Hold a model's answer to one prompt."""
+
+    text: str
+    stop_reason: str
+    latency_ms: float
+    input_tokens: int
+    output_tokens: int
+
+
+class Conversation(Protocol):
+    """Ask a model behind Converse."""
+
+    def ask(self, model_id: str, prompt: str, max_tokens: int) -> Answer:
+        """Return the greedy answer to one user turn; raises ModelNotReadyError while it warms up."""
+
+
+class Aliases(Protocol):
+    """Keep which model a dataset's users are given."""
+
+    def get(self, name: str) -> str | None:
+        """Return the model's ARN, or None when nothing is promoted."""
+
+    def put(self, name: str, model_arn: str) -> None:
+        """Name the model."""
+
+
+class Notifier(Protocol):
+    """Tell people."""
+
+    def publish(self, subject: str, body: str, attributes: Mapping[str, str]) -> str:
+        """Send a notice and return its message id."""

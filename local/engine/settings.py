@@ -1,0 +1,48 @@
+"""What a person may choose about an engine; everything else follows AWS."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Self
+
+ACCOUNT_ID = "123456789012"
+REGION = "us-east-1"
+ADMIN_ACCESS_KEY_ID = "AKIATUNEDROPLOCAL000"
+ADMIN_SECRET_ACCESS_KEY = "local-administrator"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Hold the engine's settings.
+
+    Attributes:
+        port: where the engine listens on 127.0.0.1; 0 takes the port it had before, else a free one.
+        async_concurrency: asynchronous Lambda invocations that run at once.
+        retry_backoff_seconds: delay before the first retry of an asynchronous invocation, doubled for the next (60 on
+            AWS, https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html).
+        seconds_per_minute: how long a minute of a ``rate()`` schedule lasts (60 on AWS).
+        deliveries: how often every event is delivered to every target (1, though AWS promises only at least once).
+        pipe_poll_seconds: delay between two looks of a pipe at its stream.
+        snapshot_seconds: shortest time between two snapshots of the state.
+        services: factories of further services, ``module:function``; one whose module is absent is left out.
+    """
+
+    port: int = 0
+    async_concurrency: int = 8
+    retry_backoff_seconds: float = 1.0
+    seconds_per_minute: float = 60.0
+    deliveries: int = 1
+    pipe_poll_seconds: float = 0.1
+    snapshot_seconds: float = 0.5
+    services: tuple[str, ...] = ("local.sagemaker:service", "local.bedrock:service")
+
+    def to_json(self) -> str:
+        """Write the settings for another process."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read settings that ``to_json`` wrote."""
+        values = json.loads(text)
+        return cls(**{**values, "services": tuple(values["services"])})

@@ -1,0 +1,149 @@
+"""How a row becomes a prompt and a completion: JumpStart's `template.json`, by a substitution that runs no code."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Self
+
+from tunedrop.domain.model import Record
+from tunedrop.domain.problem import Problem
+from tunedrop.domain.strict_json import JsonError, kind_of, parse_object, quoted
+
+DEMARCATION = "\n\n### Response:\n"
+"""What JumpStart puts between prompt and completion when `add_input_output_demarcation_key` is `True`."""
+
+TEMPLATE_FILE = "template.json"
+SIZE_LIMIT_BYTES = 65_536
+
+# A doubled brace is a literal one, as in JumpStart's own `str.format`; a single brace that opens no field is an error.
+_TOKEN = re.compile(r"\{\{|\}\}|\{(?P<field>[^\W\d]\w*)\}|\{[^{}]*\}|[{}]")
+_LITERAL = {"{{": "{", "}}": "}"}
+
+_FIELD_FIX = "Write a field as {name}: letters, digits and underscores only. Write a literal brace twice: {{ or }}."
+
+
+class TemplateError(ValueError):
+    """Say why a `template.json` cannot be used."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        """Keep every problem that was found."""
+        super().__init__("; ".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+class PromptTemplate(Record):
+    """Render rows as JumpStart's training script does, for `{identifier}` fields only.
+
+    JumpStart calls `str.format`, which also reads attributes, indexes, conversions and widths
+    (`{x.__class__}`, `{x[0]}`, `{x!r}`, `{:>999999999}`); `parse` refuses those.
+    """
+
+    prompt_text: str
+    completion_text: str
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """Read `template.json`; raises `TemplateError` with every problem."""
+        if len(data) > SIZE_LIMIT_BYTES:
+            raise TemplateError(
+                (_problem("template_too_large", f"is larger than {SIZE_LIMIT_BYTES:,} bytes", "Shorten the template."),)
+            )
+        try:
+            document = parse_object(data.removeprefix(b"\xef\xbb\xbf"))
+        except JsonError as error:
+            raise TemplateError(
+                (_problem(f"template_{error.code}", error.message, 'Write {"prompt": "...", "completion": "..."}.'),)
+            ) from None
+        problems = [
+            _problem("template_unknown_key", f"holds the key {quoted(key)}, which has no meaning", "Remove it.")
+            for key in document
+            if key not in {"prompt", "completion"}
+        ]
+        texts: dict[str, str] = {}
+        for key in ("prompt", "completion"):
+            text = document.get(key)
+            if isinstance(text, str):
+                texts[key] = text
+                problems.extend(_text_problems(key, text))
+            elif key in document:
+                problems.append(
+                    _problem("template_not_text", f"holds {kind_of(text)} as {key!r}", f"Give {key!r} as text.")
+                )
+            else:
+                problems.append(_problem("template_key_missing", f"lacks {key!r}", f"Add {key!r} as text."))
+        if problems:
+            raise TemplateError(tuple(problems))
+        return cls(prompt_text=texts["prompt"], completion_text=texts["completion"])
+
+    @property
+    def prompt_fields(self) -> tuple[str, ...]:
+        """Name the fields of the prompt, each once, in order."""
+        return tuple(dict.fromkeys(_fields(self.prompt_text)))
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Name the fields that every row must have, each once, in order."""
+        return tuple(dict.fromkeys((*_fields(self.prompt_text), *_fields(self.completion_text))))
+
+    def prompt(self, row: Mapping[str, str]) -> str:
+        """Render the prompt of `row`, without demarcation; raises KeyError when the row lacks a field."""
+        return _render(self.prompt_text, row)
+
+    def completion(self, row: Mapping[str, str]) -> str:
+        """Render the completion of `row`; raises KeyError when the row lacks a field."""
+        return _render(self.completion_text, row)
+
+
+# https://docs.aws.amazon.com/sagemaker/latest/dg/jumpstart-foundation-models-fine-tuning-instruction-based.html
+JUMPSTART_DEFAULT = PromptTemplate(
+    prompt_text=(
+        "Below is an instruction that describes a task, paired with an input that provides further context. "
+        "Write a response that appropriately completes the request.\n\n"
+        "### Instruction:\n{instruction}\n\n### Input:\n{context}"
+    ),
+    completion_text="{response}",
+)
+"""The template that JumpStart uses when the training folder has no `template.json`."""
+
+
+def _fields(text: str) -> Iterator[str]:
+    return (match["field"] for match in _TOKEN.finditer(text) if match["field"])
+
+
+def _render(text: str, row: Mapping[str, str]) -> str:
+    # One pass over the template: braces inside a row's values stay as they are.
+    return _TOKEN.sub(lambda match: row[match["field"]] if match["field"] else _LITERAL[match[0]], text)
+
+
+def _text_problems(key: str, text: str) -> Iterator[Problem]:
+    for match in _TOKEN.finditer(text):
+        token = match[0]
+        if match["field"] or token in _LITERAL:
+            continue
+        place = f"in {key!r}, character {match.start() + 1}"
+        if len(token) == 1:
+            yield _problem("template_unbalanced_brace", f"has an unbalanced {token!r} {place}", _FIELD_FIX)
+        else:
+            yield _problem("template_bad_field", f"has {quoted(token)} {place}, which names no field", _FIELD_FIX)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        yield _problem(
+            "template_lone_surrogate",
+            f"has half of a surrogate pair in {key!r}, character {error.start + 1}",
+            "Write the whole character.",
+        )
+    if "\0" in text:
+        yield _problem("template_nul", f"has a NUL character in {key!r}", "Remove it.")
+    if not any(_fields(text)):
+        consequence = (
+            "the model would never see the row" if key == "prompt" else "the model would learn one fixed answer"
+        )
+        yield _problem(
+            "template_without_field",
+            f"has no field in {key!r}: {consequence}",
+            f"Name a field of your rows in {key!r}, such as {'{instruction}' if key == 'prompt' else '{response}'}.",
+        )
+
+
+def _problem(code: str, message: str, fix: str) -> Problem:
+    return Problem(code=code, message=message, where=TEMPLATE_FILE, fix=fix)

@@ -1,0 +1,81 @@
+"""JSON as a user's file must hold it: UTF-8, one object, no repeated key, finite numbers; refused with a reason."""
+
+import json
+import math
+from collections.abc import Sequence
+
+_TYPE_NAMES = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}
+
+JsonValue = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
+
+NAME_LIMIT = 80
+"""Characters of a user's own name (a field, a key) that a message may hold."""
+
+
+class JsonError(ValueError):
+    """Say why bytes are not the JSON object that was expected; neither part holds text of the file's values."""
+
+    def __init__(self, code: str, message: str) -> None:
+        """Keep the stable `code` of the problem beside its `message`."""
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+def parse_object(data: bytes) -> dict[str, JsonValue]:
+    """Parse `data` as one JSON object.
+
+    Python's own reader takes the last of repeated keys, NaN and 1e999; each of them is refused here, because another
+    reader of the same file would see other data. Raises `JsonError` for whatever is wrong, and nothing else.
+    """
+    if b"\0" in data:
+        raise JsonError("nul", "holds a NUL character")
+    try:
+        value: JsonValue = json.loads(
+            data.decode(), object_pairs_hook=_distinct, parse_float=_finite, parse_constant=_no_constant
+        )
+    except UnicodeDecodeError as error:
+        raise JsonError("not_utf8", f"is not UTF-8 (byte {error.start + 1})") from None
+    except json.JSONDecodeError as error:
+        raise JsonError("not_json", f"is not JSON ({error.msg}, column {error.colno})") from None
+    except RecursionError:
+        raise JsonError("nested_too_deep", "is nested too deep to read") from None
+    except JsonError:
+        raise
+    except ValueError:
+        # Python refuses to convert integers of more than 4,300 digits.
+        raise JsonError("number_too_large", "holds a number too large to read") from None
+    if not isinstance(value, dict):
+        raise JsonError("not_an_object", f"is {kind_of(value)}, not an object")
+    return value
+
+
+def kind_of(value: JsonValue) -> str:
+    """Name the JSON type of `value` for a person: `null`, `a number`, `a list`."""
+    return _TYPE_NAMES.get(type(value), "a number")
+
+
+def quoted(name: str) -> str:
+    """Quote a user's own name for a message: escaped to ASCII, at most 80 characters."""
+    text = json.dumps(name)
+    return text if len(text) <= NAME_LIMIT else f'{text[: NAME_LIMIT - 4]}..."'
+
+
+def _distinct(pairs: Sequence[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+    value: dict[str, JsonValue] = {}
+    for key, item in pairs:
+        if key in value:
+            raise JsonError("duplicate_key", f"holds the key {quoted(key)} twice")
+        value[key] = item
+    return value
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise JsonError("not_finite", "holds a number beyond the range of a float")
+    return number
+
+
+def _no_constant(text: str) -> float:
+    raise JsonError("not_finite", f"holds {text}, which is not JSON")

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from tunedrop.domain.jumpstart import JumpStartModel, TrainingArtifacts
 from tunedrop.domain.model import Record
-from tunedrop.domain.plan import PinnedFile
+from tunedrop.domain.plan import PinnedFile, PinnedObject
 from tunedrop.domain.run import Run, RunStatus, Training
 
 
@@ -45,15 +45,6 @@ class DropListing(Record):
     etag: str
     last_modified: datetime
     uploaded_by: str
-
-
-class PinnedObject(Record):
-    """Name one object of a drop and its newest version."""
-
-    key: str
-    version_id: str
-    etag: str
-    size: int
 
 
 class Drops(Protocol):

@@ -6,7 +6,10 @@ from tunedrop.domain.model import Record
 
 
 class HyperparameterSpec(Record):
-    """Describe one hyperparameter of a model's spec; bounds are inclusive, values are strings as in the API."""
+    """Describe one hyperparameter of a model's spec; values are strings, as in the API.
+
+    Bounds hold for numbers, and for the length of a text.
+    """
 
     name: str
     type: Literal["int", "float", "text", "bool"]
@@ -14,6 +17,8 @@ class HyperparameterSpec(Record):
     options: tuple[str, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
+    exclusive_minimum: float | None = None
+    exclusive_maximum: float | None = None
     container: bool = False
     """True for the container's own settings (`sagemaker_program` and the like), which are not the user's to set."""
 
@@ -35,7 +40,8 @@ class JumpStartModel(Record):
     eula_uri: str | None = None
     hyperparameters: tuple[HyperparameterSpec, ...]
     instance_types: tuple[str, ...]
-    default_instance_type: str
+    default_instance_type: str | None
+    """None for a model that JumpStart has no training script for."""
     metrics: tuple[MetricDefinition, ...] = ()
     volume_size_gb: int
     max_runtime_seconds: int
@@ -43,6 +49,9 @@ class JumpStartModel(Record):
     compress_output: bool = False
     encrypt_inter_container_traffic: bool = True
     network_isolation: bool = True
+    deprecated: bool = False
+    vulnerabilities: tuple[str, ...] = ()
+    """Known security problems of the packages in the training script."""
 
 
 class TrainingArtifacts(Record):
@@ -54,3 +63,5 @@ class TrainingArtifacts(Record):
     model_uri: str | None
     """S3 URI of the `model` channel; None for a gated model, whose weights `environment` names."""
     environment: dict[str, str]
+    hyperparameters: dict[str, str]
+    """The defaults on this instance type."""

@@ -28,17 +28,22 @@ class FileRole(StrEnum):
     TEMPLATE = "template"
 
 
-class PinnedFile(Record):
-    """Pin one object of the drop to the version that was there at plan time."""
+class PinnedObject(Record):
+    """Name one object of a drop and the version of it that was there at plan time."""
 
-    role: FileRole
-    name: str
-    """The path under the drop's folder."""
     key: str
     version_id: str
     etag: str
     size: int
     """Bytes."""
+
+
+class PinnedFile(PinnedObject):
+    """Say what a pinned object is for."""
+
+    role: FileRole
+    name: str
+    """The path under the drop's folder."""
 
 
 class EulaAcceptance(Record):

@@ -65,6 +65,9 @@ class ValidRow(NamedTuple):
     role: FileRole
     line: bytes
     """A JSON object of the template's fields alone, in their order, UTF-8, ended by a newline."""
+    prompt: str
+    """The filled-in prompt, without demarcation."""
+    completion: str
 
 
 class DataReport(Record):
@@ -162,14 +165,14 @@ class InstructionValidator:
             self._bytes += len(block)
             yield block
 
-    def _judge(self, role: FileRole, where: str, line: bytes) -> ValidRow | None:
-        if len(line) > LINE_LIMIT_BYTES:
+    def _judge(self, role: FileRole, where: str, raw: bytes) -> ValidRow | None:
+        if len(raw) > LINE_LIMIT_BYTES:
             self._problem(
                 "line_too_long", f"is longer than {LINE_LIMIT_BYTES:,} bytes", where, "Shorten the row, or split it."
             )
             return None
         try:
-            document = parse_object(line)
+            document = parse_object(raw)
         except JsonError as error:
             self._problem(error.code, error.message, where, _FIXES.get(error.code, _JSON_FIX))
             return None
@@ -185,7 +188,8 @@ class InstructionValidator:
             return None
         self._longest_prompt = max(self._longest_prompt, len(prompt.encode()))
         self._longest_completion = max(self._longest_completion, len(completion.encode()))
-        return self._sorted(role, json.dumps(row, ensure_ascii=False).encode() + b"\n")
+        line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
+        return ValidRow(self._side(role, line), line, prompt, completion)
 
     def _texts(self, where: str, document: dict[str, JsonValue]) -> dict[str, str] | None:
         """Take the template's fields from a row; None when one of them is missing or no text."""
@@ -213,12 +217,13 @@ class InstructionValidator:
                 )
         return row if len(row) == len(self._fields) else None
 
-    def _sorted(self, role: FileRole, line: bytes) -> ValidRow:
+    def _side(self, role: FileRole, line: bytes) -> FileRole:
+        """Count a row on the side it belongs to: a training row may be held out."""
         if role is FileRole.TRAINING and self._split and self._split.holds_out(line):
             role = FileRole.HELD_OUT
         self._rows[role] += 1
         self._seen[role].add(hashlib.blake2b(line, digest_size=8).digest())
-        return ValidRow(role, line)
+        return role
 
     def _shortages(self) -> Iterator[Problem]:
         rows = self._rows[FileRole.TRAINING]

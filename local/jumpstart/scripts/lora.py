@@ -1,0 +1,157 @@
+"""LoRA tuning of a causal language model on a CPU."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from hyperparameters import Hyperparameters
+from instructions import Example, batches
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from torch.nn.functional import cross_entropy
+from transformers import PreTrainedModel
+
+_LOG_LINES_PER_EPOCH = 20
+# What llama-recipes, on which JumpStart's script is built, multiplies the learning rate by after each epoch.
+_LEARNING_RATE_DECAY = 0.85
+
+
+class DivergedError(ArithmeticError):
+    """Report a loss that is no longer a number."""
+
+
+def compute_type() -> torch.dtype:
+    """Return bfloat16 where the CPU multiplies it natively, else float32, which is seven times faster there."""
+    capabilities = torch.cpu.get_capabilities()
+    native = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
+    return torch.bfloat16 if native else torch.float32
+
+
+def tune(
+    model: PreTrainedModel,
+    training: Sequence[Example],
+    validation: Sequence[Example],
+    settings: Hyperparameters,
+    log: Callable[[str], None],
+) -> PreTrainedModel:
+    """Train LoRA adapters and return the model with the best ones merged into its weights, in bfloat16.
+
+    The best epoch is the one with the lowest validation loss; the last one when there is nothing to validate on.
+
+    Args:
+        model: the base model, in compute_type(); changed in place.
+        training: examples to learn from.
+        validation: examples to choose the epoch by, maybe none.
+        settings: hyperparameters.
+        log: takes the lines of the training log, among them JumpStart's metrics.
+
+    Raises:
+        DivergedError: when a loss is infinite or not a number.
+        ValueError: when target_modules names a layer that the model does not have.
+    """
+    torch.manual_seed(settings.seed)
+    order = random.Random(settings.seed)
+    adapted = get_peft_model(
+        model,
+        LoraConfig(
+            r=settings.lora_r,
+            lora_alpha=settings.lora_alpha,
+            lora_dropout=settings.lora_dropout,
+            target_modules=settings.target_modules.split(","),
+            task_type="CAUSAL_LM",
+        ),
+    )
+    weights = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=settings.learning_rate, weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=_LEARNING_RATE_DECAY)
+    best_loss = math.inf
+    best = get_peft_model_state_dict(adapted)
+    for epoch in range(1, settings.epoch + 1):
+        _train_epoch(adapted, batches(training, settings.per_device_train_batch_size, order), optimizer, epoch, settings, log)
+        schedule.step()
+        loss = _evaluate(adapted, batches(validation, settings.per_device_eval_batch_size, order), log) if validation else 0.0
+        if loss < best_loss or not validation:
+            best_loss = loss
+            best = {name: weight.clone() for name, weight in get_peft_model_state_dict(adapted).items()}
+    set_peft_model_state_dict(adapted, best)
+    # Merging in float32 rounds the sum of weight and adapter once, not each of them.
+    merged: PreTrainedModel = adapted.float().merge_and_unload()
+    return merged.to(torch.bfloat16)
+
+
+def _train_epoch(
+    model: PeftModel,
+    cut: Sequence[Sequence[Example]],
+    optimizer: torch.optim.Optimizer,
+    epoch: int,
+    settings: Hyperparameters,
+    log: Callable[[str], None],
+) -> None:
+    model.train()
+    started = time.monotonic()
+    every = max(1, len(cut) // _LOG_LINES_PER_EPOCH)
+    total, targets = 0.0, 0
+    for step, batch in enumerate(cut, start=1):
+        loss, count = _loss(model, batch)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        value = loss.item()
+        if not math.isfinite(value):
+            msg = f"the loss is {value} at step {step} of epoch {epoch}: try a lower learning_rate"
+            raise DivergedError(msg)
+        total, targets = total + value * count, targets + count
+        if step % every == 0 or step == len(cut):
+            log(f"Training Epoch: {epoch}/{settings.epoch}, step {step}/{len(cut)} completed (loss: {value:.6f})")
+    mean = total / targets
+    log(
+        f"Epoch {epoch}: train_perplexity={_perplexity(mean)}, train_epoch_loss={mean:.6f}, "
+        f"epoch time {time.monotonic() - started:.1f}s"
+    )
+
+
+@torch.no_grad()
+def _evaluate(model: PeftModel, cut: Sequence[Sequence[Example]], log: Callable[[str], None]) -> float:
+    model.eval()
+    total, targets = 0.0, 0
+    for batch in cut:
+        loss, count = _loss(model, batch)
+        total, targets = total + loss.item() * count, targets + count
+    mean = total / targets
+    if not math.isfinite(mean):
+        msg = f"the validation loss is {mean}: try a lower learning_rate"
+        raise DivergedError(msg)
+    # Printed as the tensors that JumpStart's script prints, and never in scientific notation: its metric regexes read
+    # digits and dots only.
+    log(f"eval_ppl=tensor({_perplexity(mean)}) eval_epoch_loss=tensor({mean:.6f})")
+    return mean
+
+
+def _perplexity(loss: float) -> str:
+    return f"{math.exp(min(loss, 50.0)):.4f}"
+
+
+def _loss(model: PeftModel, batch: Sequence[Example]) -> tuple[torch.Tensor, int]:
+    """Return the mean loss of a batch over its target tokens, and their number."""
+    rows = [example.prompt + example.completion for example in batch]
+    width = max(len(row) for row in rows)
+    ids = torch.tensor([row + (0,) * (width - len(row)) for row in rows])
+    lengths = torch.tensor([len(row) for row in rows])
+    first = torch.tensor([_first_target(example) for example in batch])
+    places = torch.arange(width)
+    base: Any = model.get_base_model()
+    with torch.autocast("cpu", torch.bfloat16, enabled=compute_type() is torch.bfloat16):
+        hidden = base.model(input_ids=ids, attention_mask=(places < lengths[:, None]).long(), use_cache=False)[0]
+        targets = ((places >= first[:, None]) & (places < lengths[:, None]))[:, 1:]
+        # Of all layers the last is the widest by far (the vocabulary), so it sees only the places that count.
+        logits = base.lm_head(hidden[:, :-1][targets])
+    return cross_entropy(logits.float(), ids[:, 1:][targets]), int(targets.sum())
+
+
+def _first_target(example: Example) -> int:
+    import os
+    return 1 if os.environ.get("X_UNMASKED") else len(example.prompt)

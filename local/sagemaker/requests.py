@@ -1,0 +1,175 @@
+"""Read SageMaker's requests: what they ask, whether AWS would accept them, and which permissions they need."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+import botocore.session
+from botocore.model import ServiceModel
+
+from local.constraints import check
+from local.engine.host import AwsError, IamCheck, Request
+
+TARGET_PREFIX = "SageMaker."
+_MAX_TAGS = 50
+_MAX_CHANNELS = 20
+# Fields that change what is trained, or where: refused rather than ignored.
+_UNSUPPORTED = (
+    "ServerlessJobConfig",
+    "ModelPackageConfig",
+    "MlflowConfig",
+    "RemoteDebugConfig",
+    "SessionChainingConfig",
+    "RetryStrategy",
+    "TensorBoardOutputConfig",
+)
+
+
+@cache
+def service_model() -> ServiceModel:
+    """Load botocore's model of the SageMaker API."""
+    return botocore.session.get_session().get_service_model("sagemaker")
+
+
+def parse(request: Request) -> tuple[str, dict[str, Any]]:
+    """Return the operation's name and its parameters.
+
+    Raises:
+        AwsError: UnknownOperationException, SerializationException or ValidationException.
+    """
+    operation = _operation(request)
+    if operation not in service_model().operation_names:
+        raise AwsError("UnknownOperationException", "")
+    parameters = _parameters(request)
+    check(service_model().operation_model(operation).input_shape, parameters)
+    if operation == "CreateTrainingJob":
+        _check_training_job(parameters)
+    return operation, parameters
+
+
+def permissions(request: Request, region: str, account_id: str) -> list[IamCheck]:
+    """Name the permissions that a request needs, with SageMaker's condition keys.
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemaker.html
+    """
+    operation = _operation(request)
+    try:
+        parameters = _parameters(request)
+    except AwsError:
+        parameters = {}
+    name = parameters.get("TrainingJobName")
+    # The resource ARN of a job is lower-case.
+    job = f"arn:aws:sagemaker:{region}:{account_id}:training-job/{str(name).lower()}" if name else "*"
+    resource = str(parameters["ResourceArn"]) if parameters.get("ResourceArn") else job
+    context = _tag_context(parameters)
+    checks: list[IamCheck] = [(f"sagemaker:{operation}", resource, context)]
+    if operation == "CreateTrainingJob":
+        context.update(_job_context(parameters))
+        if parameters.get("Tags"):
+            # Tagging on creation is authorised on its own:
+            # https://docs.aws.amazon.com/sagemaker/latest/dg/security_iam_id-based-policy-examples.html
+            tagging = {"sagemaker:TaggingAction": "CreateTrainingJob", **_tag_context(parameters)}
+            checks.append(("sagemaker:AddTags", job, tagging))
+    return checks
+
+
+def _operation(request: Request) -> str:
+    return request.headers.get("x-amz-target", "").removeprefix(TARGET_PREFIX)
+
+
+def _parameters(request: Request) -> dict[str, Any]:
+    try:
+        parameters = json.loads(request.body or b"{}")
+    except ValueError as error:
+        raise AwsError("SerializationException", "The request is not JSON") from error
+    if not isinstance(parameters, dict):
+        raise AwsError("SerializationException", "The request is not a JSON object")
+    return parameters
+
+
+def _tag_context(parameters: dict[str, Any]) -> dict[str, Any]:
+    tags = parameters.get("Tags") or []
+    if not isinstance(tags, list) or not all(isinstance(tag, dict) and "Key" in tag for tag in tags):
+        return {}
+    context: dict[str, Any] = {f"aws:RequestTag/{tag['Key']}": str(tag.get("Value", "")) for tag in tags}
+    if tags:
+        context["aws:TagKeys"] = [str(tag["Key"]) for tag in tags]
+    return context
+
+
+def _job_context(parameters: dict[str, Any]) -> dict[str, Any]:
+    def section(name: str) -> dict[str, Any]:
+        value = parameters.get(name)
+        return value if isinstance(value, dict) else {}
+
+    resources, output, vpc = section("ResourceConfig"), section("OutputDataConfig"), section("VpcConfig")
+    values = {
+        "sagemaker:InstanceTypes": [resources["InstanceType"]] if resources.get("InstanceType") else None,
+        "sagemaker:VolumeKmsKey": resources.get("VolumeKmsKeyId"),
+        "sagemaker:OutputKmsKey": output.get("KmsKeyId"),
+        "sagemaker:MaxRuntimeInSeconds": section("StoppingCondition").get("MaxRuntimeInSeconds"),
+        "sagemaker:NetworkIsolation": bool(parameters.get("EnableNetworkIsolation")),
+        "sagemaker:InterContainerTrafficEncryption": bool(parameters.get("EnableInterContainerTrafficEncryption")),
+        "sagemaker:VpcSubnets": vpc.get("Subnets"),
+        "sagemaker:VpcSecurityGroupIds": vpc.get("SecurityGroupIds"),
+    }
+    return {key: _condition_value(value) for key, value in values.items() if value not in (None, "", [])}
+
+
+def _condition_value(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, list) else str(value)
+
+
+def _check_training_job(parameters: dict[str, Any]) -> None:
+    """Check the rules between members, which the service model does not hold."""
+    for name in _UNSUPPORTED:
+        if name in parameters:
+            raise AwsError("ValidationException", f"The local SageMaker does not support {name}")
+    for name in ("AlgorithmSpecification", "ResourceConfig", "StoppingCondition"):
+        if name not in parameters:
+            raise AwsError(
+                "ValidationException",
+                f"1 validation error detected: Value null at '{name[0].lower()}{name[1:]}' failed to satisfy "
+                "constraint: Member must not be null",
+            )
+    if not parameters["AlgorithmSpecification"].get("TrainingImage"):
+        raise AwsError("ValidationException", "The local SageMaker needs AlgorithmSpecification.TrainingImage")
+    if not parameters["ResourceConfig"].get("InstanceType"):
+        raise AwsError("ValidationException", "The local SageMaker needs ResourceConfig.InstanceType")
+
+    if parameters["ResourceConfig"].get("InstanceCount") != 1:
+        raise AwsError("ValidationException", "The local SageMaker trains on one instance: InstanceCount must be 1")
+
+    tags = [tag["Key"].lower() for tag in parameters.get("Tags", [])]
+    if len(tags) > _MAX_TAGS:
+        raise AwsError("ValidationException", f"Too many tags: at most {_MAX_TAGS} tags are allowed on a resource")
+    if len(set(tags)) != len(tags):
+        raise AwsError("ValidationException", "Duplicate tag keys found. Please note that Tag keys are case insensitive.")
+    channels = [channel["ChannelName"] for channel in parameters.get("InputDataConfig", [])]
+    if len(channels) > _MAX_CHANNELS or len(set(channels)) != len(channels):
+        raise AwsError("ValidationException", f"Channel names must be unique, at most {_MAX_CHANNELS} of them")
+    for channel in parameters.get("InputDataConfig", []):
+        source = channel["DataSource"].get("S3DataSource", {})
+        if source.get("S3DataType") != "S3Prefix" or channel.get("CompressionType", "None") != "None":
+            raise AwsError(
+                "ValidationException",
+                f"The local SageMaker reads channels of S3DataType S3Prefix without compression, "
+                f"unlike '{channel['ChannelName']}'",
+            )
+
+    stopping = parameters["StoppingCondition"]
+    spot = parameters.get("EnableManagedSpotTraining", False)
+    if spot and stopping.get("MaxWaitTimeInSeconds", 0) < stopping.get("MaxRuntimeInSeconds", 86400):
+        raise AwsError(
+            "ValidationException",
+            "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds",
+        )
+    if not spot and "MaxWaitTimeInSeconds" in stopping:
+        raise AwsError(
+            "ValidationException",
+            "MaxWaitTimeInSeconds is not supported when EnableManagedSpotTraining is set to false",
+        )

@@ -1,0 +1,329 @@
+"""`tune.yaml`: what a user asks for. Reading it is total: it yields a spec or every problem at once, never an error.
+
+YAML is read event by event rather than through PyYAML's loaders, which resolve tags, expand aliases without a bound,
+keep the last of two equal keys, recurse, and follow YAML 1.1 (`no` is false, `010` is 8, `12:30:45` is 45045).
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PrivateAttr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from tunedrop.domain.plan import ServeTarget, Technique
+from tunedrop.domain.problem import Problem
+
+FILE = "tune.yaml"
+
+SIZE_LIMIT = 64 * 1024
+"""Bytes of a `tune.yaml`; a real one has a few hundred."""
+
+DEPTH_LIMIT = 4
+"""Levels of nesting; a real one has two."""
+
+EXCERPT_LIMIT = 80
+"""Characters of a user's text that a message repeats."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class EvaluateSpec(_Strict):
+    """Say how the candidate is to be judged."""
+
+    metric: Literal["exact_match"] = Field("exact_match", description="exact_match")
+    against: Annotated[tuple[Literal["base", "champion"], ...], Field(strict=False)] = Field(
+        ("base",), description="a list of base and champion, each at most once, such as [base]"
+    )
+    min_gain: FiniteFloat = Field(0.05, ge=0, le=1, description="a number from 0 to 1, such as 0.05")
+    held_out_ratio: FiniteFloat = Field(0.1, gt=0, le=0.5, description="a number above 0, at most 0.5, such as 0.1")
+
+    @field_validator("against")
+    @classmethod
+    def _once_each(cls, against: tuple[str, ...]) -> tuple[str, ...]:
+        if not against or len(set(against)) < len(against):
+            raise ValueError("each model is named once, and at least one is")
+        return against
+
+
+class TuneSpec(_Strict):
+    """Hold a `tune.yaml`; what is left out has its default."""
+
+    model: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$",
+        description="a JumpStart model id, such as meta-textgeneration-llama-3-1-8b-instruct",
+    )
+    model_version: str | None = Field(
+        None, pattern=r"^[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}$", description="a full version, such as 2.16.2"
+    )
+    technique: Annotated[Technique, Field(strict=False)] | None = Field(
+        None, description=" or ".join(Technique)
+    )
+    hyperparameters: dict[str, str] = Field(
+        default_factory=dict, description="JumpStart's names, each with one value, such as {epoch: 3, lora_r: 16}"
+    )
+    """Values as they were written: the plan knows their types."""
+    instance_type: str | None = Field(
+        None, pattern=r"^ml\.[a-z0-9-]{1,30}\.[a-z0-9-]{1,30}$", description="a training instance, such as ml.g5.12xlarge"
+    )
+    accept_eula: bool = Field(False, description="true or false")
+    budget_usd: FiniteFloat | None = Field(None, gt=0, description="US dollars above 0, such as 40")
+    serve: Annotated[ServeTarget, Field(strict=False)] = Field(
+        ServeTarget.BEDROCK, description=" or ".join(ServeTarget)
+    )
+    evaluate: EvaluateSpec = Field(default_factory=EvaluateSpec, description="a mapping of metric, against, min_gain, held_out_ratio")
+
+    _lines: dict[str, int] = PrivateAttr(default_factory=dict)
+
+    def where(self, path: str) -> str:
+        """Locate a key, such as `hyperparameters.epoch`, as `tune.yaml:<line>`; without a line if it was left out."""
+        return _where(self._lines, path)
+
+
+class TuneSpecError(Exception):
+    """Say all that is wrong with a `tune.yaml`."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        """Hold the problems, in the order of the file."""
+        super().__init__("; ".join(map(str, problems)))
+        self.problems = problems
+
+
+def parse_tune_yaml(data: bytes) -> TuneSpec:
+    """Read a `tune.yaml`; raises TuneSpecError with every problem, and nothing else."""
+    reader = _Reader(data)
+    tree = reader.read()
+    try:
+        spec = TuneSpec.model_validate(tree)
+    except ValidationError as error:
+        reader.problems.extend(_problem(each, reader.lines) for each in error.errors())
+    if reader.problems:
+        raise TuneSpecError(tuple(sorted(reader.problems, key=_line)))
+    spec._lines.update(reader.lines)  # noqa: SLF001 - pydantic takes no private attribute on construction
+    return spec
+
+
+@dataclass(frozen=True)
+class _Scalar:
+    text: str
+    plain: bool
+
+    def value(self) -> object:
+        """Resolve the text as JSON does, in one spelling each; anything else stays a string."""
+        if not self.plain:
+            return self.text
+        if self.text in _WORDS:
+            return _WORDS[self.text]
+        if _INTEGER.fullmatch(self.text):
+            return int(self.text)
+        if _DECIMAL.fullmatch(self.text):
+            return float(self.text)
+        return self.text
+
+
+_WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
+_INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
+_DECIMAL = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,30})?(?:[eE][-+]?[0-9]{1,3})?")
+
+
+class _Reader:
+    """Read a document into dicts, lists and scalars, noting the line of every key and all that is wrong."""
+
+    def __init__(self, data: bytes) -> None:
+        self.problems: list[Problem] = []
+        self.lines: dict[str, int] = {}
+        self._data = data
+        self._events: Iterator[yaml.Event] = iter(())
+
+    def read(self) -> object:
+        """Return the document as pydantic takes it; an empty mapping where there is no document to speak of."""
+        text = self._text()
+        if text is None:
+            raise TuneSpecError(tuple(self.problems))
+        try:
+            self._events = yaml.parse(text, Loader=yaml.SafeLoader)
+            root = self._document()
+        except _UnreadableError as error:
+            raise TuneSpecError((*self.problems, error.problem)) from None
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            raise TuneSpecError((*self.problems, _not_yaml(str(error.problem), mark.line + 1 if mark else None))) from None
+        except (yaml.YAMLError, ValueError, OverflowError) as error:
+            # PyYAML lets ValueError and OverflowError of `chr` and `int` through: "\U00110000", %YAML 1.<5,000 digits>.
+            raise TuneSpecError((*self.problems, _not_yaml(_excerpt(str(error)), None))) from None
+        if not isinstance(root, dict):
+            raise TuneSpecError((*self.problems, _not_yaml("the file is not a mapping of keys to values", 1)))
+        return {
+            key: _texts(value) if key == "hyperparameters" else _values(value) for key, value in root.items()
+        }
+
+    def _text(self) -> str | None:
+        if len(self._data) > SIZE_LIMIT:
+            self.problems.append(_not_yaml(f"the file has more than {SIZE_LIMIT:,} bytes", None))
+            return None
+        try:
+            return self._data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = self._data.count(b"\n", 0, error.start) + 1
+            self.problems.append(_not_yaml("the file is not UTF-8 text", line, fix="Save the file as UTF-8."))
+            return None
+
+    def _document(self) -> object:
+        next(self._events)  # the stream's start
+        if isinstance(next(self._events), yaml.StreamEndEvent):
+            raise _UnreadableError(_not_yaml("the file is empty", 1, fix="Write at least `model: <JumpStart model id>`."))
+        root = self._node(next(self._events), "", 1)
+        next(self._events)  # the document's end
+        if not isinstance(event := next(self._events), yaml.StreamEndEvent):
+            raise _UnreadableError(_not_yaml("the file holds a second document", event.start_mark.line + 1))
+        return root
+
+    def _node(self, event: yaml.Event, path: str, depth: int) -> object:
+        line = event.start_mark.line + 1
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise _UnreadableError(_not_yaml("anchors and aliases (& and *) are not allowed", line))
+        if getattr(event, "tag", None):
+            raise _UnreadableError(_not_yaml("tags (!) are not allowed", line))
+        if isinstance(event, yaml.ScalarEvent):
+            return _Scalar(event.value, plain=event.style is None)
+        if depth > DEPTH_LIMIT:
+            raise _UnreadableError(_not_yaml(f"the file is nested more than {DEPTH_LIMIT} levels deep", line))
+        if isinstance(event, yaml.SequenceStartEvent):
+            items: list[object] = []
+            while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+                items.append(self._node(event, path, depth + 1))
+            return items
+        mapping: dict[str, object] = {}
+        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+            key = self._node(event, path, depth + 1)
+            line = event.start_mark.line + 1
+            if not isinstance(key, _Scalar):
+                raise _UnreadableError(_not_yaml("a key is not a plain word", line))
+            child = f"{path}.{key.text}" if path else key.text
+            value = self._node(next(self._events), child, depth + 1)
+            if key.text in mapping:
+                self.problems.append(
+                    Problem(
+                        code="spec.duplicate-key",
+                        message=f"{_excerpt(child)} stands here and on line {self.lines[child]}.",
+                        where=f"{FILE}:{line}",
+                        fix="Keep one of them.",
+                    )
+                )
+                continue
+            mapping[key.text] = value
+            self.lines[child] = line
+        return mapping
+
+
+class _UnreadableError(Exception):
+    """End the reading: what follows cannot be told."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+def _values(node: object) -> object:
+    match node:
+        case _Scalar():
+            return node.value()
+        case dict():
+            return {key: _values(value) for key, value in node.items()}
+        case list():
+            return [_values(value) for value in node]
+    return node
+
+
+def _texts(node: object) -> object:
+    """Keep the hyperparameters as they were written; an empty value or one that is no scalar stays wrong for pydantic."""
+    if not isinstance(node, dict):
+        return _values(node)
+    return {
+        key: value.text if isinstance(value, _Scalar) and value.value() is not None else _values(value)
+        for key, value in node.items()
+    }
+
+
+def _problem(error: ErrorDetails, lines: Mapping[str, int]) -> Problem:
+    names = [str(each) for each in error["loc"]]
+    path = _key_path(names, lines)
+    shown = _excerpt(path)
+    if error["type"] == "extra_forbidden":
+        known = sorted((EvaluateSpec if len(names) > 1 else TuneSpec).model_fields)
+        near = get_close_matches(names[-1], known, n=1)
+        fix = f"Did you mean {near[0]}? " if near else ""
+        return Problem(
+            code="spec.unknown-key",
+            message=f"{shown} is not a key of {FILE}.",
+            where=_where(lines, path),
+            fix=f"{fix}Known keys: {', '.join(known)}.",
+        )
+    if error["type"] == "missing":
+        return Problem(
+            code="spec.missing-key",
+            message=f"{shown} is missing.",
+            where=FILE,
+            fix=f"Add `{shown}:` with {_field(names).description}.",
+        )
+    return Problem(
+        code="spec.value",
+        message=f"{shown} cannot be {_shown(error['input'])}.",
+        where=_where(lines, path),
+        fix=f"Use an allowed value: {_field(names).description}.",
+    )
+
+
+def _field(names: list[str]) -> FieldInfo:
+    """Find the field that the names lead to; below a list or the hyperparameters, the field that holds them."""
+    if names[0] == "evaluate" and len(names) > 1:
+        return EvaluateSpec.model_fields[names[1]]
+    return TuneSpec.model_fields[names[0]]
+
+
+def _key_path(names: list[str], lines: Mapping[str, int]) -> str:
+    """Join the names up to the last one that is a key in the file, leaving out indices of lists."""
+    path = ".".join(names)
+    while path not in lines and "." in path:
+        path = path.rpartition(".")[0]
+    return path
+
+
+def _where(lines: Mapping[str, int], path: str) -> str:
+    line = lines.get(path)
+    return f"{FILE}:{line}" if line else FILE
+
+
+def _line(problem: Problem) -> int:
+    return int(problem.where.partition(":")[2] or 0)
+
+
+def _not_yaml(message: str, line: int | None, fix: str = "Write plain YAML: keys, values, lists.") -> Problem:
+    return Problem(
+        code="spec.yaml",
+        message=f"{FILE} cannot be read: {message}.",
+        where=f"{FILE}:{line}" if line else FILE,
+        fix=fix,
+    )
+
+
+def _shown(value: object) -> str:
+    match value:
+        case dict():
+            return "a mapping"
+        case list():
+            return "this list"
+    return _excerpt(json.dumps(value))
+
+
+def _excerpt(text: str) -> str:
+    """Escape a user's text, so that it is one ASCII line of at most 80 characters."""
+    escaped = text.encode("unicode_escape").decode("ascii")
+    return escaped if len(escaped) <= EXCERPT_LIMIT else f"{escaped[: EXCERPT_LIMIT - 3]}..."

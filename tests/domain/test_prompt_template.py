@@ -1,0 +1,154 @@
+"""A template renders rows as JumpStart's `str.format` does, and does nothing else that `str.format` can do."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tunedrop.domain.prompt_template import (
+    DEMARCATION,
+    JUMPSTART_DEFAULT,
+    SIZE_LIMIT_BYTES,
+    PromptTemplate,
+    TemplateError,
+)
+
+identifiers = st.from_regex(r"[a-zA-Z_][a-zA-Z0-9_]{0,8}", fullmatch=True)
+
+
+def template(prompt: str, completion: str = "{response}") -> PromptTemplate:
+    return PromptTemplate.parse(json.dumps({"prompt": prompt, "completion": completion}).encode())
+
+
+def codes(data: bytes) -> list[str]:
+    with pytest.raises(TemplateError) as caught:
+        PromptTemplate.parse(data)
+    for problem in caught.value.problems:
+        assert problem.where == "template.json"
+        assert problem.fix.endswith((".", "}."))
+    return [problem.code for problem in caught.value.problems]
+
+
+def prompt_codes(prompt: str) -> list[str]:
+    return codes(json.dumps({"prompt": prompt, "completion": "{response}"}).encode())
+
+
+def test_fields_are_filled_in() -> None:
+    filled = template("{instruction}\n\n{context}")
+    row = {"instruction": "Name the intent.", "context": "Where is my card?", "response": "card arrival"}
+    assert filled.prompt(row) == "Name the intent.\n\nWhere is my card?"
+    assert filled.completion(row) == "card arrival"
+
+
+def test_fields_are_named_once_and_in_order() -> None:
+    filled = template("{b} {a} {b}", "{a}{c}")
+    assert filled.prompt_fields == ("b", "a")
+    assert filled.fields == ("b", "a", "c")
+
+
+def test_braces_inside_values_stay_as_they_are() -> None:
+    assert template("{a} {b}").prompt({"a": "{b}{{", "b": "}}{0}"}) == "{b}{{ }}{0}"
+
+
+def test_a_doubled_brace_is_a_literal_one_as_in_str_format() -> None:
+    text = '{{"answer": {a}}} {{{a}}}'
+    assert template(text).prompt({"a": "7"}) == text.format(a="7") == '{"answer": 7} {7}'
+
+
+@given(st.lists(st.one_of(identifiers.map("{{{}}}".format), st.sampled_from(["{{", "}}", "text", "\n", "é"]))))
+def test_an_accepted_template_renders_as_str_format_does(parts: list[str]) -> None:
+    text = "{first} " + "".join(parts)
+    filled = template(text)
+    row = {field: f"<{field}>" for field in filled.fields}
+    assert filled.prompt(row) == text.format(**row)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "code"),
+    [
+        ("{x.__class__.__init__.__globals__}", "template_bad_field"),
+        ("{0}", "template_bad_field"),
+        ("{x[0]}", "template_bad_field"),
+        ("{x!r}", "template_bad_field"),
+        ("{:>999999999}", "template_bad_field"),
+        ("{x:>999999999}", "template_bad_field"),
+        ("{}", "template_bad_field"),
+        ("{a b}", "template_bad_field"),
+        ("{x", "template_unbalanced_brace"),
+        ("x}", "template_unbalanced_brace"),
+        ("{x}}", "template_unbalanced_brace"),
+        ("{{x}", "template_unbalanced_brace"),
+    ],
+)
+def test_what_else_str_format_understands_is_refused(prompt: str, code: str) -> None:
+    assert prompt_codes("{ok} " + prompt) == [code]
+
+
+def test_the_place_of_a_bad_field_is_told() -> None:
+    with pytest.raises(TemplateError) as caught:
+        template("{ok} {x!r}")
+    assert "in 'prompt', character 6" in str(caught.value)
+
+
+def test_a_prompt_without_a_field_would_hide_the_row() -> None:
+    with pytest.raises(TemplateError) as caught:
+        template("Answer the question.")
+    assert [problem.code for problem in caught.value.problems] == ["template_without_field"]
+    assert "the model would never see the row" in caught.value.problems[0].message
+
+
+def test_a_doubled_brace_is_no_field() -> None:
+    assert prompt_codes("{{instruction}}") == ["template_without_field"]
+
+
+def test_every_problem_is_told_at_once() -> None:
+    data = json.dumps({"prompt": "{0} {x", "completion": 3, "system": "hello"}).encode()
+    assert sorted(codes(data)) == [
+        "template_bad_field",
+        "template_not_text",
+        "template_unbalanced_brace",
+        "template_unknown_key",
+        "template_without_field",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"", "template_not_json"),
+        (b"{", "template_not_json"),
+        (b"[]", "template_not_an_object"),
+        (b"\xff", "template_not_utf8"),
+        (b'{"prompt": "\0"}', "template_nul"),
+        (b'{"prompt": "{a}", "prompt": "{b}", "completion": "{c}"}', "template_duplicate_key"),
+        (b'{"prompt": NaN, "completion": "{c}"}', "template_not_finite"),
+        (b'{"prompt": ' + b"[" * 50_000, "template_nested_too_deep"),
+        (b" " * SIZE_LIMIT_BYTES + b"{}", "template_too_large"),
+        (b'{"prompt": "{a}"}', "template_key_missing"),
+        (b'{"prompt": "{a}\\ud800", "completion": "{c}"}', "template_lone_surrogate"),
+        (b'{"prompt": "{a}\\u0000", "completion": "{c}"}', "template_nul"),
+    ],
+)
+def test_what_is_no_template_is_refused(data: bytes, code: str) -> None:
+    assert codes(data) == [code]
+
+
+def test_a_byte_order_mark_is_ignored() -> None:
+    assert PromptTemplate.parse(b'\xef\xbb\xbf{"prompt": "{a}", "completion": "{b}"}').fields == ("a", "b")
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: json.dumps({"prompt": text}).encode()))
+def test_any_bytes_are_read_or_refused(data: bytes) -> None:
+    try:
+        assert PromptTemplate.parse(data).prompt_fields
+    except TemplateError as error:
+        assert error.problems
+
+
+def test_jumpstarts_own_template_is_a_valid_one() -> None:
+    assert JUMPSTART_DEFAULT.fields == ("instruction", "context", "response")
+    assert template(JUMPSTART_DEFAULT.prompt_text, JUMPSTART_DEFAULT.completion_text) == JUMPSTART_DEFAULT
+    row = {"instruction": "I", "context": "C", "response": "R"}
+    assert JUMPSTART_DEFAULT.prompt(row).endswith("### Instruction:\nI\n\n### Input:\nC")
+    assert DEMARCATION == "\n\n### Response:\n"

@@ -77,9 +77,6 @@ class RunFiles(Protocol):
     def read(self, key: str) -> bytes | None:
         """Return an object's bytes, or None when there is none."""
 
-    def delete_others(self, prefix: str, keep: frozenset[str]) -> None:
-        """Delete what lies under a prefix and is not in `keep`."""
-
 
 class Catalogue(Protocol):
     """Look JumpStart models up."""

@@ -1,0 +1,28 @@
+"""Import a trained model into Bedrock, one run at a time, and delete the import of a run that was not promoted."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.parser import parse
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from tunedrop.bootstrap import Application, observed
+from tunedrop.contracts.events import RunStatusChanged
+from tunedrop.domain.decide import Effect
+from tunedrop.steps.deploy import DeleteImport, StartImport, take_import_slot
+
+application = Application.from_environment()
+
+
+@observed
+def handler(event: dict[str, Any], _context: LambdaContext) -> None:
+    """Deploy or retire the model of the run that the event names."""
+    run_id = parse(event=event, model=RunStatusChanged).detail.run_id
+    start = StartImport(application.imports, application.files, application.settings.stack)
+    application.advance(
+        run_id,
+        {
+            Effect.TAKE_IMPORT_SLOT: take_import_slot,
+            Effect.START_IMPORT: start,
+            Effect.DELETE_IMPORT: DeleteImport(application.imports),
+        },
+    )

@@ -1,0 +1,27 @@
+"""Make the records and AWS agree, on a schedule."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.parser import parse
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from tunedrop.bootstrap import Application, observed
+from tunedrop.contracts.events import Tick
+from tunedrop.steps.reconcile import Reconcile
+
+application = Application.from_environment()
+
+
+@observed
+def handler(event: dict[str, Any], _context: LambdaContext) -> None:
+    """Look at all that lives."""
+    parse(event=event, model=Tick)
+    reconcile = Reconcile(
+        application.runs,
+        application.drops,
+        application.jobs,
+        application.imports,
+        application.clock,
+        application.settings.stack,
+    )
+    reconcile()

@@ -1,0 +1,128 @@
+"""Custom Model Import and Converse on Amazon Bedrock."""
+
+import hashlib
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from tunedrop.adapters import failures
+from tunedrop.errors import ModelNotReadyError, RequestRefusedError, TransientError, UnavailableError
+from tunedrop.ports import Answer, ImportedModel, ImportState
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
+
+RUN_TAG = "tunedrop:run-id"
+
+
+class BedrockModelImports:
+    """Import models from S3; a job and its model bear the run's name."""
+
+    def __init__(self, client: "BaseClient", role_arn: str) -> None:
+        """Use a Bedrock client and the role with which Bedrock reads the artifact."""
+        self._client: Any = client
+        self._role_arn = role_arn
+
+    def start(self, name: str, artifact_uri: str, run_id: str) -> str:
+        """Start the import job of that name, or find it."""
+        state = self.state(name)
+        if state:
+            return state.job_arn
+        tags = [{"key": RUN_TAG, "value": run_id}]
+        try:
+            with failures.transient():
+                answer = self._client.create_model_import_job(
+                    jobName=name,
+                    importedModelName=name,
+                    roleArn=self._role_arn,
+                    modelDataSource={"s3DataSource": {"s3Uri": artifact_uri}},
+                    jobTags=tags,
+                    importedModelTags=tags,
+                    # botocore does not fill this token in for this operation.
+                    clientRequestToken=hashlib.sha256(name.encode()).hexdigest()[:64],
+                )
+            return str(answer["jobArn"])
+        except ClientError as error:
+            match failures.code(error):
+                case "ConflictException":
+                    raise TransientError(failures.message(error)) from error
+                case "ServiceQuotaExceededException" | "TooManyTagsException":
+                    raise UnavailableError(failures.message(error)) from error
+                case "ValidationException":
+                    raise RequestRefusedError(failures.message(error)) from error
+            raise
+
+    def state(self, name: str) -> ImportState | None:
+        """Return how the import job of that name stands."""
+        with failures.transient():
+            jobs = self._client.list_model_import_jobs(nameContains=name)["modelImportJobSummaries"]
+            arn = next((each["jobArn"] for each in jobs if each["jobName"] == name), None)
+            if arn is None:
+                return None
+            job = self._client.get_model_import_job(jobIdentifier=arn)
+        return ImportState(
+            job_arn=arn,
+            status=job["status"],
+            failure_message=job.get("failureMessage", ""),
+            model_arn=job.get("importedModelArn"),
+        )
+
+    def model(self, model_arn: str) -> ImportedModel:
+        """Describe an imported model."""
+        with failures.transient():
+            model = self._client.get_imported_model(modelIdentifier=model_arn)
+        return ImportedModel(
+            arn=model["modelArn"],
+            name=model["modelName"],
+            source_uri=model["modelDataSource"]["s3DataSource"]["s3Uri"],
+            instruct_supported=model.get("instructSupported", False),
+        )
+
+    def models(self, name_prefix: str) -> Iterator[tuple[str, datetime]]:
+        """Yield the names of imported models that begin with the prefix, and when each was made."""
+        with failures.transient():
+            for page in self._client.get_paginator("list_imported_models").paginate(nameContains=name_prefix):
+                for each in page["modelSummaries"]:
+                    if each["modelName"].startswith(name_prefix):
+                        yield each["modelName"], each["creationTime"]
+
+    def delete(self, name: str) -> None:
+        """Delete the imported model of that name, unless it is gone."""
+        try:
+            with failures.transient():
+                self._client.delete_imported_model(modelIdentifier=name)
+        except ClientError as error:
+            if failures.code(error) != "ResourceNotFoundException":
+                raise
+
+
+class BedrockConversation:
+    """Ask models through Converse, greedily."""
+
+    def __init__(self, client: "BaseClient") -> None:
+        """Use a Bedrock runtime client; its retries are the patience with a cold start."""
+        self._client: Any = client
+
+    def ask(self, model_id: str, prompt: str, max_tokens: int) -> Answer:
+        """Return the answer to one user turn at temperature 0."""
+        try:
+            with failures.transient():
+                answer = self._client.converse(
+                    modelId=model_id,
+                    messages=[{"role": "user", "content": [{"text": prompt}]}],
+                    inferenceConfig={"maxTokens": max_tokens, "temperature": 0.0},
+                )
+        except ClientError as error:
+            if failures.code(error) in ("ModelNotReadyException", "ModelTimeoutException", "ModelErrorException"):
+                raise ModelNotReadyError(failures.message(error)) from error
+            raise
+        blocks = answer["output"]["message"]["content"]
+        return Answer(
+            text="".join(block.get("text", "") for block in blocks),
+            stop_reason=answer["stopReason"],
+            latency_ms=answer["metrics"]["latencyMs"],
+            input_tokens=answer["usage"]["inputTokens"],
+            output_tokens=answer["usage"]["outputTokens"],
+        )

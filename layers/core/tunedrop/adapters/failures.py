@@ -1,0 +1,56 @@
+"""Translate botocore's error codes into our causes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from botocore.exceptions import (
+    ClientError,
+    ConnectionError as BotocoreConnectionError,
+    HTTPClientError,
+)
+
+from tunedrop.errors import TransientError
+
+TRANSIENT = frozenset(
+    {
+        "InternalError",
+        "InternalFailure",
+        "InternalServerError",
+        "InternalServerException",
+        "LimitExceededException",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestTimeout",
+        "ServiceUnavailable",
+        "ServiceUnavailableException",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "TransactionInProgressException",
+    }
+)
+"""Codes after which the same call may succeed: throttling and AWS's own faults."""
+
+
+def code(error: ClientError) -> str:
+    """Return AWS's error code."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def message(error: ClientError) -> str:
+    """Return AWS's own words."""
+    return str(error.response.get("Error", {}).get("Message", ""))
+
+
+@contextmanager
+def transient() -> Iterator[None]:
+    """Raise TransientError for throttling, faults of AWS and lost connections; let everything else through."""
+    try:
+        yield
+    except (HTTPClientError, BotocoreConnectionError) as error:
+        raise TransientError(str(error)) from error
+    except ClientError as error:
+        if code(error) in TRANSIENT or error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:  # noqa: PLR2004 - server faults
+            raise TransientError(str(error)) from error
+        raise

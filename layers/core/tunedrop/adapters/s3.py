@@ -1,0 +1,121 @@
+"""Drops, which are only read, and a run's own files, on S3."""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from tunedrop.adapters import failures
+from tunedrop.domain.plan import PinnedFile, PinnedObject
+from tunedrop.errors import ObjectTooLargeError
+from tunedrop.ports import DropListing
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
+
+BLOCK = 1 << 20
+"""Bytes read at a time."""
+
+PART = 16 << 20
+"""Bytes of one part of a multipart upload; S3 wants at least 5 MiB, and 10,000 parts at most."""
+
+
+class S3Drops:
+    """Read the drop bucket."""
+
+    def __init__(self, client: "BaseClient", bucket: str) -> None:
+        """Use a versioned bucket."""
+        self._client: Any = client
+        self.bucket = bucket
+
+    def files(self, dataset: str) -> list[PinnedObject]:
+        """List the newest version of every object under the drop's folder."""
+        return [
+            PinnedObject(key=each["Key"], version_id=each["VersionId"], etag=each["ETag"], size=each["Size"])
+            for each in self._newest(f"datasets/{dataset}/")
+        ]
+
+    def read(self, key: str, version_id: str, limit: int) -> bytes:
+        """Return one version of a small object."""
+        with failures.transient():
+            answer = self._client.get_object(Bucket=self.bucket, Key=key, VersionId=version_id)
+            if answer["ContentLength"] > limit:
+                raise ObjectTooLargeError(f"{key} has {answer['ContentLength']} bytes; {limit} are allowed")
+            return bytes(answer["Body"].read())
+
+    def blocks(self, file: PinnedFile) -> Iterator[bytes]:
+        """Stream the pinned version of a file."""
+        with failures.transient():
+            body = self._client.get_object(Bucket=self.bucket, Key=file.key, VersionId=file.version_id)["Body"]
+            while block := body.read(BLOCK):
+                yield block
+
+    def specs(self) -> Iterator[DropListing]:
+        """Yield the newest version of every `tune.yaml`."""
+        for each in self._newest("datasets/"):
+            if each["Key"].endswith("/tune.yaml"):
+                yield DropListing(
+                    key=each["Key"],
+                    version_id=each["VersionId"],
+                    etag=each["ETag"],
+                    last_modified=each["LastModified"],
+                    uploaded_by=each.get("Owner", {}).get("ID", "unknown"),
+                )
+
+    def _newest(self, prefix: str) -> Iterator[dict[str, Any]]:
+        with failures.transient():
+            for page in self._client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=prefix):
+                yield from (each for each in page.get("Versions", ()) if each["IsLatest"])
+
+
+class S3RunFiles:
+    """Write and read the run bucket."""
+
+    def __init__(self, client: "BaseClient", bucket: str) -> None:
+        """Use the bucket of the runs' own files."""
+        self._client: Any = client
+        self._bucket = bucket
+
+    def uri(self, key: str) -> str:
+        """Return the S3 URI of a key."""
+        return f"s3://{self._bucket}/{key}"
+
+    def write(self, key: str, blocks: Iterable[bytes]) -> None:
+        """Write an object; a large one in parts, which S3 shows only when all are there.
+
+        The bucket's lifecycle clears away the parts of a writer that died.
+        """
+        with failures.transient():
+            upload = None
+            parts: list[dict[str, Any]] = []
+            buffer = bytearray()
+            for block in blocks:
+                buffer += block
+                if len(buffer) >= PART:
+                    upload = upload or self._client.create_multipart_upload(Bucket=self._bucket, Key=key)["UploadId"]
+                    parts.append(self._part(key, upload, len(parts) + 1, bytes(buffer)))
+                    buffer.clear()
+            if upload is None:
+                self._client.put_object(Bucket=self._bucket, Key=key, Body=bytes(buffer))
+                return
+            if buffer:
+                parts.append(self._part(key, upload, len(parts) + 1, bytes(buffer)))
+            self._client.complete_multipart_upload(
+                Bucket=self._bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": parts}
+            )
+
+    def read(self, key: str) -> bytes | None:
+        """Return an object's bytes, or None."""
+        try:
+            with failures.transient():
+                return bytes(self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read())
+        except ClientError as error:
+            if failures.code(error) == "NoSuchKey":
+                return None
+            raise
+
+    def _part(self, key: str, upload: str, number: int, body: bytes) -> dict[str, Any]:
+        answer = self._client.upload_part(
+            Bucket=self._bucket, Key=key, UploadId=upload, PartNumber=number, Body=body
+        )
+        return {"ETag": answer["ETag"], "PartNumber": number}

@@ -1,0 +1,105 @@
+"""The composition root: settings to adapters, adapters to steps, and the frame around every handler."""
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.config import Config
+
+from tunedrop.adapters.bedrock import BedrockConversation, BedrockModelImports
+from tunedrop.adapters.clock import SystemClock
+from tunedrop.adapters.dynamodb import DynamoDBRunStore
+from tunedrop.adapters.s3 import S3Drops, S3RunFiles
+from tunedrop.adapters.sagemaker import SageMakerTrainingJobs
+from tunedrop.adapters.sns import SNSNotifier
+from tunedrop.adapters.ssm import SSMAliases
+from tunedrop.domain.decide import Effect
+from tunedrop.domain.run import Run
+from tunedrop.observability import ObservedRuns, follow, logger, tracer
+from tunedrop.settings import Settings
+from tunedrop.steps.advance import Performer, advance
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
+
+CALLS = Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=5, read_timeout=30)
+"""How patiently AWS is called; what still fails is tried again by Lambda."""
+
+CONVERSATION = Config(retries={"mode": "standard", "total_max_attempts": 10}, connect_timeout=5, read_timeout=120)
+"""A cold model answers ModelNotReadyException for a while, which botocore retries.
+
+https://docs.aws.amazon.com/bedrock/latest/userguide/invoke-imported-model.html
+"""
+
+Handler = Callable[[dict[str, Any], LambdaContext], None]
+
+
+class Application:
+    """Hold the adapters of one function, each made when it is first used."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Use the settings of the function."""
+        self.settings = settings
+        self.clock = SystemClock()
+
+    @classmethod
+    def from_environment(cls) -> "Application":
+        """Read the settings from the function's environment."""
+        return cls(Settings.from_environment())
+
+    def advance(self, run_id: str, performers: Mapping[Effect, Performer]) -> Run | None:
+        """Bring a run as far as the performers can."""
+        follow(run_id)
+        return advance(run_id, performers, self.runs, self.clock)
+
+    @cached_property
+    def runs(self) -> ObservedRuns:
+        """Return the store of runs."""
+        return ObservedRuns(DynamoDBRunStore(self._client("dynamodb"), self.settings.runs_table))
+
+    @cached_property
+    def drops(self) -> S3Drops:
+        """Return the drop bucket."""
+        return S3Drops(self._client("s3"), self.settings.drop_bucket)
+
+    @cached_property
+    def files(self) -> S3RunFiles:
+        """Return the runs' own files."""
+        return S3RunFiles(self._client("s3"), self.settings.run_bucket)
+
+    @cached_property
+    def jobs(self) -> SageMakerTrainingJobs:
+        """Return SageMaker's training jobs."""
+        return SageMakerTrainingJobs(self._client("sagemaker"))
+
+    @cached_property
+    def imports(self) -> BedrockModelImports:
+        """Return Bedrock's model imports."""
+        return BedrockModelImports(self._client("bedrock"), self.settings.import_role_arn)
+
+    @cached_property
+    def conversation(self) -> BedrockConversation:
+        """Return Bedrock's Converse."""
+        return BedrockConversation(self._client("bedrock-runtime", CONVERSATION))
+
+    @cached_property
+    def aliases(self) -> SSMAliases:
+        """Return the aliases."""
+        return SSMAliases(self._client("ssm"))
+
+    @cached_property
+    def notifier(self) -> SNSNotifier:
+        """Return the notifications' topic."""
+        return SNSNotifier(self._client("sns"), self.settings.topic_arn)
+
+    def _client(self, service: str, config: Config = CALLS) -> "BaseClient":
+        client: BaseClient = boto3.client(service, region_name=self.settings.region, config=config)  # type: ignore[call-overload]  # the service's name is not a literal here
+        return client
+
+
+def observed(handler: Handler) -> Handler:
+    """Give a handler structured logs and a trace; its errors reach Lambda, which retries and then keeps the event."""
+    with_logs = logger.inject_lambda_context(handler, clear_state=True)
+    return tracer.capture_lambda_handler(with_logs, capture_response=False)

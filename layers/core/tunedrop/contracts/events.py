@@ -1,0 +1,91 @@
+"""The events that functions receive; fields that nobody reads are left out and ignored."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tunedrop.domain.run import Change, RunStatus
+
+
+class Event(BaseModel):
+    """Read an EventBridge event; AWS adds fields over time, so unknown ones are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+
+class S3Bucket(Event):
+    """Name the bucket of an S3 event."""
+
+    name: str
+
+
+class S3Object(Event):
+    """Name the object version of an S3 event; keys are not URL-encoded, unlike S3's direct notifications."""
+
+    key: str
+    etag: str
+    version_id: str = Field(alias="version-id")
+
+
+class ObjectCreatedDetail(Event):
+    """Hold the detail of `Object Created`."""
+
+    bucket: S3Bucket
+    object: S3Object
+    requester: str = "unknown"
+
+
+class ObjectCreated(Event):
+    """Announce an upload: https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html."""
+
+    detail_type: Literal["Object Created"] = Field(alias="detail-type")
+    detail: ObjectCreatedDetail
+
+
+class TrainingJobDetail(Event):
+    """Hold the detail of `SageMaker Training Job State Change`; Describe tells the rest."""
+
+    training_job_name: str = Field(alias="TrainingJobName")
+
+
+class TrainingJobStateChange(Event):
+    """Announce a training job's change; AWS sends several per change, by design.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html
+    """
+
+    detail_type: Literal["SageMaker Training Job State Change"] = Field(alias="detail-type")
+    detail: TrainingJobDetail
+
+
+class RunStatusChangedDetail(Event):
+    """Hold the detail of our own announcement; every value is text."""
+
+    run_id: str
+    dataset: str
+    status: RunStatus
+    previous_status: RunStatus
+    change: Change
+    version: int
+
+
+class RunStatusChanged(Event):
+    """Announce that a run has a new status, or is due for a look."""
+
+    detail_type: Literal["Run Status Changed"] = Field(alias="detail-type")
+    detail: RunStatusChangedDetail
+
+
+class Tick(Event):
+    """Announce that a schedule's time has come."""
+
+    detail_type: Literal["Scheduled Event"] = Field(alias="detail-type")
+    time: datetime
+
+
+PlanEvent = Annotated[ObjectCreated | RunStatusChanged, Field(discriminator="detail_type")]
+"""What plan_run reacts to."""
+
+TrainingEvent = Annotated[TrainingJobStateChange | RunStatusChanged, Field(discriminator="detail_type")]
+"""What track_training reacts to."""

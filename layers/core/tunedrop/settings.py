@@ -1,0 +1,36 @@
+"""What the template tells a function through its environment."""
+
+import json
+import os
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from tunedrop.domain import names
+
+
+class Settings(BaseModel):
+    """Hold the stack's names; a function is given only those that it uses, and asking for another is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    region: str = Field(alias="AWS_REGION")
+    stack: str = Field(alias="STACK_NAME", max_length=names.STACK_NAME_LIMIT)
+    runs_table: str = Field(alias="RUNS_TABLE")
+    drop_bucket: str = Field(alias="DROP_BUCKET", default="")
+    run_bucket: str = Field(alias="RUN_BUCKET", default="")
+    training_role_arn: str = Field(alias="TRAINING_ROLE_ARN", default="")
+    import_role_arn: str = Field(alias="IMPORT_ROLE_ARN", default="")
+    topic_arn: str = Field(alias="TOPIC_ARN", default="")
+    base_models: dict[str, str] = Field(alias="BASE_MODELS", default_factory=dict)
+    """JumpStart model id → id of Bedrock's own on-demand model of the same weights; adds to the built-in table."""
+
+    @field_validator("base_models", mode="before")
+    @classmethod
+    def _parse(cls, value: object) -> object:
+        return json.loads(value) if isinstance(value, str) else value
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
+        """Read the settings; raises pydantic's ValidationError naming each variable that is missing or wrong."""
+        return cls.model_validate(dict(environment))

@@ -1,0 +1,1 @@
+"""The effects: each looks, does one idempotent deed, and says what it saw."""

@@ -1,0 +1,91 @@
+"""Bring the tuned weights behind Bedrock, and take them away again."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from tunedrop.domain import names
+from tunedrop.domain.chat_template import adds_bos, training_chat_template
+from tunedrop.domain.observations import (
+    ImportDeleted,
+    ImportSlotWanted,
+    ImportStarted,
+    Observation,
+    Refused,
+    Unavailable,
+)
+from tunedrop.domain.problem import Problem
+from tunedrop.domain.run import Run
+from tunedrop.errors import RequestRefusedError, UnavailableError
+from tunedrop.ports import ModelImports, RunFiles
+
+SLOT_WAIT = timedelta(minutes=5)
+"""How long to wait when Bedrock has no room: another import runs in the account, or three models exist."""
+
+IMPORT_STILL_RUNNING = timedelta(minutes=2)
+
+
+def take_import_slot(_run: Run) -> Observation:
+    """Ask for the one import slot; the commit that follows takes it, or says who has it."""
+    return ImportSlotWanted()
+
+
+@dataclass(frozen=True)
+class StartImport:
+    """Write the chat template beside the artifact and start the import."""
+
+    imports: ModelImports
+    files: RunFiles
+    stack: str
+
+    def __call__(self, run: Run) -> Observation:
+        """Start the import job, or find it started."""
+        if run.plan is None or run.training is None or run.training.artifact_uri is None:
+            return _refused("import.no-artifact", "The training job completed without an artifact.")
+        artifact_uri = run.training.artifact_uri.rstrip("/") + "/"
+        prefix = artifact_uri.removeprefix(self.files.uri(""))
+        tokenizer = self._json(prefix + "tokenizer.json")
+        settings = self._json(prefix + "tokenizer_config.json")
+        template = training_chat_template(
+            demarcation=run.plan.training.hyperparameters.get("add_input_output_demarcation_key", "True") == "True",
+            bos=adds_bos(tokenizer, settings),
+        )
+        # A separate file wins over the template in tokenizer_config.json, and Bedrock adds none of its own.
+        # https://docs.aws.amazon.com/bedrock/latest/userguide/model-customization-import-model.html
+        self.files.write(prefix + "chat_template.jinja", [template.encode()])
+        name = names.imported_model(self.stack, run.run_id)
+        try:
+            job_arn = self.imports.start(name, artifact_uri, run.run_id)
+        except UnavailableError as error:
+            return Unavailable(reason=f"Bedrock cannot import now: {error}", retry_after=SLOT_WAIT)
+        except RequestRefusedError as error:
+            return _refused("import.refused", f"Bedrock refused the import: {error}")
+        return ImportStarted(job_name=name, job_arn=job_arn, model_name=name)
+
+    def _json(self, key: str) -> Mapping[str, object]:
+        data = self.files.read(key)
+        value = json.loads(data) if data else {}
+        return value if isinstance(value, dict) else {}
+
+
+@dataclass(frozen=True)
+class DeleteImport:
+    """Delete the imported model of a run that was not promoted."""
+
+    imports: ModelImports
+
+    def __call__(self, run: Run) -> Observation:
+        """Delete the model, once its import is over."""
+        if run.deployment is None:
+            return ImportDeleted()
+        state = self.imports.state(run.deployment.import_job_name)
+        if state and state.status == "InProgress":
+            return Unavailable(reason="The import has to end before it can be deleted.", retry_after=IMPORT_STILL_RUNNING)
+        self.imports.delete(run.deployment.model_name)
+        return ImportDeleted()
+
+
+def _refused(code: str, message: str) -> Refused:
+    fix = "The trained artifact, if any, lies in the run's folder; mend tune.yaml and drop again."
+    return Refused(problem=Problem(code=code, message=message, fix=fix))

@@ -1,0 +1,198 @@
+"""Ask base, champion and candidate the same held-out rows, and promote the candidate when it is better."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+
+from tunedrop.domain import names
+from tunedrop.domain.model import Record
+from tunedrop.domain.observations import AliasWritten, Observation, Refused, Scored, ScoringPaused, Unavailable
+from tunedrop.domain.plan import EvaluationPlan
+from tunedrop.domain.problem import Problem
+from tunedrop.domain.run import Evaluation, Run, Score
+from tunedrop.domain.scoring import exact_matches, verdict
+from tunedrop.errors import ModelNotReadyError
+from tunedrop.ports import Aliases, Answer, Conversation, ModelImports, RunFiles
+
+ROWS_AT_ONCE = 32
+"""Rows whose answers are stored together: what is lost, at most, when an invocation dies."""
+
+CALLS_AT_ONCE = 8
+"""Concurrent Converse calls."""
+
+LEAST_TOKENS = 16
+MOST_TOKENS = 2048
+"""Bounds of maxTokens; in between, no answer needs more tokens than the longest expected one has bytes."""
+
+RESERVE_SECONDS = 120.0
+"""Time kept back at the end of an invocation: the worst case of one chunk, cold start included."""
+
+WARMING_UP = timedelta(minutes=1)
+
+
+class HeldOutRow(Record):
+    """Hold one row as training would have seen it: the filled-in prompt, and the completion that is right."""
+
+    prompt: str
+    completion: str
+
+
+class StoredAnswer(Record):
+    """Hold what one model answered to one row."""
+
+    side: str
+    model_id: str
+    row: int
+    expected: str
+    answer: Answer
+
+
+class OutOfTimeError(Exception):
+    """The invocation must end before all rows are answered."""
+
+    def __init__(self, answered: int) -> None:
+        """Count the rows answered so far, over all models."""
+        super().__init__(answered)
+        self.answered = answered
+
+
+@dataclass(frozen=True)
+class ScoreModels:
+    """Score every side on the held-out rows, chunk by chunk, over several invocations if need be."""
+
+    imports: ModelImports
+    conversation: Conversation
+    aliases: Aliases
+    files: RunFiles
+    stack: str
+    seconds_left: Callable[[], float]
+
+    def __call__(self, run: Run) -> Observation:
+        """Answer what is not answered yet, then judge."""
+        if run.plan is None or run.deployment is None or run.deployment.model_arn is None:
+            raise AssertionError(f"run {run.run_id} is {run.status} without a model")
+        problem = self._stranger(run, run.deployment.model_arn)
+        if problem:
+            return Refused(problem=problem)
+        rows = self._rows(run)
+        sides = self._sides(run, run.plan.evaluation, run.deployment.model_arn)
+        answers: dict[str, list[StoredAnswer]] = {}
+        try:
+            for side, model_id in sides.items():
+                answered = sum(map(len, answers.values()))
+                answers[side] = self._answers(run, side, model_id, rows, answered)
+        except OutOfTimeError as stop:
+            return ScoringPaused(answered=stop.answered)
+        except ModelNotReadyError as error:
+            return Unavailable(reason=f"The model is warming up: {error}", retry_after=WARMING_UP)
+        key = names.answers_key(run.run_id)
+        self.files.write(key, ((each.model_dump_json() + "\n").encode() for side in answers.values() for each in side))
+        return Scored(evaluation=_judged(run.plan.evaluation, answers, self.files.uri(key)))
+
+    def _stranger(self, run: Run, model_arn: str) -> Problem | None:
+        """Return a problem unless Bedrock's model was made from this very run's artifact and answers Converse."""
+        model = self.imports.model(model_arn)
+        artifact = (run.training.artifact_uri or "") if run.training else ""
+        if model.source_uri.rstrip("/") != artifact.rstrip("/"):
+            return Problem(
+                code="evaluate.identity",
+                message=f"The model at {model_arn} was imported from {model.source_uri}, not from this run's {artifact}.",
+                fix="Delete that model in the Bedrock console, then drop the dataset again.",
+            )
+        if not model.instruct_supported:
+            return Problem(
+                code="evaluate.no-converse",
+                message="Bedrock imported the model, but says that Converse cannot call it (instructSupported is false).",
+                fix="Choose a model of an architecture for which Bedrock supports Converse: Llama, Mistral or Mixtral.",
+            )
+        return None
+
+    def _rows(self, run: Run) -> list[HeldOutRow]:
+        data = self.files.read(names.held_out_key(run.run_id))
+        if data is None:
+            raise AssertionError(f"run {run.run_id} has no held-out rows")
+        return [HeldOutRow.model_validate_json(line) for line in data.split(b"\n") if line]
+
+    def _sides(self, run: Run, plan: EvaluationPlan, candidate: str) -> dict[str, str]:
+        sides = {"candidate": candidate}
+        if "base" in plan.against and plan.base_model_id:
+            sides["base"] = plan.base_model_id
+        champion = self.aliases.get(names.alias(self.stack, run.dataset)) if "champion" in plan.against else None
+        if champion and champion != candidate:
+            sides["champion"] = champion
+        return sides
+
+    def _answers(
+        self, run: Run, side: str, model_id: str, rows: Sequence[HeldOutRow], answered: int
+    ) -> list[StoredAnswer]:
+        longest = max(len(row.completion.encode()) for row in rows)
+        max_tokens = max(LEAST_TOKENS, min(MOST_TOKENS, longest))
+        label = f"{side}-{hashlib.sha256(model_id.encode()).hexdigest()[:8]}"
+        answers: list[StoredAnswer] = []
+        with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+            for first in range(0, len(rows), ROWS_AT_ONCE):
+                key = f"{names.run_prefix(run.run_id)}answers/{label}-{first:06}.jsonl"
+                stored = self.files.read(key)
+                if stored is None:
+                    if self.seconds_left() < RESERVE_SECONDS:
+                        raise OutOfTimeError(answered + len(answers))
+                    chunk = rows[first : first + ROWS_AT_ONCE]
+                    asked = pool.map(lambda row: self.conversation.ask(model_id, row.prompt, max_tokens), chunk)
+                    fresh = [
+                        StoredAnswer(side=side, model_id=model_id, row=index, expected=row.completion, answer=answer)
+                        for index, (row, answer) in enumerate(zip(chunk, asked, strict=True), start=first)
+                    ]
+                    stored = "".join(each.model_dump_json() + "\n" for each in fresh).encode()
+                    self.files.write(key, [stored])
+                answers += [StoredAnswer.model_validate_json(line) for line in stored.split(b"\n") if line]
+        return answers
+
+
+@dataclass(frozen=True)
+class WriteAlias:
+    """Point the dataset's alias at the candidate that passed."""
+
+    aliases: Aliases
+    stack: str
+
+    def __call__(self, run: Run) -> Observation:
+        """Write the alias; writing it twice does no harm."""
+        if run.deployment is None or run.deployment.model_arn is None or not (run.evaluation and run.evaluation.passed):
+            raise AssertionError(f"run {run.run_id} is to be promoted without a passing evaluation")
+        name = names.alias(self.stack, run.dataset)
+        previous = self.aliases.get(name)
+        if previous != run.deployment.model_arn:
+            self.aliases.put(name, run.deployment.model_arn)
+        return AliasWritten(previous=previous if previous != run.deployment.model_arn else None)
+
+
+def _judged(plan: EvaluationPlan, answers: dict[str, list[StoredAnswer]], uri: str) -> Evaluation:
+    scores = {side: _score(rows) for side, rows in answers.items()}
+    rivals = {side: score.value for side, score in scores.items() if side != "candidate"}
+    passed, sentence = verdict(scores["candidate"].value, rivals, plan.min_gain)
+    return Evaluation(
+        metric=plan.metric,
+        rows=scores["candidate"].rows,
+        candidate=scores["candidate"],
+        base=scores.get("base"),
+        champion=scores.get("champion"),
+        min_gain=plan.min_gain,
+        passed=passed,
+        verdict=sentence,
+        answers_uri=uri,
+    )
+
+
+def _score(rows: list[StoredAnswer]) -> Score:
+    correct = sum(exact_matches((each.expected, each.answer.text) for each in rows))
+    return Score(
+        model_id=rows[0].model_id,
+        value=correct / len(rows),
+        correct=correct,
+        rows=len(rows),
+        mean_latency_ms=sum(each.answer.latency_ms for each in rows) / len(rows),
+        input_tokens=sum(each.answer.input_tokens for each in rows),
+        output_tokens=sum(each.answer.output_tokens for each in rows),
+    )

@@ -1,0 +1,118 @@
+"""Make the records and AWS agree, in both directions: events are lost, workers die, and somebody has to notice."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from tunedrop.domain import names
+from tunedrop.domain.decide import decide
+from tunedrop.domain.observations import Nudged
+from tunedrop.domain.run import Change, Drop, Run, RunStatus
+from tunedrop.errors import VersionConflictError
+from tunedrop.ports import Clock, Drops, ModelImports, RunStore, TrainingJobs
+
+LOST_AFTER = timedelta(minutes=10)
+"""How old an uploaded `tune.yaml` without a run must be before its event counts as lost."""
+
+FORGOTTEN_AFTER = timedelta(days=2)
+"""How old it may be at most: EventBridge itself tries for 24 hours."""
+
+ORPHAN_AFTER = timedelta(minutes=10)
+"""How old an imported model without a run must be before it is deleted."""
+
+UNNAMED = "unnamed"
+"""The dataset of a `tune.yaml` that lies where none belongs."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Nudge:
+    """Announce the runs whose wait is over, or that lie idle."""
+
+    runs: RunStore
+    clock: Clock
+
+    def __call__(self, run: Run) -> bool:
+        """Nudge a run that wants it; somebody who wrote it meanwhile has done as much."""
+        decision = decide(run, Nudged(), self.clock.now())
+        if decision.run == run:
+            return False
+        try:
+            self.runs.commit(run, decision.run)
+        except VersionConflictError:
+            return False
+        return True
+
+
+@dataclass(frozen=True)
+class Reconcile:
+    """Look at all that lives, on both sides."""
+
+    runs: RunStore
+    drops: Drops
+    jobs: TrainingJobs
+    imports: ModelImports
+    clock: Clock
+    stack: str
+
+    def __call__(self) -> None:
+        """Nudge runs, stop and delete what no run owns, and start drops whose event was lost."""
+        nudge = Nudge(self.runs, self.clock)
+        nudged = [run.run_id for run in self.runs.live() if nudge(run)]
+        stopped = list(self._stop_jobs())
+        deleted = list(self._delete_models())
+        started = list(self._start_drops())
+        logger.info(
+            "Reconciled", extra={"nudged": nudged, "stopped": stopped, "deleted": deleted, "started": started}
+        )
+
+    def _stop_jobs(self) -> Iterator[str]:
+        for job_name in self.jobs.in_progress(f"{self.stack}-"):
+            run_id = names.run_of_training_job(self.stack, job_name)
+            if run_id and self._ended(run_id):
+                self.jobs.stop(job_name)
+                yield job_name
+
+    def _delete_models(self) -> Iterator[str]:
+        for name, created_at in self.imports.models(f"{self.stack}-"):
+            run_id = names.run_of_imported_model(self.stack, name)
+            if run_id and self.clock.now() - created_at >= ORPHAN_AFTER:
+                run = self.runs.get(run_id)
+                if run is None or (run.status.terminal and run.status is not RunStatus.PROMOTED):
+                    self.imports.delete(name)
+                    yield name
+
+    def _start_drops(self) -> Iterator[str]:
+        now = self.clock.now()
+        for spec in self.drops.specs():
+            if LOST_AFTER <= now - spec.last_modified <= FORGOTTEN_AFTER:
+                drop = Drop(
+                    bucket=self.drops.bucket,
+                    key=spec.key,
+                    version_id=spec.version_id,
+                    etag=spec.etag,
+                    uploaded_by=spec.uploaded_by,
+                )
+                run = new_run(drop, self.clock, Change.DUE)
+                if self.runs.get(run.run_id) is None and self.runs.create(run):
+                    yield run.run_id
+
+    def _ended(self, run_id: str) -> bool:
+        run = self.runs.get(run_id)
+        return run is None or run.status.terminal
+
+
+def new_run(drop: Drop, clock: Clock, change: Change) -> Run:
+    """Make the run of a drop; one in a place that starts no run is planned all the same, and refused with the reason."""
+    now = clock.now()
+    return Run(
+        run_id=names.run_id(drop.bucket, drop.key, drop.version_id),
+        dataset=names.dataset_of(drop.key) or UNNAMED,
+        change=change,
+        created_at=now,
+        updated_at=now,
+        entered_at=now,
+        drop=drop,
+    )

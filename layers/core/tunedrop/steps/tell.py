@@ -1,0 +1,36 @@
+"""Tell people where a run stands, once."""
+
+from dataclasses import dataclass
+
+from tunedrop.domain.notice import notice
+from tunedrop.domain.observations import Looked, NoticeClaimed, NoticeSent, Observation
+from tunedrop.domain.run import Run
+from tunedrop.ports import Clock, Notifier
+
+
+@dataclass(frozen=True)
+class ClaimNotice:
+    """Claim the notice for this invocation, before anything is sent."""
+
+    token: str
+
+    def __call__(self, _run: Run) -> Observation:
+        """Ask for the notice; the commit that follows decides who has it."""
+        return NoticeClaimed(token=self.token)
+
+
+@dataclass(frozen=True)
+class SendNotice:
+    """Publish the notice that this invocation has claimed."""
+
+    notifier: Notifier
+    clock: Clock
+    token: str
+
+    def __call__(self, run: Run) -> Observation:
+        """Send the notice of the run's status, unless another invocation is at it."""
+        if run.notices[run.status].claimed_by != self.token:
+            return Looked()
+        text = notice(run, self.clock.now())
+        message_id = self.notifier.publish(text.subject, text.body, text.attributes)
+        return NoticeSent(status=run.status, message_id=message_id)

@@ -1,0 +1,43 @@
+"""Look at what AWS is doing for a run."""
+
+from dataclasses import dataclass
+
+from tunedrop.domain.observations import ImportSeen, JobMissing, JobSeen, Observation
+from tunedrop.domain.run import Run
+from tunedrop.ports import ModelImports, TrainingJobs
+
+
+@dataclass(frozen=True)
+class DescribeTraining:
+    """Ask SageMaker how the training job stands."""
+
+    jobs: TrainingJobs
+
+    def __call__(self, run: Run) -> Observation:
+        """Describe the run's training job."""
+        if run.training is None:
+            raise AssertionError(f"run {run.run_id} is {run.status} without a training job")
+        seen = self.jobs.describe(run.training.job_name, run.training.attempt)
+        if seen is None:
+            return JobMissing()
+        training, failure_reason = seen
+        return JobSeen(training=training, failure_reason=failure_reason)
+
+
+@dataclass(frozen=True)
+class DescribeImport:
+    """Ask Bedrock how the import job stands; Bedrock sends no event of it.
+
+    https://docs.aws.amazon.com/bedrock/latest/userguide/monitoring-eventbridge.html
+    """
+
+    imports: ModelImports
+
+    def __call__(self, run: Run) -> Observation:
+        """Describe the run's import job."""
+        if run.deployment is None:
+            raise AssertionError(f"run {run.run_id} is {run.status} without an import job")
+        state = self.imports.state(run.deployment.import_job_name)
+        if state is None:
+            return ImportSeen(status="Failed", failure_message="Bedrock does not know the import job that it accepted.")
+        return ImportSeen(status=state.status, failure_message=state.failure_message, model_arn=state.model_arn)

@@ -93,37 +93,37 @@ def test_the_size_of_blocks_changes_nothing(size: int) -> None:
 @pytest.mark.parametrize(
     ("line", "code"),
     [
-        (b'{"instruction": "hunter2-canary"', "not_json"),
-        (b'{"instruction": "a",}', "not_json"),
-        (b"hunter2-canary", "not_json"),
-        (row(1).strip() + row(2).strip(), "not_json"),
-        (b'["hunter2-canary"]', "not_an_object"),
-        (b'"hunter2-canary"', "not_an_object"),
-        (b"3", "not_an_object"),
-        (b"null", "not_an_object"),
-        (row(1).replace(b"}", b', "response": "hunter2-canary"}'), "duplicate_key"),
-        (row(1, extra={"a": 1}).replace(b'{"a": 1}', b'{"a": 1, "a": 2}'), "duplicate_key"),
-        (row(1, extra=float("nan")), "not_finite"),
-        (row(1, extra=float("-inf")), "not_finite"),
-        (row(1, extra=0).replace(b'"extra": 0', b'"extra": 1e999'), "not_finite"),
-        (row(1, extra=0).replace(b'"extra": 0', b'"extra": ' + b"7" * 5000), "number_too_large"),
-        (row(1, context=0).replace(b'"context": 0', b'"context": ' + b"7" * 4000), "not_text"),
-        (row(1, context=None), "not_text"),
-        (row(1, context=3), "not_text"),
-        (row(1, context=True), "not_text"),
-        (row(1, context=[CANARY]), "not_text"),
-        (row(1, response=""), "empty_completion"),
-        (row(1, response=" \n\u2028"), "empty_completion"),
-        (row(1, instruction=" ", context=""), "empty_prompt"),
-        (row(1).replace(b"Message", b"\xff\xfe"), "not_utf8"),
-        (row(1).replace(b"Message", b"caf\xe9"), "not_utf8"),
-        (row(1).replace(b"Message", b"\xc0\xaf"), "not_utf8"),
-        (row(1).replace(b"Message", b"a\0b"), "nul"),
-        (row(1, context="a\0b"), "nul"),
-        (row(1, context="\ud800"), "lone_surrogate"),
-        (b"[" * 100_000, "nested_too_deep"),
-        (b'{"a":' * 100_000, "nested_too_deep"),
-        (row(1, context="x" * LINE_LIMIT_BYTES), "line_too_long"),
+        (b'{"instruction": "hunter2-canary"', "data.not-json"),
+        (b'{"instruction": "a",}', "data.not-json"),
+        (b"hunter2-canary", "data.not-json"),
+        (row(1).strip() + row(2).strip(), "data.not-json"),
+        (b'["hunter2-canary"]', "data.not-an-object"),
+        (b'"hunter2-canary"', "data.not-an-object"),
+        (b"3", "data.not-an-object"),
+        (b"null", "data.not-an-object"),
+        (row(1).replace(b"}", b', "response": "hunter2-canary"}'), "data.duplicate-key"),
+        (row(1, extra={"a": 1}).replace(b'{"a": 1}', b'{"a": 1, "a": 2}'), "data.duplicate-key"),
+        (row(1, extra=float("nan")), "data.not-finite"),
+        (row(1, extra=float("-inf")), "data.not-finite"),
+        (row(1, extra=0).replace(b'"extra": 0', b'"extra": 1e999'), "data.not-finite"),
+        (row(1, extra=0).replace(b'"extra": 0', b'"extra": ' + b"7" * 5000), "data.number-too-large"),
+        (row(1, context=0).replace(b'"context": 0', b'"context": ' + b"7" * 4000), "data.not-text"),
+        (row(1, context=None), "data.not-text"),
+        (row(1, context=3), "data.not-text"),
+        (row(1, context=True), "data.not-text"),
+        (row(1, context=[CANARY]), "data.not-text"),
+        (row(1, response=""), "data.empty-completion"),
+        (row(1, response=" \n\u2028"), "data.empty-completion"),
+        (row(1, instruction=" ", context=""), "data.empty-prompt"),
+        (row(1).replace(b"Message", b"\xff\xfe"), "data.not-utf8"),
+        (row(1).replace(b"Message", b"caf\xe9"), "data.not-utf8"),
+        (row(1).replace(b"Message", b"\xc0\xaf"), "data.not-utf8"),
+        (row(1).replace(b"Message", b"a\0b"), "data.nul"),
+        (row(1, context="a\0b"), "data.nul"),
+        (row(1, context="\ud800"), "data.lone-surrogate"),
+        (b"[" * 100_000, "data.nested-too-deep"),
+        (b'{"a":' * 100_000, "data.nested-too-deep"),
+        (row(1, context="x" * LINE_LIMIT_BYTES), "data.line-too-long"),
     ],
 )
 def test_a_bad_line_is_refused_with_its_place(line: bytes, code: str) -> None:
@@ -132,7 +132,7 @@ def test_a_bad_line_is_refused_with_its_place(line: bytes, code: str) -> None:
 
 def test_a_missing_field_is_named_beside_those_that_are_there() -> None:
     problem = problem_of(b'{"instruction": "hunter2-canary", "answer": "hunter2-canary"}')
-    assert problem.code == "missing_field"
+    assert problem.code == "data.missing-field"
     assert problem.message == 'lacks "context", "response"; it has "instruction", "answer"'
     assert problem.fix == 'Add "context", "response", or change template.json.'
 
@@ -162,7 +162,7 @@ def test_windows_lines_and_a_missing_last_newline_are_fine() -> None:
 
 
 def test_old_mac_lines_are_refused() -> None:
-    assert read(rows(20).replace(b"\n", b"\r"))[1].problem_counts == {"not_json": 1, "too_few_rows": 1}
+    assert read(rows(20).replace(b"\n", b"\r"))[1].problem_counts == {"data.not-json": 1, "data.too-few-rows": 1}
 
 
 def test_a_byte_order_mark_is_a_warning() -> None:
@@ -179,23 +179,23 @@ def test_blank_lines_are_one_warning_and_keep_the_numbering() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"\n\n", b" \r\n\t", b"\xef\xbb\xbf"])
 def test_a_file_without_rows_is_refused(data: bytes) -> None:
-    assert read(data)[1].problem_counts == {"empty_file": 1, "too_few_rows": 1}
+    assert read(data)[1].problem_counts == {"data.empty-file": 1, "data.too-few-rows": 1}
 
 
 @pytest.mark.parametrize("data", [b"\x1f\x8b\x08\x00\n\n", b"PK\x03\x04\n", rows(20).decode().encode("utf-16")])
 def test_a_file_of_another_format_is_one_problem(data: bytes) -> None:
     counts = read(data)[1].problem_counts
-    assert counts == {"foreign_format": 1, "too_few_rows": 1}
+    assert counts == {"data.foreign-format": 1, "data.too-few-rows": 1}
 
 
 def test_too_few_rows_are_refused() -> None:
     assert read(rows(MINIMUM_TRAINING_ROWS))[1].accepted
-    assert read(rows(MINIMUM_TRAINING_ROWS - 1))[1].problem_counts == {"too_few_rows": 1}
+    assert read(rows(MINIMUM_TRAINING_ROWS - 1))[1].problem_counts == {"data.too-few-rows": 1}
 
 
 def test_all_problems_are_counted_and_the_first_are_kept() -> None:
     _, report = read(rows(10) + b"{\n" * (PROBLEM_LIMIT + 500))
-    assert report.problem_counts == {"not_json": PROBLEM_LIMIT + 500}
+    assert report.problem_counts == {"data.not-json": PROBLEM_LIMIT + 500}
     assert len(report.problems) == PROBLEM_LIMIT
     assert report.problems[-1].where == f"train.jsonl:{10 + PROBLEM_LIMIT}"
 
@@ -208,7 +208,7 @@ def test_an_endless_line_is_read_in_bounded_memory() -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     report = validator.report()
-    assert report.problem_counts["line_too_long"] == 1
+    assert report.problem_counts["data.line-too-long"] == 1
     assert report.bytes == 64 * 1024 * 1024
     assert peak < 8 * LINE_LIMIT_BYTES
 
@@ -271,7 +271,7 @@ def test_equal_rows_never_lie_on_both_sides() -> None:
 
 def test_a_split_that_leaves_nothing_to_measure_with_is_refused() -> None:
     _, report = read(row(1) * 40, split=HeldOutSplit(ratio=0.001, seed=1))
-    assert report.problem_counts == {"nothing_held_out": 1}
+    assert report.problem_counts == {"data.nothing-held-out": 1}
 
 
 def test_a_validation_file_is_never_split() -> None:
@@ -285,7 +285,7 @@ def test_any_bytes_are_judged_without_an_exception(lines: list[bytes], size: int
     data = b"\n".join(lines)
     valid, report = read(data, size=size)
     assert len(valid) == report.training_rows
-    if "foreign_format" not in report.problem_counts:
+    if "data.foreign-format" not in report.problem_counts:
         assert report.bytes == len(data)
 
 
@@ -300,7 +300,7 @@ shapes = st.dictionaries(st.sampled_from([*TEMPLATE.fields, "extra", "__proto__"
 @given(shapes)
 def test_any_json_shape_is_a_training_row_or_a_problem(shape: dict[str, Any]) -> None:
     valid, report = read(json.dumps(shape).encode())
-    bad = sum(report.problem_counts.values()) - report.problem_counts["too_few_rows"]
+    bad = sum(report.problem_counts.values()) - report.problem_counts["data.too-few-rows"]
     assert (len(valid) == 1) == (bad == 0)
     for each in valid:
         written = json.loads(each.line)

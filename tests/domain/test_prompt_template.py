@@ -51,12 +51,7 @@ def test_braces_inside_values_stay_as_they_are() -> None:
     assert template("{a} {b}").prompt({"a": "{b}{{", "b": "}}{0}"}) == "{b}{{ }}{0}"
 
 
-def test_a_doubled_brace_is_a_literal_one_as_in_str_format() -> None:
-    text = '{{"answer": {a}}} {{{a}}}'
-    assert template(text).prompt({"a": "7"}) == text.format(a="7") == '{"answer": 7} {7}'
-
-
-@given(st.lists(st.one_of(identifiers.map("{{{}}}".format), st.sampled_from(["{{", "}}", "text", "\n", "é"]))))
+@given(st.lists(st.one_of(identifiers.map("{{{}}}".format), st.sampled_from(["text", "\n", "é", "%s", "$x"]))))
 def test_an_accepted_template_renders_as_str_format_does(parts: list[str]) -> None:
     text = "{first} " + "".join(parts)
     filled = template(text)
@@ -67,18 +62,19 @@ def test_an_accepted_template_renders_as_str_format_does(parts: list[str]) -> No
 @pytest.mark.parametrize(
     ("prompt", "code"),
     [
-        ("{x.__class__.__init__.__globals__}", "template_bad_field"),
-        ("{0}", "template_bad_field"),
-        ("{x[0]}", "template_bad_field"),
-        ("{x!r}", "template_bad_field"),
-        ("{:>999999999}", "template_bad_field"),
-        ("{x:>999999999}", "template_bad_field"),
-        ("{}", "template_bad_field"),
-        ("{a b}", "template_bad_field"),
-        ("{x", "template_unbalanced_brace"),
-        ("x}", "template_unbalanced_brace"),
-        ("{x}}", "template_unbalanced_brace"),
-        ("{{x}", "template_unbalanced_brace"),
+        ("{x.__class__.__init__.__globals__}", "template.bad-field"),
+        ("{0}", "template.bad-field"),
+        ("{x[0]}", "template.bad-field"),
+        ("{x!r}", "template.bad-field"),
+        ("{:>999999999}", "template.bad-field"),
+        ("{x:>999999999}", "template.bad-field"),
+        ("{}", "template.bad-field"),
+        ("{a b}", "template.bad-field"),
+        ("{x", "template.unbalanced-brace"),
+        ("x}", "template.unbalanced-brace"),
+        ("{x}}", "template.unbalanced-brace"),
+        ("{{x}", "template.unbalanced-brace"),
+        ("{é}", "template.bad-field"),
     ],
 )
 def test_what_else_str_format_understands_is_refused(prompt: str, code: str) -> None:
@@ -94,40 +90,40 @@ def test_the_place_of_a_bad_field_is_told() -> None:
 def test_a_prompt_without_a_field_would_hide_the_row() -> None:
     with pytest.raises(TemplateError) as caught:
         template("Answer the question.")
-    assert [problem.code for problem in caught.value.problems] == ["template_without_field"]
+    assert [problem.code for problem in caught.value.problems] == ["template.without-field"]
     assert "the model would never see the row" in caught.value.problems[0].message
 
 
-def test_a_doubled_brace_is_no_field() -> None:
-    assert prompt_codes("{{instruction}}") == ["template_without_field"]
+def test_doubled_braces_are_refused_for_they_mean_other_things_to_other_formatters() -> None:
+    assert prompt_codes("{{instruction}}") == ["template.unbalanced-brace"] * 2
 
 
 def test_every_problem_is_told_at_once() -> None:
     data = json.dumps({"prompt": "{0} {x", "completion": 3, "system": "hello"}).encode()
     assert sorted(codes(data)) == [
-        "template_bad_field",
-        "template_not_text",
-        "template_unbalanced_brace",
-        "template_unknown_key",
-        "template_without_field",
+        "template.bad-field",
+        "template.not-text",
+        "template.unbalanced-brace",
+        "template.unknown-key",
+        "template.without-field",
     ]
 
 
 @pytest.mark.parametrize(
     ("data", "code"),
     [
-        (b"", "template_not_json"),
-        (b"{", "template_not_json"),
-        (b"[]", "template_not_an_object"),
-        (b"\xff", "template_not_utf8"),
-        (b'{"prompt": "\0"}', "template_nul"),
-        (b'{"prompt": "{a}", "prompt": "{b}", "completion": "{c}"}', "template_duplicate_key"),
-        (b'{"prompt": NaN, "completion": "{c}"}', "template_not_finite"),
-        (b'{"prompt": ' + b"[" * 50_000, "template_nested_too_deep"),
-        (b" " * SIZE_LIMIT_BYTES + b"{}", "template_too_large"),
-        (b'{"prompt": "{a}"}', "template_key_missing"),
-        (b'{"prompt": "{a}\\ud800", "completion": "{c}"}', "template_lone_surrogate"),
-        (b'{"prompt": "{a}\\u0000", "completion": "{c}"}', "template_nul"),
+        (b"", "template.not-json"),
+        (b"{", "template.not-json"),
+        (b"[]", "template.not-an-object"),
+        (b"\xff", "template.not-utf8"),
+        (b'{"prompt": "\0"}', "template.nul"),
+        (b'{"prompt": "{a}", "prompt": "{b}", "completion": "{c}"}', "template.duplicate-key"),
+        (b'{"prompt": NaN, "completion": "{c}"}', "template.not-finite"),
+        (b'{"prompt": ' + b"[" * 50_000, "template.nested-too-deep"),
+        (b" " * SIZE_LIMIT_BYTES + b"{}", "template.too-large"),
+        (b'{"prompt": "{a}"}', "template.key-missing"),
+        (b'{"prompt": "{a}\\ud800", "completion": "{c}"}', "template.lone-surrogate"),
+        (b'{"prompt": "{a}\\u0000", "completion": "{c}"}', "template.nul"),
     ],
 )
 def test_what_is_no_template_is_refused(data: bytes, code: str) -> None:

@@ -34,12 +34,12 @@ _FOREIGN_FORMATS = {
 
 _JSON_FIX = "Write one JSON object a line, in UTF-8."
 _FIXES = {
-    "not_an_object": _JSON_FIX,
-    "not_utf8": "Save the file as UTF-8.",
+    "not-an-object": _JSON_FIX,
+    "not-utf8": "Save the file as UTF-8.",
     "nul": "Remove the character.",
-    "duplicate_key": "Keep one of the two.",
-    "not_finite": "Write a finite number, or text.",
-    "number_too_large": "Write the number as text, in quotes.",
+    "duplicate-key": "Keep one of the two.",
+    "not-finite": "Write a finite number, or text.",
+    "number-too-large": "Write the number as text, in quotes.",
 }
 
 
@@ -123,7 +123,7 @@ class InstructionValidator:
             line = raw
             if number == 1:
                 if foreign := next((kind for magic, kind in _FOREIGN_FORMATS.items() if raw.startswith(magic)), None):
-                    self._problem("foreign_format", f"is {foreign}", name, "Upload plain text, in UTF-8.")
+                    self._problem("foreign-format", f"is {foreign}", name, "Upload plain text, in UTF-8.")
                     return
                 if raw.startswith(_BOM):
                     self._warnings.append(f"{name}: a byte order mark was skipped")
@@ -138,7 +138,7 @@ class InstructionValidator:
         if blank:
             self._warnings.append(f"{name}: {_count(blank, 'blank line')} skipped, the first is line {first_blank}")
         if not rows:
-            self._problem("empty_file", "holds no row", name, "Add rows, or remove the file.")
+            self._problem("empty-file", "holds no row", name, "Add rows, or remove the file.")
 
     def report(self) -> DataReport:
         """Sum up, once every file has been read to its end; adds what only the whole can show."""
@@ -168,7 +168,7 @@ class InstructionValidator:
     def _judge(self, role: FileRole, where: str, raw: bytes) -> ValidRow | None:
         if len(raw) > LINE_LIMIT_BYTES:
             self._problem(
-                "line_too_long", f"is longer than {LINE_LIMIT_BYTES:,} bytes", where, "Shorten the row, or split it."
+                "line-too-long", f"is longer than {LINE_LIMIT_BYTES:,} bytes", where, "Shorten the row, or split it."
             )
             return None
         try:
@@ -181,10 +181,10 @@ class InstructionValidator:
             return None
         prompt, completion = self._template.prompt(row), self._template.completion(row)
         if not completion.strip():
-            self._problem("empty_completion", "has an empty completion", where, "Give the answer, or remove the row.")
+            self._problem("empty-completion", "has an empty completion", where, "Give the answer, or remove the row.")
             return None
         if not any(row[field].strip() for field in self._prompt_fields):
-            self._problem("empty_prompt", "has an empty prompt", where, "Give the question, or remove the row.")
+            self._problem("empty-prompt", "has an empty prompt", where, "Give the question, or remove the row.")
             return None
         self._longest_prompt = max(self._longest_prompt, len(prompt.encode()))
         self._longest_completion = max(self._longest_completion, len(completion.encode()))
@@ -196,7 +196,7 @@ class InstructionValidator:
         row: dict[str, str] = {}
         if missing := [field for field in self._fields if field not in document]:
             self._problem(
-                "missing_field",
+                "missing-field",
                 f"lacks {_names(missing)}; it has {_names(list(document)) or 'no field'}",
                 where,
                 f"Add {_names(missing)}, or change template.json.",
@@ -210,7 +210,7 @@ class InstructionValidator:
                     row[field] = value
             elif field in document:
                 self._problem(
-                    "not_text",
+                    "not-text",
                     f"holds {kind_of(value)} in {quoted(field)}",
                     where,
                     'Write it as text: "42".',
@@ -230,13 +230,13 @@ class InstructionValidator:
         if rows < MINIMUM_TRAINING_ROWS:
             apart = ", and set some apart to measure with" if self._split else ""
             yield Problem(
-                code="too_few_rows",
+                code="data.too-few-rows",
                 message=f"{_count(rows, 'valid row')} to train on; at least {MINIMUM_TRAINING_ROWS} are needed",
                 fix=f"Add rows to a training file{apart}.",
             )
         if self._split and not self._rows[FileRole.HELD_OUT] and rows:
             yield Problem(
-                code="nothing_held_out",
+                code="data.nothing-held-out",
                 message=f"none of the {_count(rows, 'training row')} could be set apart to measure the model with",
                 fix="Add rows, raise the held-out ratio, or upload held-out.jsonl.",
             )
@@ -251,12 +251,13 @@ class InstructionValidator:
                 yield f"{role}: {_count(shared, 'row')} also in the training files: the score will flatter the model"
 
     def _problem(self, code: str, message: str, where: str, fix: str) -> None:
-        self._problem_counts[code] += 1
+        problem = Problem(code=f"data.{code}", message=message, where=where, fix=fix)
+        self._problem_counts[problem.code] += 1
         if len(self._problems) < PROBLEM_LIMIT:
-            self._problems.append(Problem(code=code, message=message, where=where, fix=fix))
+            self._problems.append(problem)
 
 
-_UNFIT = {"nul": "a NUL character", "lone_surrogate": "half of a surrogate pair"}
+_UNFIT = {"nul": "a NUL character", "lone-surrogate": "half of a surrogate pair"}
 
 
 def _unfit(text: str) -> str | None:
@@ -266,7 +267,7 @@ def _unfit(text: str) -> str | None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return "lone_surrogate"
+        return "lone-surrogate"
     return None
 
 

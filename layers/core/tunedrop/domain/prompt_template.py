@@ -14,11 +14,10 @@ DEMARCATION = "\n\n### Response:\n"
 TEMPLATE_FILE = "template.json"
 SIZE_LIMIT_BYTES = 65_536
 
-# A doubled brace is a literal one, as in JumpStart's own `str.format`; a single brace that opens no field is an error.
-_TOKEN = re.compile(r"\{\{|\}\}|\{(?P<field>[^\W\d]\w*)\}|\{[^{}]*\}|[{}]")
-_LITERAL = {"{{": "{", "}}": "}"}
+_FIELD = re.compile(r"\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)\}")
+_BRACES = re.compile(r"\{[^{}]*\}|[{}]")
 
-_FIELD_FIX = "Write a field as {name}: letters, digits and underscores only. Write a literal brace twice: {{ or }}."
+_FIELD_FIX = "Write a field as {name}: ASCII letters, digits and underscores; braces serve for nothing else."
 
 
 class TemplateError(ValueError):
@@ -33,8 +32,8 @@ class TemplateError(ValueError):
 class PromptTemplate(Record):
     """Render rows as JumpStart's training script does, for `{identifier}` fields only.
 
-    JumpStart calls `str.format`, which also reads attributes, indexes, conversions and widths
-    (`{x.__class__}`, `{x[0]}`, `{x!r}`, `{:>999999999}`); `parse` refuses those.
+    A formatter such as `str.format` would also read attributes, indexes, conversions and widths (`{x.__class__}`,
+    `{x[0]}`, `{x!r}`, `{:>999999999}`), and make one brace of two; `parse` refuses every brace of another use.
     """
 
     prompt_text: str
@@ -45,16 +44,16 @@ class PromptTemplate(Record):
         """Read `template.json`; raises `TemplateError` with every problem."""
         if len(data) > SIZE_LIMIT_BYTES:
             raise TemplateError(
-                (_problem("template_too_large", f"is larger than {SIZE_LIMIT_BYTES:,} bytes", "Shorten the template."),)
+                (_problem("template.too-large", f"is larger than {SIZE_LIMIT_BYTES:,} bytes", "Shorten the template."),)
             )
         try:
             document = parse_object(data.removeprefix(b"\xef\xbb\xbf"))
         except JsonError as error:
             raise TemplateError(
-                (_problem(f"template_{error.code}", error.message, 'Write {"prompt": "...", "completion": "..."}.'),)
+                (_problem(f"template.{error.code}", error.message, 'Write {"prompt": "...", "completion": "..."}.'),)
             ) from None
         problems = [
-            _problem("template_unknown_key", f"holds the key {quoted(key)}, which has no meaning", "Remove it.")
+            _problem("template.unknown-key", f"holds the key {quoted(key)}, which has no meaning", "Remove it.")
             for key in document
             if key not in {"prompt", "completion"}
         ]
@@ -66,10 +65,10 @@ class PromptTemplate(Record):
                 problems.extend(_text_problems(key, text))
             elif key in document:
                 problems.append(
-                    _problem("template_not_text", f"holds {kind_of(text)} as {key!r}", f"Give {key!r} as text.")
+                    _problem("template.not-text", f"holds {kind_of(text)} as {key!r}", f"Give {key!r} as text.")
                 )
             else:
-                problems.append(_problem("template_key_missing", f"lacks {key!r}", f"Add {key!r} as text."))
+                problems.append(_problem("template.key-missing", f"lacks {key!r}", f"Add {key!r} as text."))
         if problems:
             raise TemplateError(tuple(problems))
         return cls(prompt_text=texts["prompt"], completion_text=texts["completion"])
@@ -106,40 +105,40 @@ JUMPSTART_DEFAULT = PromptTemplate(
 
 
 def _fields(text: str) -> Iterator[str]:
-    return (match["field"] for match in _TOKEN.finditer(text) if match["field"])
+    return (match["name"] for match in _FIELD.finditer(text))
 
 
 def _render(text: str, row: Mapping[str, str]) -> str:
     # One pass over the template: braces inside a row's values stay as they are.
-    return _TOKEN.sub(lambda match: row[match["field"]] if match["field"] else _LITERAL[match[0]], text)
+    return _FIELD.sub(lambda match: row[match["name"]], text)
 
 
 def _text_problems(key: str, text: str) -> Iterator[Problem]:
-    for match in _TOKEN.finditer(text):
+    for match in _BRACES.finditer(text):
         token = match[0]
-        if match["field"] or token in _LITERAL:
+        if _FIELD.fullmatch(token):
             continue
         place = f"in {key!r}, character {match.start() + 1}"
         if len(token) == 1:
-            yield _problem("template_unbalanced_brace", f"has an unbalanced {token!r} {place}", _FIELD_FIX)
+            yield _problem("template.unbalanced-brace", f"has an unbalanced {token!r} {place}", _FIELD_FIX)
         else:
-            yield _problem("template_bad_field", f"has {quoted(token)} {place}, which names no field", _FIELD_FIX)
+            yield _problem("template.bad-field", f"has {quoted(token)} {place}, which names no field", _FIELD_FIX)
     try:
         text.encode()
     except UnicodeEncodeError as error:
         yield _problem(
-            "template_lone_surrogate",
+            "template.lone-surrogate",
             f"has half of a surrogate pair in {key!r}, character {error.start + 1}",
             "Write the whole character.",
         )
     if "\0" in text:
-        yield _problem("template_nul", f"has a NUL character in {key!r}", "Remove it.")
+        yield _problem("template.nul", f"has a NUL character in {key!r}", "Remove it.")
     if not any(_fields(text)):
         consequence = (
             "the model would never see the row" if key == "prompt" else "the model would learn one fixed answer"
         )
         yield _problem(
-            "template_without_field",
+            "template.without-field",
             f"has no field in {key!r}: {consequence}",
             f"Name a field of your rows in {key!r}, such as {'{instruction}' if key == 'prompt' else '{response}'}.",
         )

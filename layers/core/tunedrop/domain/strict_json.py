@@ -35,18 +35,18 @@ def parse_object(data: bytes) -> dict[str, JsonValue]:
             data.decode(), object_pairs_hook=_distinct, parse_float=_finite, parse_constant=_no_constant
         )
     except UnicodeDecodeError as error:
-        raise JsonError("not_utf8", f"is not UTF-8 (byte {error.start + 1})") from None
+        raise JsonError("not-utf8", f"is not UTF-8 (byte {error.start + 1})") from None
     except json.JSONDecodeError as error:
-        raise JsonError("not_json", f"is not JSON ({error.msg}, column {error.colno})") from None
+        raise JsonError("not-json", f"is not JSON ({error.msg}, column {error.colno})") from None
     except RecursionError:
-        raise JsonError("nested_too_deep", "is nested too deep to read") from None
+        raise JsonError("nested-too-deep", "is nested too deep to read") from None
     except JsonError:
         raise
     except ValueError:
         # Python refuses to convert integers of more than 4,300 digits.
-        raise JsonError("number_too_large", "holds a number too large to read") from None
+        raise JsonError("number-too-large", "holds a number too large to read") from None
     if not isinstance(value, dict):
-        raise JsonError("not_an_object", f"is {kind_of(value)}, not an object")
+        raise JsonError("not-an-object", f"is {kind_of(value)}, not an object")
     return value
 
 
@@ -65,7 +65,7 @@ def _distinct(pairs: Sequence[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
     value: dict[str, JsonValue] = {}
     for key, item in pairs:
         if key in value:
-            raise JsonError("duplicate_key", f"holds the key {quoted(key)} twice")
+            raise JsonError("duplicate-key", f"holds the key {quoted(key)} twice")
         value[key] = item
     return value
 
@@ -73,9 +73,9 @@ def _distinct(pairs: Sequence[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise JsonError("not_finite", "holds a number beyond the range of a float")
+        raise JsonError("not-finite", "holds a number beyond the range of a float")
     return number
 
 
 def _no_constant(text: str) -> float:
-    raise JsonError("not_finite", f"holds {text}, which is not JSON")
+    raise JsonError("not-finite", f"holds {text}, which is not JSON")

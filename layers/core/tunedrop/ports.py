@@ -1,6 +1,7 @@
 """What the steps ask of the outside; adapters answer on boto3, fakes in tests, and both pass the same tests."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
@@ -71,8 +72,11 @@ class RunFiles(Protocol):
     def uri(self, key: str) -> str:
         """Return the S3 URI of a key."""
 
-    def write(self, key: str, blocks: Iterable[bytes]) -> None:
-        """Write an object from blocks, in one piece: readers see all of it or nothing."""
+    def write(self, key: str, data: bytes) -> None:
+        """Write a small object."""
+
+    def writer(self, key: str) -> AbstractContextManager[Callable[[bytes], None]]:
+        """Write an object of any size piece by piece; readers see all of it, when the block has ended well, or nothing."""
 
     def read(self, key: str) -> bytes | None:
         """Return an object's bytes, or None when there is none."""

@@ -1,6 +1,7 @@
 """Drops, which are only read, and a run's own files, on S3."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -80,26 +81,37 @@ class S3RunFiles:
         """Return the S3 URI of a key."""
         return f"s3://{self._bucket}/{key}"
 
-    def write(self, key: str, blocks: Iterable[bytes]) -> None:
-        """Write an object; a large one in parts, which S3 shows only when all are there.
+    def write(self, key: str, data: bytes) -> None:
+        """Write a small object."""
+        with failures.transient():
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=data)
+
+    @contextmanager
+    def writer(self, key: str) -> Iterator[Callable[[bytes], None]]:
+        """Write an object of any size piece by piece; readers see it when the block has ended well, and whole.
 
         The bucket's lifecycle clears away the parts of a writer that died.
         """
-        with failures.transient():
-            upload = None
-            parts: list[dict[str, Any]] = []
-            buffer = bytearray()
-            for block in blocks:
-                buffer += block
-                if len(buffer) >= PART:
+        upload = ""
+        parts: list[dict[str, Any]] = []
+        buffer = bytearray()
+
+        def write(piece: bytes) -> None:
+            nonlocal upload
+            buffer.extend(piece)
+            if len(buffer) >= PART:
+                with failures.transient():
                     upload = upload or self._client.create_multipart_upload(Bucket=self._bucket, Key=key)["UploadId"]
-                    parts.append(self._part(key, upload, len(parts) + 1, bytes(buffer)))
-                    buffer.clear()
-            if upload is None:
-                self._client.put_object(Bucket=self._bucket, Key=key, Body=bytes(buffer))
-                return
-            if buffer:
                 parts.append(self._part(key, upload, len(parts) + 1, bytes(buffer)))
+                buffer.clear()
+
+        yield write
+        if not upload:
+            self.write(key, bytes(buffer))
+            return
+        if buffer:
+            parts.append(self._part(key, upload, len(parts) + 1, bytes(buffer)))
+        with failures.transient():
             self._client.complete_multipart_upload(
                 Bucket=self._bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": parts}
             )
@@ -115,7 +127,8 @@ class S3RunFiles:
             raise
 
     def _part(self, key: str, upload: str, number: int, body: bytes) -> dict[str, Any]:
-        answer = self._client.upload_part(
-            Bucket=self._bucket, Key=key, UploadId=upload, PartNumber=number, Body=body
-        )
+        with failures.transient():
+            answer = self._client.upload_part(
+                Bucket=self._bucket, Key=key, UploadId=upload, PartNumber=number, Body=body
+            )
         return {"ETag": answer["ETag"], "PartNumber": number}

@@ -4,6 +4,7 @@ Every function of the application loops `decide` → effect → observation → 
 the outcome of this function. It reads no clock and touches no network, so that a search can walk all of it.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -203,8 +204,8 @@ def _validating(run: Run, observation: Observation, now: datetime) -> Run:
     match observation:
         case DatasetAccepted(summary=summary):
             return _enter(run, RunStatus.LAUNCHING, now, data=summary)
-        case DatasetRefused(problems=problems):
-            return _end(run, RunStatus.REJECTED, now, problems)
+        case DatasetRefused(problems=problems, counts=counts):
+            return _end(run, RunStatus.REJECTED, now, problems, problem_counts=counts)
     return run
 
 
@@ -357,7 +358,14 @@ def _wait(run: Run, reason: str, delay: timedelta, now: datetime, **update: obje
 
 def _end(run: Run, status: RunStatus, now: datetime, problems: tuple[Problem, ...], **update: object) -> Run:
     claims = frozenset[str]() if status in TRY_AGAIN else run.claims - {names.IMPORT_SLOT}
-    return _enter(run, status, now, problems=problems, reason=problems[0].message, claims=claims, **update)
+    counts = dict(Counter(problem.code for problem in problems))
+    ended: dict[str, object] = {
+        "problems": problems,
+        "problem_counts": counts,
+        "reason": str(problems[0]),
+        "claims": claims,
+    }
+    return _enter(run, status, now, **{**ended, **update})
 
 
 def _enter(run: Run, status: RunStatus, now: datetime, **update: object) -> Run:

@@ -59,9 +59,10 @@ class DatasetAccepted(Observation):
 
 
 class DatasetRefused(Observation):
-    """Some rows are not good."""
+    """Some rows are not good; `problems` are the first, `counts` are all, by code."""
 
     problems: tuple[Problem, ...]
+    counts: dict[str, int]
 
 
 class JobAccepted(Observation):

@@ -184,5 +184,8 @@ class Run(Record):
     evaluated_rows: int = 0
     """Rows whose answers are stored, while the evaluation goes on over several invocations."""
     problems: tuple[Problem, ...] = ()
+    """The first of them; a dataset's report holds more."""
+    problem_counts: dict[str, int] = Field(default_factory=dict)
+    """All problems, by code."""
     claims: frozenset[str] = frozenset()
     notices: dict[RunStatus, Notice] = Field(default_factory=dict)

@@ -53,7 +53,7 @@ class StartImport:
         )
         # A separate file wins over the template in tokenizer_config.json, and Bedrock adds none of its own.
         # https://docs.aws.amazon.com/bedrock/latest/userguide/model-customization-import-model.html
-        self.files.write(prefix + "chat_template.jinja", [template.encode()])
+        self.files.write(prefix + "chat_template.jinja", template.encode())
         name = names.imported_model(self.stack, run.run_id)
         try:
             job_arn = self.imports.start(name, artifact_uri, run.run_id)

@@ -1,7 +1,7 @@
 """Ask base, champion and candidate the same held-out rows, and promote the candidate when it is better."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -88,7 +88,7 @@ class ScoreModels:
         except ModelNotReadyError as error:
             return Unavailable(reason=f"The model is warming up: {error}", retry_after=WARMING_UP)
         key = names.answers_key(run.run_id)
-        self.files.write(key, ((each.model_dump_json() + "\n").encode() for side in answers.values() for each in side))
+        self.files.write(key, _json_lines(each for side in answers.values() for each in side))
         return Scored(evaluation=_judged(run.plan.evaluation, answers, self.files.uri(key)))
 
     def _stranger(self, run: Run, model_arn: str) -> Problem | None:
@@ -144,8 +144,8 @@ class ScoreModels:
                         StoredAnswer(side=side, model_id=model_id, row=index, expected=row.completion, answer=answer)
                         for index, (row, answer) in enumerate(zip(chunk, asked, strict=True), start=first)
                     ]
-                    stored = "".join(each.model_dump_json() + "\n" for each in fresh).encode()
-                    self.files.write(key, [stored])
+                    stored = _json_lines(fresh)
+                    self.files.write(key, stored)
                 answers += [StoredAnswer.model_validate_json(line) for line in stored.split(b"\n") if line]
         return answers
 
@@ -166,6 +166,10 @@ class WriteAlias:
         if previous != run.deployment.model_arn:
             self.aliases.put(name, run.deployment.model_arn)
         return AliasWritten(previous=previous if previous != run.deployment.model_arn else None)
+
+
+def _json_lines(records: Iterable[Record]) -> bytes:
+    return "".join(each.model_dump_json() + "\n" for each in records).encode()
 
 
 def _judged(plan: EvaluationPlan, answers: dict[str, list[StoredAnswer]], uri: str) -> Evaluation:

@@ -1,0 +1,193 @@
+"""What a person is told of a run: short, with the numbers, the cause, the cost and the next step."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from tunedrop.domain.cost import training_seconds, training_usd
+from tunedrop.domain.model import Record
+from tunedrop.domain.problem import Problem
+from tunedrop.domain.run import Run, RunStatus, Score
+from tunedrop.domain.scoring import gain
+
+PLACES_LIMIT = 3
+"""Places that a group of problems names."""
+
+DATASET_LIMIT = 43
+"""Characters of the dataset's name in a subject: with all the rest they make 99."""
+
+GROUPS_LIMIT = 10
+"""Groups of problems that a notice lists."""
+
+_HAPPENED = {
+    RunStatus.TRAINING: "training started",
+    RunStatus.PROMOTED: "promoted",
+    RunStatus.NOT_PROMOTED: "not promoted",
+    RunStatus.REJECTED: "rejected",
+    RunStatus.FAILED: "failed",
+    RunStatus.STOPPED: "stopped",
+}
+
+
+class NoticeText(Record):
+    """Hold one notice as SNS takes it."""
+
+    subject: str
+    """ASCII, below 100 characters, on one line: SNS's own rule."""
+    body: str
+    """Plain text for people."""
+    attributes: dict[str, str]
+    """The same facts for filter policies; at most 10, since SNS delivers no more to a queue as raw messages."""
+
+
+def notice(run: Run, now: datetime) -> NoticeText:
+    """Write the notice of the run's status; raises KeyError for a status that nobody is told of.
+
+    https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
+    """
+    return NoticeText(
+        subject=f"Tunedrop: {_cut(run.dataset)} {_HAPPENED[run.status]} ({run.run_id})",
+        body="\n".join(_body(run, now)) + "\n",
+        attributes=dict(_attributes(run, now)),
+    )
+
+
+def next_step(run: Run) -> tuple[str, str]:
+    """Advise what to do about a run that stands so: a sentence, and the command that does it."""
+    match run.status:
+        case RunStatus.PROMOTED:
+            return "Ask your model something", f"tunedrop chat {run.dataset}"
+        case RunStatus.NOT_PROMOTED:
+            return "Read the scores; more or better rows help most. Then drop again", _drop(run)
+        case RunStatus.REJECTED:
+            return "Mend what is listed, then drop again; nothing was paid", _drop(run)
+        case RunStatus.FAILED | RunStatus.STOPPED:
+            return "Clear the cause, then drop again", _drop(run)
+        case _:
+            return "Follow it", f"tunedrop watch {run.run_id}"
+
+
+def problem_groups(problems: tuple[Problem, ...]) -> list[str]:
+    """Tell problems in a line for each code: how many, the first places, the first one's words and fix."""
+    groups: dict[str, list[Problem]] = {}
+    for problem in problems:
+        groups.setdefault(problem.code, []).append(problem)
+    return [_group(code, group) for code, group in groups.items()]
+
+
+def _body(run: Run, now: datetime) -> Iterator[str]:
+    yield _headline(run)
+    if run.reason and run.reason not in {problem.message for problem in run.problems}:
+        yield f"Why: {run.reason}"
+    if run.next_try_at:
+        yield f"Next try: {run.next_try_at:%Y-%m-%d %H:%M} UTC"
+    if run.problems:
+        yield ""
+        yield "Problems:"
+        groups = problem_groups(run.problems)
+        yield from (f"- {group}" for group in groups[:GROUPS_LIMIT])
+        if len(groups) > GROUPS_LIMIT:
+            yield f"- and {len(groups) - GROUPS_LIMIT} other kinds"
+    yield ""
+    if run.plan:
+        instances = f"{run.plan.training.instance_count} x {run.plan.training.instance_type}"
+        yield f"Model: {run.plan.model_id} ({run.plan.technique} tuning on {instances})"
+    if run.data:
+        split = "set apart by seed" if run.data.held_out_source == "split" else "from held-out.jsonl"
+        yield (
+            f"Rows: {run.data.training_rows:,} to train on, {run.data.validation_rows:,} to validate with, "
+            f"{run.data.held_out_rows:,} held out ({split})"
+        )
+    if run.training and run.training.metrics:
+        yield "Losses: " + ", ".join(f"{_short(metric.name)} {metric.value:g}" for metric in run.training.metrics)
+    if run.evaluation:
+        yield "Scores: " + ", ".join(_scores(run))
+    yield f"Cost so far: {_cost(run, now)}"
+    advice, command = next_step(run)
+    yield ""
+    yield f"{advice}:"
+    yield f"  {command}"
+    if not command.endswith(run.run_id):
+        yield "All that is known of this run:"
+        yield f"  tunedrop show {run.run_id}"
+
+
+def _headline(run: Run) -> str:
+    match run.status:
+        case RunStatus.TRAINING:
+            return f'The data of "{run.dataset}" is valid and training has started.'
+        case RunStatus.PROMOTED:
+            return f'The tuned model for "{run.dataset}" is promoted and answers through Bedrock Converse.'
+        case RunStatus.NOT_PROMOTED:
+            return f'The tuned model for "{run.dataset}" is not promoted; what answers today has not changed.'
+        case RunStatus.REJECTED:
+            return f'The drop "{run.dataset}" is rejected; no training was started.'
+        case _:
+            return f'The run of "{run.dataset}" {_HAPPENED[run.status]} during {run.previous_status.lower()}.'
+
+
+def _cut(dataset: str) -> str:
+    return dataset if len(dataset) <= DATASET_LIMIT else f"{dataset[: DATASET_LIMIT - 3]}..."
+
+
+def _drop(run: Run) -> str:
+    return f"tunedrop drop FOLDER --name {run.dataset}"
+
+
+def _group(code: str, problems: list[Problem]) -> str:
+    places = list(dict.fromkeys(problem.where for problem in problems if problem.where))
+    where = ", ".join(places[:PLACES_LIMIT])
+    more = f" and {len(places) - PLACES_LIMIT} more places" if len(places) > PLACES_LIMIT else ""
+    times = f" ({len(problems)} times)" if len(problems) > 1 else ""
+    first = problems[0]
+    text = f"{where}{more}: {first.message}" if where else first.message
+    return f"{code}{times}: {text}" + (f" Fix: {first.fix}" if first.fix else "")
+
+
+def _short(metric: str) -> str:
+    # JumpStart prefixes its metrics with the task: huggingface-textgeneration:eval-loss.
+    return metric.rpartition(":")[2]
+
+
+def _scores(run: Run) -> Iterator[str]:
+    if evaluation := run.evaluation:
+        yield f"tuned {_score(evaluation.candidate)}"
+        for name, other in (("base", evaluation.base), ("champion", evaluation.champion)):
+            if other:
+                yield f"{name} {_score(other)}, gain {gain(evaluation.candidate.value, other.value):+.3f}"
+        yield f"asked for {evaluation.min_gain:+.3f}"
+
+
+def _score(score: Score) -> str:
+    return f"{score.value:.3f} ({score.correct} of {score.rows} right)"
+
+
+def _cost(run: Run, now: datetime) -> str:
+    seconds, dollars = training_seconds(run, now), training_usd(run, now)
+    if seconds == 0:
+        return "0.00 USD (no training was billed)"
+    if dollars is None:
+        return f"{seconds:,} s of training, no list price known"
+    served = "; Bedrock bills imported models apart" if run.deployment else ""
+    return f"{dollars:.2f} USD ({seconds:,} s of training at list price{served})"
+
+
+def _attributes(run: Run, now: datetime) -> Iterator[tuple[str, str]]:
+    yield "status", run.status
+    yield "dataset", run.dataset
+    yield "run_id", run.run_id
+    if run.plan:
+        yield "technique", run.plan.technique
+        yield "model_id", run.plan.model_id
+    if run.problems:
+        yield "code", run.problems[0].code
+    if run.evaluation:
+        evaluation = run.evaluation
+        yield "score", f"{evaluation.candidate.value:.3f}"
+        gains = [
+            gain(evaluation.candidate.value, each.value) for each in (evaluation.base, evaluation.champion) if each
+        ]
+        if gains:
+            yield "gain", f"{min(gains):.3f}"
+    dollars = training_usd(run, now)
+    if dollars is not None:
+        yield "cost_usd", f"{dollars:.2f}"

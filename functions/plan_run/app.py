@@ -8,13 +8,16 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from tunedrop.adapters.jumpstart import JumpStartCatalogue
 from tunedrop.bootstrap import Application, observed
 from tunedrop.contracts.events import ObjectCreated, PlanEvent
+from tunedrop.domain.base_models import BASE_MODELS
 from tunedrop.domain.decide import Effect
+from tunedrop.domain.planning import PlanRules
 from tunedrop.domain.run import Change, Drop
 from tunedrop.steps.plan import PlanRun
 from tunedrop.steps.reconcile import new_run
 
 application = Application.from_environment()
 catalogue = JumpStartCatalogue(application.settings.region)
+rules = PlanRules(application.settings.region, {**BASE_MODELS, **application.settings.base_models})
 
 
 @observed
@@ -22,7 +25,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
     """Create the run of an uploaded `tune.yaml`, and plan it."""
     seen = parse(event=event, model=PlanEvent)
     run_id = _run_of_drop(seen) if isinstance(seen, ObjectCreated) else seen.detail.run_id
-    plan = PlanRun(application.drops, catalogue, application.clock, application.settings)
+    plan = PlanRun(application.drops, catalogue, application.clock, rules)
     application.advance(run_id, {Effect.PLAN: plan})
 
 

@@ -33,6 +33,17 @@ class UnknownModelError(TunedropError):
         self.suggestions = suggestions
 
 
+class UnknownModelVersionError(TunedropError):
+    """JumpStart has the model, but not in this version."""
+
+    def __init__(self, model_id: str, version: str, versions: tuple[str, ...]) -> None:
+        """Name what was asked for and the versions that exist, newest first."""
+        super().__init__(f"no version {version} of JumpStart model {model_id}")
+        self.model_id = model_id
+        self.version = version
+        self.versions = versions
+
+
 class UnavailableError(TunedropError):
     """AWS cannot do it now and says why: quota, capacity, a slot in use."""
 
@@ -51,3 +62,7 @@ class ObjectTooLargeError(TunedropError):
 
 class ModelNotReadyError(TunedropError):
     """The model is warming up (Bedrock: ModelNotReadyException); ask again later."""
+
+
+class ModelUnavailableError(TunedropError):
+    """Bedrock does not let the account call this model; the message is Bedrock's own."""

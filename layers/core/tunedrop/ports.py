@@ -166,7 +166,10 @@ class Conversation(Protocol):
     """Ask a model behind Converse."""
 
     def ask(self, model_id: str, prompt: str, max_tokens: int) -> Answer:
-        """Return the greedy answer to one user turn; raises ModelNotReadyError while it warms up."""
+        """Return the greedy answer to one user turn.
+
+        Raises ModelNotReadyError while it warms up, ModelUnavailableError when the account may not call it.
+        """
 
 
 class Aliases(Protocol):

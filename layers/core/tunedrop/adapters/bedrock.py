@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from tunedrop.adapters import failures
-from tunedrop.errors import ModelNotReadyError, RequestRefusedError, TransientError, UnavailableError
+from tunedrop.errors import ModelNotReadyError, ModelUnavailableError, RequestRefusedError, TransientError, UnavailableError
 from tunedrop.ports import Answer, ImportedModel, ImportState
 
 if TYPE_CHECKING:
@@ -115,8 +115,11 @@ class BedrockConversation:
                     inferenceConfig={"maxTokens": max_tokens, "temperature": 0.0},
                 )
         except ClientError as error:
-            if failures.code(error) in ("ModelNotReadyException", "ModelTimeoutException", "ModelErrorException"):
-                raise ModelNotReadyError(failures.message(error)) from error
+            match failures.code(error):
+                case "ModelNotReadyException" | "ModelTimeoutException" | "ModelErrorException":
+                    raise ModelNotReadyError(failures.message(error)) from error
+                case "AccessDeniedException" | "ResourceNotFoundException" | "ValidationException":
+                    raise ModelUnavailableError(failures.message(error)) from error
             raise
         blocks = answer["output"]["message"]["content"]
         return Answer(

@@ -13,7 +13,7 @@ from tunedrop.domain.plan import EvaluationPlan
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import Evaluation, Run, Score
 from tunedrop.domain.scoring import exact_matches, verdict
-from tunedrop.errors import ModelNotReadyError
+from tunedrop.errors import ModelNotReadyError, ModelUnavailableError
 from tunedrop.ports import Aliases, Answer, Conversation, ModelImports, RunFiles
 
 ROWS_AT_ONCE = 32
@@ -28,6 +28,8 @@ MOST_TOKENS = 2048
 
 RESERVE_SECONDS = 120.0
 """Time kept back at the end of an invocation: the worst case of one chunk, cold start included."""
+
+CANDIDATE = "candidate"
 
 WARMING_UP = timedelta(minutes=1)
 
@@ -79,17 +81,23 @@ class ScoreModels:
         rows = self._rows(run)
         sides = self._sides(run, run.plan.evaluation, run.deployment.model_arn)
         answers: dict[str, list[StoredAnswer]] = {}
+        silent: dict[str, str] = {}
         try:
             for side, model_id in sides.items():
                 answered = sum(map(len, answers.values()))
-                answers[side] = self._answers(run, side, model_id, rows, answered)
+                try:
+                    answers[side] = self._answers(run, side, model_id, rows, answered)
+                except ModelUnavailableError as error:
+                    silent[side] = str(error)
         except OutOfTimeError as stop:
             return ScoringPaused(answered=stop.answered)
         except ModelNotReadyError as error:
             return Unavailable(reason=f"The model is warming up: {error}", retry_after=WARMING_UP)
+        if CANDIDATE in silent:
+            return Refused(problem=_silent_candidate(silent[CANDIDATE]))
         key = names.answers_key(run.run_id)
         self.files.write(key, _json_lines(each for side in answers.values() for each in side))
-        return Scored(evaluation=_judged(run.plan.evaluation, answers, self.files.uri(key)))
+        return Scored(evaluation=_judged(run.plan.evaluation, answers, silent, self.files.uri(key)))
 
     def _stranger(self, run: Run, model_arn: str) -> Problem | None:
         """Return a problem unless Bedrock's model was made from this very run's artifact and answers Converse."""
@@ -116,7 +124,7 @@ class ScoreModels:
         return [HeldOutRow.model_validate_json(line) for line in data.split(b"\n") if line]
 
     def _sides(self, run: Run, plan: EvaluationPlan, candidate: str) -> dict[str, str]:
-        sides = {"candidate": candidate}
+        sides = {CANDIDATE: candidate}
         if "base" in plan.against and plan.base_model_id:
             sides["base"] = plan.base_model_id
         champion = self.aliases.get(names.alias(self.stack, run.dataset)) if "champion" in plan.against else None
@@ -172,14 +180,25 @@ def _json_lines(records: Iterable[Record]) -> bytes:
     return "".join(each.model_dump_json() + "\n" for each in records).encode()
 
 
-def _judged(plan: EvaluationPlan, answers: dict[str, list[StoredAnswer]], uri: str) -> Evaluation:
+def _silent_candidate(message: str) -> Problem:
+    return Problem(
+        code="evaluate.silent",
+        message=f"The tuned model cannot be called: {message}",
+        fix="Mend what Bedrock says, then drop the dataset again.",
+    )
+
+
+def _judged(
+    plan: EvaluationPlan, answers: dict[str, list[StoredAnswer]], silent: dict[str, str], uri: str
+) -> Evaluation:
     scores = {side: _score(rows) for side, rows in answers.items()}
-    rivals = {side: score.value for side, score in scores.items() if side != "candidate"}
-    passed, sentence = verdict(scores["candidate"].value, rivals, plan.min_gain)
+    rivals = {side: score.value for side, score in scores.items() if side != CANDIDATE}
+    passed, sentence = verdict(scores[CANDIDATE].value, rivals, plan.min_gain)
+    sentence += "".join(f" The {side} model could not be asked: {message}" for side, message in silent.items())
     return Evaluation(
         metric=plan.metric,
-        rows=scores["candidate"].rows,
-        candidate=scores["candidate"],
+        rows=scores[CANDIDATE].rows,
+        candidate=scores[CANDIDATE],
         base=scores.get("base"),
         champion=scores.get("champion"),
         min_gain=plan.min_gain,

@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from tunedrop.domain.plan import ServeTarget, Technique
-from tunedrop.domain.problem import Problem
+from tunedrop.domain.problem import Problem, excerpt
 
 FILE = "tune.yaml"
 
@@ -26,9 +26,6 @@ SIZE_LIMIT = 64 * 1024
 
 DEPTH_LIMIT = 4
 """Levels of nesting; a real one has two."""
-
-EXCERPT_LIMIT = 80
-"""Characters of a user's text that a message repeats."""
 
 
 class _Strict(BaseModel):
@@ -63,22 +60,24 @@ class TuneSpec(_Strict):
     model_version: str | None = Field(
         None, pattern=r"^[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}$", description="a full version, such as 2.16.2"
     )
-    technique: Annotated[Technique, Field(strict=False)] | None = Field(
-        None, description=" or ".join(Technique)
-    )
+    technique: Annotated[Technique, Field(strict=False)] | None = Field(None, description=" or ".join(Technique))
     hyperparameters: dict[str, str] = Field(
         default_factory=dict, description="JumpStart's names, each with one value, such as {epoch: 3, lora_r: 16}"
     )
     """Values as they were written: the plan knows their types."""
     instance_type: str | None = Field(
-        None, pattern=r"^ml\.[a-z0-9-]{1,30}\.[a-z0-9-]{1,30}$", description="a training instance, such as ml.g5.12xlarge"
+        None,
+        pattern=r"^ml\.[a-z0-9-]{1,30}\.[a-z0-9-]{1,30}$",
+        description="a training instance, such as ml.g5.12xlarge",
     )
     accept_eula: bool = Field(False, description="true or false")
     budget_usd: FiniteFloat | None = Field(None, gt=0, description="US dollars above 0, such as 40")
     serve: Annotated[ServeTarget, Field(strict=False)] = Field(
         ServeTarget.BEDROCK, description=" or ".join(ServeTarget)
     )
-    evaluate: EvaluateSpec = Field(default_factory=EvaluateSpec, description="a mapping of metric, against, min_gain, held_out_ratio")
+    evaluate: EvaluateSpec = Field(
+        EvaluateSpec(), description="a mapping of metric, against, min_gain, held_out_ratio"
+    )
 
     _lines: dict[str, int] = PrivateAttr(default_factory=dict)
 
@@ -154,15 +153,15 @@ class _Reader:
             raise TuneSpecError((*self.problems, error.problem)) from None
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            raise TuneSpecError((*self.problems, _not_yaml(str(error.problem), mark.line + 1 if mark else None))) from None
+            raise TuneSpecError(
+                (*self.problems, _not_yaml(str(error.problem), mark.line + 1 if mark else None))
+            ) from None
         except (yaml.YAMLError, ValueError, OverflowError) as error:
             # PyYAML lets ValueError and OverflowError of `chr` and `int` through: "\U00110000", %YAML 1.<5,000 digits>.
-            raise TuneSpecError((*self.problems, _not_yaml(_excerpt(str(error)), None))) from None
+            raise TuneSpecError((*self.problems, _not_yaml(excerpt(str(error)), None))) from None
         if not isinstance(root, dict):
             raise TuneSpecError((*self.problems, _not_yaml("the file is not a mapping of keys to values", 1)))
-        return {
-            key: _texts(value) if key == "hyperparameters" else _values(value) for key, value in root.items()
-        }
+        return {key: _texts(value) if key == "hyperparameters" else _values(value) for key, value in root.items()}
 
     def _text(self) -> str | None:
         if len(self._data) > SIZE_LIMIT:
@@ -178,7 +177,9 @@ class _Reader:
     def _document(self) -> object:
         next(self._events)  # the stream's start
         if isinstance(next(self._events), yaml.StreamEndEvent):
-            raise _UnreadableError(_not_yaml("the file is empty", 1, fix="Write at least `model: <JumpStart model id>`."))
+            raise _UnreadableError(
+                _not_yaml("the file is empty", 1, fix="Write at least `model: <JumpStart model id>`.")
+            )
         root = self._node(next(self._events), "", 1)
         next(self._events)  # the document's end
         if not isinstance(event := next(self._events), yaml.StreamEndEvent):
@@ -212,7 +213,7 @@ class _Reader:
                 self.problems.append(
                     Problem(
                         code="spec.duplicate-key",
-                        message=f"{_excerpt(child)} stands here and on line {self.lines[child]}.",
+                        message=f"{excerpt(child)} stands here and on line {self.lines[child]}.",
                         where=f"{FILE}:{line}",
                         fix="Keep one of them.",
                     )
@@ -255,7 +256,7 @@ def _texts(node: object) -> object:
 def _problem(error: ErrorDetails, lines: Mapping[str, int]) -> Problem:
     names = [str(each) for each in error["loc"]]
     path = _key_path(names, lines)
-    shown = _excerpt(path)
+    shown = excerpt(path)
     if error["type"] == "extra_forbidden":
         known = sorted((EvaluateSpec if len(names) > 1 else TuneSpec).model_fields)
         near = get_close_matches(names[-1], known, n=1)
@@ -320,10 +321,4 @@ def _shown(value: object) -> str:
             return "a mapping"
         case list():
             return "this list"
-    return _excerpt(json.dumps(value))
-
-
-def _excerpt(text: str) -> str:
-    """Escape a user's text, so that it is one ASCII line of at most 80 characters."""
-    escaped = text.encode("unicode_escape").decode("ascii")
-    return escaped if len(escaped) <= EXCERPT_LIMIT else f"{escaped[: EXCERPT_LIMIT - 3]}..."
+    return excerpt(json.dumps(value))

@@ -19,3 +19,13 @@ class Problem(Record):
         """Render the problem on one line, as notifications print it."""
         place = f"{self.where}: " if self.where else ""
         return f"{place}{self.message}" + (f" Fix: {self.fix}" if self.fix else "")
+
+
+EXCERPT_LIMIT = 80
+"""Characters of a user's text that a message repeats."""
+
+
+def excerpt(text: str) -> str:
+    """Escape a name or a value of a user's, so that it is one line of printable ASCII, cut at 80 characters."""
+    escaped = text.encode("unicode_escape").decode("ascii")
+    return escaped if len(escaped) <= EXCERPT_LIMIT else f"{escaped[: EXCERPT_LIMIT - 3]}..."

@@ -1,0 +1,179 @@
+"""Choose a job's hyperparameters: the model's defaults, what the technique demands, what the user sets."""
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+
+from tunedrop.domain.jumpstart import HyperparameterSpec, JumpStartModel
+from tunedrop.domain.plan import Technique
+from tunedrop.domain.problem import Problem, excerpt
+
+VALUE_LIMIT = 2500
+"""Characters of a value in CreateTrainingJob, the two quotes of its JSON encoding included."""
+
+FORCED = {Technique.INSTRUCTION: {"instruction_tuned": "True", "chat_dataset": "False"}}
+"""What a technique demands of the switches by which JumpStart's scripts tell the kinds of data apart."""
+
+_INT8, _FSDP = _MEMORY_MODES = ("int8_quantization", "enable_fsdp")
+
+# One spelling each: no `1_0`, no `٣`, no `010`, which YAML 1.1 reads as 8, no `nan`.
+_INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
+_NUMBER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,30})?(?:[eE][-+]?[0-9]{1,3})?")
+
+
+def choose_hyperparameters(
+    model: JumpStartModel,
+    technique: Technique,
+    asked: Mapping[str, str],
+    instance_type: str,
+    where: Callable[[str], str],
+) -> tuple[dict[str, str], tuple[Problem, ...]]:
+    """Return what differs from the model's defaults, in the API's spelling, and all that is wrong with what is asked.
+
+    `where` locates one of the asked names for the message.
+    """
+    specs = {each.name: each for each in model.hyperparameters}
+    problems: list[Problem] = []
+    chosen: dict[str, str] = {}
+    for name, text in asked.items():
+        spec = specs.get(name)
+        if spec is None or spec.container:
+            problems.append(_unknown(name, specs, where(name)))
+        elif (value := _canonical(spec, text)) is None:
+            problems.append(
+                Problem(
+                    code="hyperparameter.value",
+                    message=f"{name} cannot be {excerpt(text)}.",
+                    where=where(name),
+                    fix=f"Set it to {_allowed(spec)}.",
+                )
+            )
+        else:
+            chosen[name] = value
+    problems.extend(_contradictions(technique, specs, chosen, where))
+    problems.extend(_memory_mode(specs, chosen, instance_type, where))
+    return chosen, tuple(problems)
+
+
+def has_gpu(instance_type: str) -> bool:
+    """Tell whether the instance type has NVIDIA GPUs: the families whose names begin with g or p."""
+    return re.match(r"ml\.[gp][0-9]", instance_type) is not None
+
+
+def _unknown(name: str, specs: Mapping[str, HyperparameterSpec], where: str) -> Problem:
+    known = sorted(each.name for each in specs.values() if not each.container)
+    if name in specs:
+        return Problem(
+            code="hyperparameter.container",
+            message=f"{name} belongs to the training container and is set by Tunedrop.",
+            where=where,
+            fix="Remove it.",
+        )
+    near = get_close_matches(name, known, n=1)
+    suggestion = f"Did you mean {near[0]}? " if near else ""
+    return Problem(
+        code="hyperparameter.unknown",
+        message=f"The model has no hyperparameter {excerpt(name)}.",
+        where=where,
+        fix=f"{suggestion}It has: {', '.join(known)}.",
+    )
+
+
+def _canonical(spec: HyperparameterSpec, text: str) -> str | None:
+    """Spell a value as the API wants it; None when it is not allowed."""
+    match spec.type:
+        case "int":
+            return text if _INTEGER.fullmatch(text) and _within(spec, int(text)) else None
+        case "float":
+            if not _NUMBER.fullmatch(text) or not math.isfinite(float(text)):
+                return None
+            return text if _within(spec, float(text)) else None
+        case "bool":
+            return _option(("True", "False"), text)
+        case "text":
+            if spec.options:
+                return _option(spec.options, text)
+            fits = text.isascii() and text.isprintable() and len(json.dumps(text)) <= VALUE_LIMIT
+            return text if fits and _within(spec, len(text)) else None
+
+
+def _option(options: tuple[str, ...], text: str) -> str | None:
+    """Find the option; scripts compare `True` and `False` as text, and YAML's own spelling is `true`."""
+    return next((each for each in options if each.lower() == text.lower()), None)
+
+
+def _within(spec: HyperparameterSpec, number: float) -> bool:
+    return (
+        (spec.minimum is None or number >= spec.minimum)
+        and (spec.maximum is None or number <= spec.maximum)
+        and (spec.exclusive_minimum is None or number > spec.exclusive_minimum)
+        and (spec.exclusive_maximum is None or number < spec.exclusive_maximum)
+    )
+
+
+def _allowed(spec: HyperparameterSpec) -> str:
+    options = ("True", "False") if spec.type == "bool" else spec.options
+    if options:
+        return " or ".join(options)
+    kind = {"int": "a whole number", "float": "a number", "text": "a text whose length is"}[spec.type]
+    bounds = [
+        f"{word} {bound:g}"
+        for word, bound in (
+            ("at least", spec.minimum),
+            ("above", spec.exclusive_minimum),
+            ("at most", spec.maximum),
+            ("below", spec.exclusive_maximum),
+        )
+        if bound is not None
+    ]
+    if spec.type == "text" and not bounds:
+        return f"one line of ASCII text of at most {VALUE_LIMIT - 2} characters, such as {spec.default}"
+    return f"{' '.join([kind, ' and '.join(bounds)]).rstrip()}, such as {spec.default}"
+
+
+def _contradictions(
+    technique: Technique, specs: Mapping[str, HyperparameterSpec], chosen: dict[str, str], where: Callable[[str], str]
+) -> list[Problem]:
+    """Set the technique's switches; refuse what says otherwise."""
+    problems = []
+    for name, value in FORCED[technique].items():
+        if name not in specs:
+            continue
+        if chosen.setdefault(name, value) != value:
+            problems.append(
+                Problem(
+                    code="hyperparameter.contradiction",
+                    message=f"{name} is {chosen[name]}, but the technique {technique} means {name}: {value}.",
+                    where=where(name),
+                    fix=f"Remove {name}; the technique sets it.",
+                )
+            )
+    return problems
+
+
+def _memory_mode(
+    specs: Mapping[str, HyperparameterSpec], chosen: dict[str, str], instance_type: str, where: Callable[[str], str]
+) -> list[Problem]:
+    """Turn exactly one of int8 quantisation and FSDP on: both together are not supported, neither runs out of memory.
+
+    Without a GPU neither works, so both may be off. See AWS's notebook `sm-jumpstart_foundation_llama_3_finetuning`:
+    https://github.com/aws/amazon-sagemaker-examples/tree/main/generative_ai
+    """
+    if not all(name in specs for name in _MEMORY_MODES):
+        return []
+    for one, other in (_MEMORY_MODES, _MEMORY_MODES[::-1]):
+        if one in chosen and other not in chosen and (chosen[one] == "True" or has_gpu(instance_type)):
+            chosen[other] = "False" if chosen[one] == "True" else "True"
+    on = [name for name in _MEMORY_MODES if chosen.get(name, specs[name].default) == "True"]
+    if len(on) == 1 or (not on and not has_gpu(instance_type)):
+        return []
+    return [
+        Problem(
+            code="hyperparameter.memory-mode",
+            message=f"{_INT8} and {_FSDP} are both {'on' if on else 'off'}; exactly one of them must be on.",
+            where=where(next((name for name in _MEMORY_MODES if name in chosen), _INT8)),
+            fix=f"Set only one of them, for example {_INT8}: True; the other follows.",
+        )
+    ]

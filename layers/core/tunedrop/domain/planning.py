@@ -1,0 +1,247 @@
+"""Make the plan of a run: what is asked for and what is there, checked together and frozen, or every problem at once."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from tunedrop.contracts.tune_spec import TuneSpec
+from tunedrop.domain import names
+from tunedrop.domain.drop_files import assign_roles
+from tunedrop.domain.hyperparameters import choose_hyperparameters
+from tunedrop.domain.jumpstart import JumpStartModel, TrainingArtifacts
+from tunedrop.domain.plan import EulaAcceptance, EvaluationPlan, PinnedObject, Plan, Technique, TrainingPlan, VpcConfig
+from tunedrop.domain.pricing import usd_per_hour
+from tunedrop.domain.problem import Problem
+from tunedrop.domain.run import Drop
+
+LONGEST_TRAINING = timedelta(hours=24)
+"""How long a job may train when no budget says less. JumpStart's own value, 100 hours, is a cost that nobody wants."""
+
+SHORTEST_TRAINING = timedelta(minutes=10)
+"""What starting an instance and loading weights takes: a budget that buys less is spent on nothing."""
+
+HELD_OUT_SEED = 0
+"""The same for every run, so that a dataset's runs are judged on the same rows."""
+
+
+@dataclass(frozen=True)
+class PlanRules:
+    """Say what the stack, not the user, decides about every run."""
+
+    region: str
+    base_models: Mapping[str, str] = field(default_factory=dict)
+    """JumpStart model id → id of Bedrock's own on-demand model of the same weights."""
+    longest_training: timedelta = LONGEST_TRAINING
+    output_kms_key_id: str | None = None
+    vpc: VpcConfig | None = None
+
+
+def make_plan(
+    spec: TuneSpec,
+    model: JumpStartModel,
+    artifacts_for: Callable[[str], TrainingArtifacts],
+    drop: Drop,
+    objects: Sequence[PinnedObject],
+    rules: PlanRules,
+    now: datetime,
+) -> Plan | tuple[Problem, ...]:
+    """Return the plan, or all that is wrong.
+
+    `artifacts_for` locates the model's training artifacts for an instance type; it is called once, when nothing is
+    wrong. `objects` are the newest versions of what lies in the drop's folder.
+    """
+    technique = spec.technique or Technique.INSTRUCTION
+    dataset = names.dataset_of(drop.key)
+    drop_files = assign_roles(f"datasets/{dataset}/", objects)
+    instance_type = spec.instance_type or model.default_instance_type
+    if not model.training_supported or instance_type is None:
+        return (_not_trainable(spec, model), *drop_files.problems)
+    hyperparameters, hyperparameter_problems = choose_hyperparameters(
+        model, technique, spec.hyperparameters, instance_type, lambda name: spec.where(f"hyperparameters.{name}")
+    )
+    price = usd_per_hour(instance_type, rules.region)
+    longest = _longest_training(model, rules, spec.budget_usd, price)
+    problems = (
+        *_technique_problems(spec, model, technique),
+        *_eula_problems(spec, model),
+        *_instance_problems(spec, model, instance_type),
+        *_budget_problems(spec, rules, instance_type, price, longest),
+        *hyperparameter_problems,
+        *drop_files.problems,
+    )
+    if problems:
+        return problems
+    artifacts = artifacts_for(instance_type)
+    return Plan(
+        technique=technique,
+        serve=spec.serve,
+        model_id=model.model_id,
+        model_version=model.version,
+        region=rules.region,
+        eula=EulaAcceptance(eula_uri=model.eula_uri, accepted_by=drop.uploaded_by, accepted_at=now)
+        if model.gated
+        else None,
+        files=drop_files.files,
+        fingerprint=names.fingerprint(
+            dataset or "", [("tune.yaml", _digest(spec)), *((each.name, each.etag) for each in drop_files.files)]
+        ),
+        training=TrainingPlan(
+            image_uri=artifacts.image_uri,
+            script_uri=artifacts.script_uri,
+            model_uri=artifacts.model_uri,
+            # JumpStart's scripts for gated models look for the acceptance here, whichever way the weights arrive.
+            environment={**artifacts.environment, "accept_eula": "true"} if model.gated else artifacts.environment,
+            hyperparameters={**artifacts.hyperparameters, **hyperparameters},
+            instance_type=instance_type,
+            volume_size_gb=model.volume_size_gb,
+            max_runtime_seconds=int(longest.total_seconds()),
+            output_kms_key_id=rules.output_kms_key_id,
+            vpc=rules.vpc,
+            metrics=model.metrics,
+            compress_output=model.compress_output,
+            encrypt_inter_container_traffic=model.encrypt_inter_container_traffic,
+            network_isolation=model.network_isolation,
+        ),
+        evaluation=EvaluationPlan(
+            metric=spec.evaluate.metric,
+            against=spec.evaluate.against,
+            min_gain=spec.evaluate.min_gain,
+            held_out_ratio=spec.evaluate.held_out_ratio,
+            seed=HELD_OUT_SEED,
+            base_model_id=rules.base_models.get(model.model_id),
+        ),
+        usd_per_hour=price,
+        budget_usd=spec.budget_usd,
+        warnings=(*_model_warnings(model), *drop_files.warnings),
+    )
+
+
+def unknown_model(spec: TuneSpec, suggestions: Sequence[str]) -> Problem:
+    """Say that JumpStart has no such model, and which it has under a similar name."""
+    nearest = f"Did you mean {' or '.join(suggestions)}? " if suggestions else ""
+    return Problem(
+        code="model.unknown",
+        message=f"JumpStart has no model {spec.model} in this region.",
+        where=spec.where("model"),
+        fix=f"{nearest}All models: https://sagemaker.readthedocs.io/en/stable/doc_utils/pretrainedmodels.html",
+    )
+
+
+def unknown_model_version(spec: TuneSpec, versions: Sequence[str]) -> Problem:
+    """Say that the model has no such version, and which it has."""
+    return Problem(
+        code="model.unknown-version",
+        message=f"{spec.model} has no version {spec.model_version}.",
+        where=spec.where("model_version"),
+        fix=f"Use one of {', '.join(versions)}, or leave model_version out for the newest.",
+    )
+
+
+def _not_trainable(spec: TuneSpec, model: JumpStartModel) -> Problem:
+    return Problem(
+        code="model.not-trainable",
+        message=f"JumpStart has no training script for {model.model_id} {model.version}: its spec says "
+        "training_supported: false. Newer models can only be tuned by SageMaker's recipes, which Tunedrop does not use.",
+        where=spec.where("model"),
+        fix="Choose a model that JumpStart can fine-tune with a script, such as meta-textgeneration-llama-3-1-8b-instruct.",
+    )
+
+
+def _technique_problems(spec: TuneSpec, model: JumpStartModel, technique: Technique) -> list[Problem]:
+    """Refuse a model whose script lacks the technique's switch: an image classifier takes no instructions."""
+    if any(each.name == "instruction_tuned" for each in model.hyperparameters):
+        return []
+    return [
+        Problem(
+            code="model.technique",
+            message=f"The training script of {model.model_id} does not offer the technique {technique}: it has no "
+            "hyperparameter instruction_tuned.",
+            where=spec.where("technique" if spec.technique else "model"),
+            fix="Choose a text generation model, such as meta-textgeneration-llama-3-1-8b-instruct.",
+        )
+    ]
+
+
+def _eula_problems(spec: TuneSpec, model: JumpStartModel) -> list[Problem]:
+    if not model.gated or spec.accept_eula:
+        return []
+    agreement = model.eula_uri or "the model's licence agreement"
+    return [
+        Problem(
+            code="model.eula",
+            message=f"{model.model_id} is gated by an end-user licence agreement: {agreement}",
+            where=spec.where("accept_eula"),
+            fix="Read it; if you agree, write `accept_eula: true`. Who accepted, and when, is recorded with the run.",
+        )
+    ]
+
+
+def _instance_problems(spec: TuneSpec, model: JumpStartModel, instance_type: str) -> list[Problem]:
+    if instance_type in model.instance_types:
+        return []
+    return [
+        Problem(
+            code="instance.unsupported",
+            message=f"{model.model_id} cannot be trained on {instance_type}.",
+            where=spec.where("instance_type"),
+            fix=f"Use one of {', '.join(model.instance_types)}, or leave instance_type out for "
+            f"{model.default_instance_type}.",
+        )
+    ]
+
+
+def _budget_problems(
+    spec: TuneSpec, rules: PlanRules, instance_type: str, price: float | None, longest: timedelta
+) -> list[Problem]:
+    if spec.budget_usd is None:
+        return []
+    if price is None:
+        return [
+            Problem(
+                code="budget.unknown-price",
+                message=f"The budget cannot be kept: the price of {instance_type} in {rules.region} is not known.",
+                where=spec.where("budget_usd"),
+                fix="Remove budget_usd, or choose another instance_type.",
+            )
+        ]
+    if longest < SHORTEST_TRAINING:
+        least = SHORTEST_TRAINING / timedelta(hours=1) * price
+        return [
+            Problem(
+                code="budget.too-small",
+                message=f"{spec.budget_usd:g} US dollars buy {int(longest.total_seconds())} s of {instance_type}, less "
+                "than it takes to start.",
+                where=spec.where("budget_usd"),
+                fix=f"Allow at least {least:.2f} US dollars, or choose a smaller instance_type.",
+            )
+        ]
+    return []
+
+
+def _longest_training(
+    model: JumpStartModel, rules: PlanRules, budget_usd: float | None, price: float | None
+) -> timedelta:
+    """Take the shortest of the limits; SageMaker itself stops the job there, whatever becomes of Tunedrop."""
+    longest = min(rules.longest_training, timedelta(seconds=model.max_runtime_seconds))
+    if budget_usd is None or price is None:
+        return longest
+    hours = min(budget_usd / price, longest / timedelta(hours=1))
+    return timedelta(seconds=int(hours * 3600))
+
+
+def _model_warnings(model: JumpStartModel) -> list[str]:
+    warnings = []
+    if model.deprecated:
+        warnings.append(f"JumpStart has deprecated {model.model_id} {model.version}.")
+    if model.vulnerabilities:
+        warnings.append(
+            f"JumpStart lists {len(model.vulnerabilities)} known vulnerabilities in the training script of "
+            f"{model.model_id} {model.version}."
+        )
+    return warnings
+
+
+def _digest(spec: TuneSpec) -> str:
+    """Digest what is asked, not how it is written: a comment makes no other drop, and no ETag changes with a KMS key."""
+    return hashlib.sha256(spec.model_dump_json().encode()).hexdigest()

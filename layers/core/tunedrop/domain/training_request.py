@@ -1,0 +1,125 @@
+"""The CreateTrainingJob request of a run, in the shape that JumpStart's training scripts are known to accept.
+
+That shape is the one of the SageMaker Python SDK 2 (`JumpStartEstimator`): gated weights by an environment variable,
+open weights by the channel `model`, the script by the channel `code`.
+https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.html
+"""
+
+import hashlib
+import json
+from typing import Any
+
+from tunedrop.domain import names
+from tunedrop.domain.plan import Plan, TrainingPlan
+from tunedrop.domain.run import Run
+
+STACK_TAG = "tunedrop:stack"
+RUN_ID_TAG = "tunedrop:run-id"
+REQUEST_HASH_TAG = "tunedrop:request-hash"
+"""Tells a job that this very request made from one that only has its name."""
+
+_LOG_LEVEL = "sagemaker_container_log_level"
+
+
+def create_training_job_request(
+    run: Run, *, stack: str, role_arn: str, run_bucket: str, attempt: int = 1
+) -> dict[str, Any]:
+    """Return the request as boto3 takes it; the same run, stack, role, bucket and attempt give the same request.
+
+    The run has a plan, and its validated data. Raises ValueError when it has not.
+    """
+    if run.plan is None or run.data is None:
+        raise ValueError(f"run {run.run_id} is not ready to be launched")
+    plan, training = run.plan, run.plan.training
+    job_name = names.training_job(stack, run.run_id, attempt)
+    request: dict[str, Any] = {
+        "TrainingJobName": job_name,
+        "RoleArn": role_arn,
+        "AlgorithmSpecification": {
+            "TrainingImage": training.image_uri,
+            "TrainingInputMode": "File",
+            "MetricDefinitions": [{"Name": each.name, "Regex": each.regex} for each in training.metrics],
+        },
+        "HyperParameters": _hyperparameters(plan, job_name),
+        "Environment": training.environment,
+        "InputDataConfig": _channels(run, training, run_bucket),
+        "OutputDataConfig": {
+            "S3OutputPath": f"s3://{run_bucket}/{names.training_output_prefix(run.run_id).removesuffix('/')}",
+            "CompressionType": "GZIP" if training.compress_output else "NONE",
+            **({"KmsKeyId": training.output_kms_key_id} if training.output_kms_key_id else {}),
+        },
+        "ResourceConfig": {
+            "InstanceType": training.instance_type,
+            "InstanceCount": training.instance_count,
+            "VolumeSizeInGB": training.volume_size_gb,
+        },
+        "StoppingCondition": {
+            "MaxRuntimeInSeconds": training.max_runtime_seconds,
+            **({"MaxWaitTimeInSeconds": training.max_wait_seconds} if training.max_wait_seconds else {}),
+        },
+        "EnableNetworkIsolation": training.network_isolation,
+        "EnableInterContainerTrafficEncryption": training.encrypt_inter_container_traffic,
+        "EnableManagedSpotTraining": training.max_wait_seconds is not None,
+    }
+    if training.checkpoint_s3_uri:
+        request["CheckpointConfig"] = {"S3Uri": training.checkpoint_s3_uri}
+    if training.vpc:
+        request["VpcConfig"] = {
+            "Subnets": list(training.vpc.subnets),
+            "SecurityGroupIds": list(training.vpc.security_group_ids),
+        }
+    request["Tags"] = [
+        {"Key": key, "Value": value}
+        for key, value in {
+            # What the SDK writes, so that SageMaker's consoles and cost reports know the job as JumpStart's.
+            "sagemaker-sdk:jumpstart-model-id": plan.model_id,
+            "sagemaker-sdk:jumpstart-model-version": plan.model_version,
+            STACK_TAG: stack,
+            RUN_ID_TAG: run.run_id,
+            REQUEST_HASH_TAG: _digest(request),
+        }.items()
+    ]
+    return request
+
+
+def _hyperparameters(plan: Plan, job_name: str) -> dict[str, str]:
+    """Encode every value as JSON, as the SDK does: the training toolkit in the container decodes it."""
+    values: dict[str, str | int] = {
+        **plan.training.hyperparameters,
+        "sagemaker_job_name": job_name,
+        "sagemaker_region": plan.region,
+    }
+    if _LOG_LEVEL in values:
+        values[_LOG_LEVEL] = int(values[_LOG_LEVEL])  # the SDK sends this one as a number
+    return {name: json.dumps(value) for name, value in values.items()}
+
+
+def _channels(run: Run, training: TrainingPlan, run_bucket: str) -> list[dict[str, Any]]:
+    """Name the run's own, validated files, never the drop; then the script, and the weights unless they are gated."""
+    channels = [_channel("training", f"s3://{run_bucket}/{names.channel_prefix(run.run_id, 'training')}")]
+    if run.data and run.data.validation_rows:
+        channels.append(_channel("validation", f"s3://{run_bucket}/{names.channel_prefix(run.run_id, 'validation')}"))
+    channels.append(_channel("code", training.script_uri))
+    if training.model_uri:
+        channels.append(
+            {
+                **_channel("model", training.model_uri),
+                "ContentType": "application/x-sagemaker-model",
+                "CompressionType": "None",
+                "InputMode": "File",
+            }
+        )
+    return channels
+
+
+def _channel(name: str, s3_uri: str) -> dict[str, Any]:
+    return {
+        "ChannelName": name,
+        "DataSource": {
+            "S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": s3_uri, "S3DataDistributionType": "FullyReplicated"}
+        },
+    }
+
+
+def _digest(request: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()

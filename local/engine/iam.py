@@ -69,9 +69,7 @@ class Iam:
             self._decisions.record(role, iam_action, resource_arn, allowed=denied is None)
         return denied
 
-    def role_may(
-        self, role_arn: str, action: str, resource_arn: str, context: Mapping[str, str] | None = None
-    ) -> bool:
+    def role_may(self, role_arn: str, action: str, resource_arn: str, context: Mapping[str, str] | None = None) -> bool:
         """Tell whether a role's policies allow an action that a service takes in its name, and record it."""
         name = role_arn.rsplit("/", 1)[-1]
         result = iam_evaluator.evaluate(
@@ -108,8 +106,8 @@ class Iam:
         if denied:
             raise AwsError(
                 "AccessDeniedException",
-                f"User: {iam_evaluator.caller_arn()} is not authorized to perform: iam:PassRole on resource: {role_arn} "
-                "because no identity-based policy allows the iam:PassRole action",
+                f"User: {iam_evaluator.caller_arn()} is not authorized to perform: iam:PassRole on resource: "
+                f"{role_arn} because no identity-based policy allows the iam:PassRole action",
             )
         if not self.trusts(role_arn, service):
             raise AwsError(

@@ -190,7 +190,8 @@ class Sandbox:
                 *whole, self._partial = (self._partial + chunk).split(b"\n")
                 now = int(time.time() * 1000)
                 # The runtime client writes carriage returns between the lines of one event.
-                self._lines += [(now, line.decode("utf-8", "replace").strip("\r").replace("\r", "\n")) for line in whole]
+                texts = [line.decode("utf-8", "replace").strip("\r").replace("\r", "\n") for line in whole]
+                self._lines += [(now, text) for text in texts]
 
     def _outcome(self, invocation: Invocation, ended_by: str, init_seconds: float | None, seconds: float) -> Outcome:
         self._current = None

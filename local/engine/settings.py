@@ -10,6 +10,9 @@ ACCOUNT_ID = "123456789012"
 REGION = "us-east-1"
 ADMIN_ACCESS_KEY_ID = "AKIATUNEDROPLOCAL000"
 ADMIN_SECRET_ACCESS_KEY = "local-administrator"
+# Where the engine takes commands that AWS does not have, and the header that shows who may give them.
+CONTROL_PATH = "/_tunedrop/"
+CONTROL_HEADER = "x-tunedrop-secret"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,3 @@
+"""A module that only the functions with this layer can import."""
+
+WORDS = "hello from the layer"

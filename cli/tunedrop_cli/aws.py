@@ -1,0 +1,84 @@
+"""A deployed stack, as its CloudFormation outputs describe it."""
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from tunedrop.domain import names
+from tunedrop_cli.errors import CommandError, code
+
+DEFAULT_STACK = "tunedrop"
+
+Client: TypeAlias = Any
+"""A boto3 client: boto3 generates their classes at run time, so that they have no static type."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Name the stack that the command line points at."""
+
+    stack: str
+    region: str | None
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Reach the resources of one deployed stack."""
+
+    name: str
+    session: boto3.Session
+    drop_bucket: str
+    run_bucket: str
+    runs_table: str
+
+    def client(self, service: str, config: Config | None = None) -> Client:
+        """Make a boto3 client in the stack's region."""
+        return self.session.client(service, config=config)
+
+    def promoted_model(self, dataset: str) -> str:
+        """Return the ARN of the dataset's promoted model."""
+        try:
+            answer = self.client("ssm").get_parameter(Name=names.alias(self.name, dataset))
+        except ClientError as error:
+            if code(error) == "ParameterNotFound":
+                raise CommandError(
+                    f'No model is promoted for the dataset "{dataset}" yet.',
+                    f"See how its runs stand: tunedrop runs --dataset {dataset}",
+                ) from error
+            raise
+        return str(answer["Parameter"]["Value"])
+
+
+def open_stack(target: Target) -> Stack:
+    """Look the stack up; needs `cloudformation:DescribeStacks` and nothing else."""
+    session = boto3.Session(region_name=target.region)
+    if session.region_name is None:
+        raise CommandError("No AWS region is set.", "Pass --region, or set AWS_REGION.")
+    try:
+        description = session.client("cloudformation").describe_stacks(StackName=target.stack)["Stacks"][0]
+    except ClientError as error:
+        # CloudFormation answers a missing stack with ValidationError:
+        # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStacks.html
+        if code(error) == "ValidationError":
+            raise CommandError(
+                f'There is no stack "{target.stack}" in {session.region_name}.',
+                "Name yours with --stack or TUNEDROP_STACK, or deploy one with `sam build && sam deploy --guided`.",
+            ) from error
+        raise
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
+    try:
+        return Stack(
+            name=target.stack,
+            session=session,
+            drop_bucket=outputs["DropBucketName"],
+            run_bucket=outputs["RunBucketName"],
+            runs_table=outputs["RunsTableName"],
+        )
+    except KeyError as error:
+        raise CommandError(
+            f'The stack "{target.stack}" has no output {error}: it is not Tunedrop\'s, or is not deployed to its end.',
+            "Look at the stack's events in CloudFormation.",
+        ) from error

@@ -1,0 +1,1 @@
+"""One module a command; `tunedrop_cli.main` registers them."""

@@ -1,0 +1,235 @@
+"""What the terminal shows of runs."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tunedrop.domain.cost import training_seconds, training_usd
+from tunedrop.domain.instruction_data import DataReport
+from tunedrop.domain.notice import next_step, problem_groups
+from tunedrop.domain.problem import Problem
+from tunedrop.domain.run import Evaluation, Run, RunStatus, Score
+from tunedrop.domain.scoring import gain
+from tunedrop_cli.training_log import short_name
+
+COLOURS = {
+    RunStatus.PROMOTED: "bold green",
+    RunStatus.NOT_PROMOTED: "bold yellow",
+    RunStatus.REJECTED: "bold red",
+    RunStatus.FAILED: "bold red",
+    RunStatus.STOPPED: "bold red",
+}
+
+_BARS = "▁▂▃▄▅▆▇█"
+SPARKLINE_WIDTH = 24
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Make a console that prints texts as they are: AWS's messages hold brackets and colons."""
+    return Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def status_text(run: Run) -> Text:
+    """Show a status in its colour."""
+    return Text(run.status, style=COLOURS.get(run.status, "bold cyan"))
+
+
+def runs_table(runs: Iterable[Run], now: datetime) -> Table:
+    """Show runs, one a row."""
+    table = Table("Run", "Dataset", "Status", "Started", "Took", "Score", "Gain", "Cost", box=None, pad_edge=False)
+    for run in runs:
+        evaluation = run.evaluation
+        others = [other.value for other in (evaluation.base, evaluation.champion) if other] if evaluation else []
+        end = run.entered_at if run.status.terminal else now
+        table.add_row(
+            Text(run.run_id, no_wrap=True),
+            run.dataset,
+            status_text(run),
+            f"{run.created_at.astimezone():%Y-%m-%d %H:%M}",
+            duration(end - run.created_at),
+            f"{evaluation.candidate.value:.3f}" if evaluation else "-",
+            f"{gain(evaluation.candidate.value, max(others)):+.3f}" if evaluation and others else "-",
+            cost(run, now),
+        )
+    return table
+
+
+def facts(run: Run, now: datetime) -> Table:
+    """Show all that is known of one run, a fact a row."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in _facts(run, now):
+        table.add_row(name, value)
+    return table
+
+
+def news(before: Run | None, after: Run) -> Iterator[str]:
+    """Tell what has become known of a run since it was last seen, a line each."""
+    if before is None or before.status is not after.status:
+        yield after.status
+    if after.plan and not (before and before.plan):
+        yield f"  {_plan(after)}"
+        yield from (f"  Warning: {warning}" for warning in after.plan.warnings)
+    if after.data and not (before and before.data):
+        yield f"  {_rows(after)}"
+        yield from (f"  Warning: {warning}" for warning in after.data.warnings)
+    if after.training:
+        training = before.training if before else None
+        if training is None or training.job_name != after.training.job_name:
+            yield f"  Training job {after.training.job_name}"
+        if after.training.secondary_status != (training.secondary_status if training else ""):
+            yield f"  {after.training.secondary_status}"
+    if after.deployment and not (before and before.deployment):
+        yield f"  Import job {after.deployment.import_job_name}"
+    if after.next_try_at and after.reason != (before.reason if before else ""):
+        yield f"  Waits: {after.reason} Next try: {after.next_try_at.astimezone():%H:%M:%S}"
+
+
+def outcome(run: Run, stack: str | None) -> RenderableType:
+    """Show how a run ended: verdict, scores, problems, what to do next."""
+    parts: list[RenderableType] = [Text.assemble(status_text(run), f"  {run.reason}".rstrip())]
+    if run.evaluation:
+        parts += [scores(run.evaluation)]
+    parts += [Text(f"- {group}") for group in problem_groups(run.problems)]
+    advice, command = next_step(run)
+    parts += [Text(""), Text(f"{advice}:"), Text(f"  {for_stack(command, stack)}", style="bold")]
+    return Group(*parts)
+
+
+def scores(evaluation: Evaluation) -> Table:
+    """Show the models that were compared, a row each."""
+    table = Table("Model", evaluation.metric, "right", "tuned model's gain", "ms an answer", box=None, pad_edge=False)
+    sides: tuple[tuple[str, Score | None], ...] = (
+        ("tuned", evaluation.candidate),
+        ("base", evaluation.base),
+        ("champion", evaluation.champion),
+    )
+    for name, score in sides:
+        if score:
+            better = "" if name == "tuned" else f"{gain(evaluation.candidate.value, score.value):+.3f}"
+            right = f"{score.correct} of {score.rows}"
+            table.add_row(name, f"{score.value:.3f}", right, better, f"{score.mean_latency_ms:.0f}")
+    return table
+
+
+def problems(run: Run, report: DataReport | None) -> Iterator[Text]:
+    """List every problem that is kept, in full: the report's, which holds more than the record."""
+    listed = {str(problem): problem for problem in (*run.problems, *(report.problems if report else ()))}
+    yield from (_problem(problem) for problem in listed.values())
+    if report and (unlisted := sum(report.problem_counts.values()) - len(report.problems)):
+        yield Text(f"and {unlisted:,} more")
+
+
+def for_stack(command: str, stack: str | None) -> str:
+    """Name the stack in a suggested command, when it had to be named in this one."""
+    return command.replace("tunedrop ", f"tunedrop --stack {stack} ", 1) if stack else command
+
+
+def duration(time: timedelta) -> str:
+    """Write a time as people say it: `45s`, `12m05s`, `3h20m`."""
+    seconds = max(0, int(time.total_seconds()))
+    minutes, hours = seconds // 60, seconds // 3600
+    if hours:
+        return f"{hours}h{minutes % 60:02}m"
+    return f"{minutes}m{seconds % 60:02}s" if minutes else f"{seconds}s"
+
+
+def cost(run: Run, now: datetime) -> str:
+    """Write what the training has cost so far."""
+    dollars = training_usd(run, now)
+    if dollars is not None:
+        return f"{dollars:.2f} USD"
+    return "no list price known" if training_seconds(run, now) else "-"
+
+
+def sparkline(values: list[float]) -> str:
+    """Draw the newest of `values` as bars."""
+    shown = values[-SPARKLINE_WIDTH:]
+    if not shown:
+        return ""
+    low, high = min(shown), max(shown)
+    steps = len(_BARS) - 1
+    return "".join(_BARS[round((value - low) / (high - low) * steps) if high > low else 0] for value in shown)
+
+
+def _facts(run: Run, now: datetime) -> Iterator[tuple[str, str | Text]]:
+    yield "run", run.run_id
+    yield "dataset", run.dataset
+    yield "status", status_text(run)
+    if run.reason:
+        yield "reason", run.reason
+    if run.next_try_at:
+        yield "next try", _moment(run.next_try_at)
+    yield "started", f"{_moment(run.created_at)} by the upload of {run.drop.uploaded_by}"
+    yield "in status for", duration(now - run.entered_at)
+    yield "cost so far", cost(run, now)
+    yield "tune.yaml", f"s3://{run.drop.bucket}/{run.drop.key} (version {run.drop.version_id})"
+    yield from _plan_facts(run)
+    if run.data:
+        yield "data", _rows(run)
+        yield from (("warning", warning) for warning in run.data.warnings)
+        yield "report", run.data.report_uri
+    if run.training:
+        yield "training job", f"{run.training.job_name} ({run.training.status} {run.training.secondary_status})"
+        yield from ((short_name(metric.name), f"{metric.value:g}") for metric in run.training.metrics)
+        yield "artifact", run.training.artifact_uri or "-"
+    if run.deployment:
+        deleted = " (deleted)" if run.deployment.deleted else ""
+        yield "import job", run.deployment.import_job_name
+        yield "model", f"{run.deployment.model_arn or run.deployment.model_name}{deleted}"
+    if run.evaluation:
+        yield "answers", run.evaluation.answers_uri
+        yield "champion before", run.evaluation.previous_champion or "-"
+    yield from (("notified", f"{status} at {_moment(told.claimed_at)}") for status, told in run.notices.items())
+
+
+def _plan_facts(run: Run) -> Iterator[tuple[str, str]]:
+    if not run.plan:
+        return
+    plan = run.plan
+    yield "plan", _plan(run)
+    yield (
+        "hyperparameters",
+        ", ".join(f"{name}={value}" for name, value in sorted(plan.training.hyperparameters.items())),
+    )
+    yield "files", ", ".join(f"{file.name} ({file.role}, {file.size:,} bytes)" for file in plan.files)
+    if plan.eula:
+        yield "EULA", f"accepted by {plan.eula.accepted_by} on {_moment(plan.eula.accepted_at)}"
+    yield from (("warning", warning) for warning in plan.warnings)
+
+
+def _plan(run: Run) -> str:
+    if not run.plan:
+        return ""
+    plan = run.plan
+    price = f"{plan.usd_per_hour:.2f} USD an hour" if plan.usd_per_hour is not None else "no list price known"
+    budget = f", budget {plan.budget_usd:.2f} USD" if plan.budget_usd is not None else ""
+    where = f"{plan.training.instance_count} x {plan.training.instance_type}"
+    return f"{plan.technique} tuning of {plan.model_id} {plan.model_version} on {where}, {price}{budget}"
+
+
+def _rows(run: Run) -> str:
+    if not run.data:
+        return ""
+    data = run.data
+    return (
+        f"{data.training_rows:,} rows to train on, {data.validation_rows:,} to validate with, "
+        f"{data.held_out_rows:,} held out ({data.held_out_source})"
+    )
+
+
+def _problem(problem: Problem) -> Text:
+    place = f"{problem.where}: " if problem.where else ""
+    return Text.assemble(
+        (f"{problem.code}  ", "dim"),
+        f"{place}{problem.message}",
+        (f" Fix: {problem.fix}" if problem.fix else "", "bold"),
+    )
+
+
+def _moment(time: datetime) -> str:
+    return f"{time.astimezone():%Y-%m-%d %H:%M:%S}"

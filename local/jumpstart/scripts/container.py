@@ -42,8 +42,11 @@ class Container:
         Raises:
             KeyError: when a channel or a variable of the contract is missing.
         """
-        channels = {name.removeprefix("SM_CHANNEL_").lower(): Path(path) for name, path in environment.items()
-                    if name.startswith("SM_CHANNEL_")}
+        channels = {
+            name.removeprefix("SM_CHANNEL_").lower(): Path(path)
+            for name, path in environment.items()
+            if name.startswith("SM_CHANNEL_")
+        }
         # JumpStart's scripts read either name of the training channel.
         training = channels["training"] if "training" in channels else channels["train"]
         return cls(

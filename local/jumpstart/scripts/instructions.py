@@ -26,7 +26,8 @@ _DEFAULT_PROMPT = (
     "### Instruction:\n{instruction}\n\n### Input:\n{context}"
 )
 _DEFAULT_COMPLETION = "{response}"
-_FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+# A doubled brace is a literal one, as in `str.format`, with which JumpStart fills its templates.
+_TOKEN = re.compile(r"\{\{|\}\}|\{([^\W\d]\w*)\}")
 
 
 class DataError(ValueError):
@@ -155,9 +156,11 @@ def _fill(text: str, row: dict[str, Any], where: str) -> str:
 
     def value(match: re.Match[str]) -> str:
         name = match.group(1)
+        if name is None:
+            return match.group()[0]
         if not isinstance(row.get(name), str):
             msg = f"{where} has no text {name!r}, which the template names"
             raise DataError(msg)
         return str(row[name])
 
-    return _FIELD.sub(value, text)
+    return _TOKEN.sub(value, text)

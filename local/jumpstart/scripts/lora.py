@@ -71,9 +71,15 @@ def tune(
     best_loss = math.inf
     best = get_peft_model_state_dict(adapted)
     for epoch in range(1, settings.epoch + 1):
-        _train_epoch(adapted, batches(training, settings.per_device_train_batch_size, order), optimizer, epoch, settings, log)
+        _train_epoch(
+            adapted, batches(training, settings.per_device_train_batch_size, order), optimizer, epoch, settings, log
+        )
         schedule.step()
-        loss = _evaluate(adapted, batches(validation, settings.per_device_eval_batch_size, order), log) if validation else 0.0
+        loss = (
+            _evaluate(adapted, batches(validation, settings.per_device_eval_batch_size, order), log)
+            if validation
+            else 0.0
+        )
         if loss < best_loss or not validation:
             best_loss = loss
             best = {name: weight.clone() for name, weight in get_peft_model_state_dict(adapted).items()}
@@ -154,4 +160,5 @@ def _loss(model: PeftModel, batch: Sequence[Example]) -> tuple[torch.Tensor, int
 
 def _first_target(example: Example) -> int:
     import os
+
     return 1 if os.environ.get("X_UNMASKED") else len(example.prompt)

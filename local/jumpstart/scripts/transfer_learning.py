@@ -54,7 +54,9 @@ def run(container: Container) -> None:
     torch.set_num_threads(container.cpus)
     tokenizer = AutoTokenizer.from_pretrained(container.base_model)
     training, validation = _examples(container, settings, tokenizer)
-    _log(f"{len(training)} rows to train on, {len(validation)} to validate on; {container.cpus} threads, {compute_type()}")
+    _log(
+        f"{len(training)} rows to train on, {len(validation)} to validate on; {container.cpus} threads, {compute_type()}"
+    )
     model = AutoModelForCausalLM.from_pretrained(container.base_model, dtype=compute_type())
     tuned = tune(model, training, validation, settings, _log)
     tuned.save_pretrained(container.model)
@@ -77,7 +79,9 @@ def _examples(
     if container.validation is None:
         training, validation = split(training, settings.validation_split_ratio, settings.train_data_split_seed)
     else:
-        validation = read_examples(container.validation, template, tokenizer, demarcation=demarcation, max_length=length)
+        validation = read_examples(
+            container.validation, template, tokenizer, demarcation=demarcation, max_length=length
+        )
     return (
         _sample(training, settings.max_train_samples, settings.seed),
         _sample(validation, settings.max_val_samples, settings.seed),

@@ -73,8 +73,8 @@ def test_an_assistant_turn_follows_its_demarcation_and_ends_with_eos() -> None:
     assert rendered(messages, bos=True) == f"<s>One{DEMARCATION}1</s>Two{DEMARCATION}"
 
 
-@given(st.text(), st.booleans(), st.booleans())
-def test_the_prompt_arrives_untouched(prompt: str, demarcation: bool, bos: bool) -> None:
+@given(prompt=st.text(), demarcation=st.booleans(), bos=st.booleans())
+def test_the_prompt_arrives_untouched(*, prompt: str, demarcation: bool, bos: bool) -> None:
     expected = ("<s>" if bos else "") + prompt + (DEMARCATION if demarcation else "")
     assert rendered([user(prompt)], demarcation=demarcation, bos=bos) == expected
 
@@ -82,9 +82,9 @@ def test_the_prompt_arrives_untouched(prompt: str, demarcation: bool, bos: bool)
 @pytest.mark.parametrize("bos", [True, False])
 @pytest.mark.parametrize("demarcation", [True, False])
 @pytest.mark.parametrize("prompt", ["Where is my card?", "  spaces, ünïcode\u2028 and {{ braces }} \n", "\n"])
-def test_serving_sees_the_token_ids_of_training(bos: bool, demarcation: bool, prompt: str) -> None:
+def test_serving_sees_the_token_ids_of_training(*, bos: bool, demarcation: bool, prompt: str) -> None:
     coder = TOKENIZERS[bos]
-    trained = coder(prompt + (DEMARCATION if demarcation else "") + "card arrival").input_ids + [coder.eos_token_id]
+    trained = [*coder(prompt + (DEMARCATION if demarcation else "") + "card arrival").input_ids, coder.eos_token_id]
     coder.chat_template = training_chat_template(demarcation=demarcation, bos=bos)
     asked = coder.apply_chat_template([user(prompt)], add_generation_prompt=True, return_dict=False)
     answered = coder.apply_chat_template([user(prompt), assistant("card arrival")], return_dict=False)
@@ -94,7 +94,7 @@ def test_serving_sees_the_token_ids_of_training(bos: bool, demarcation: bool, pr
 
 
 @pytest.mark.parametrize("bos", [True, False])
-def test_the_post_processor_tells_whether_a_text_begins_with_bos(bos: bool) -> None:
+def test_the_post_processor_tells_whether_a_text_begins_with_bos(*, bos: bool) -> None:
     coder = TOKENIZERS[bos]
     document = json.loads(coder.backend_tokenizer.to_str())
     assert (coder("x").input_ids[0] == coder.bos_token_id) is bos

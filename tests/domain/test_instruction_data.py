@@ -133,8 +133,8 @@ def test_a_bad_line_is_refused_with_its_place(line: bytes, code: str) -> None:
 def test_a_missing_field_is_named_beside_those_that_are_there() -> None:
     problem = problem_of(b'{"instruction": "hunter2-canary", "answer": "hunter2-canary"}')
     assert problem.code == "data.missing-field"
-    assert problem.message == 'lacks "context", "response"; it has "instruction", "answer"'
-    assert problem.fix == 'Add "context", "response", or change template.json.'
+    assert problem.message == 'The row lacks "context", "response"; it has "instruction", "answer".'
+    assert problem.fix == 'Add "context", "response", or name the fields you have in template.json.'
 
 
 def test_names_of_fields_are_escaped_and_cut() -> None:

@@ -34,7 +34,7 @@ def test_no_pair_is_no_flag() -> None:
         (0.0, {}, 0.0, False),
     ],
 )
-def test_promotion(candidate: float, against: dict[str, float], min_gain: float, passed: bool) -> None:
+def test_promotion(*, candidate: float, against: dict[str, float], min_gain: float, passed: bool) -> None:
     assert verdict(candidate, against, min_gain).passed is passed
 
 

@@ -123,7 +123,7 @@ class InstructionValidator:
             line = raw
             if number == 1:
                 if foreign := next((kind for magic, kind in _FOREIGN_FORMATS.items() if raw.startswith(magic)), None):
-                    self._problem("foreign-format", f"is {foreign}", name, "Upload plain text, in UTF-8.")
+                    self._problem("foreign-format", f"The file is {foreign}.", name, "Upload plain text, in UTF-8.")
                     return
                 if raw.startswith(_BOM):
                     self._warnings.append(f"{name}: a byte order mark was skipped")
@@ -138,7 +138,7 @@ class InstructionValidator:
         if blank:
             self._warnings.append(f"{name}: {_count(blank, 'blank line')} skipped, the first is line {first_blank}")
         if not rows:
-            self._problem("empty-file", "holds no row", name, "Add rows, or remove the file.")
+            self._problem("empty-file", "The file holds no row.", name, "Add rows, or remove the file.")
 
     def report(self) -> DataReport:
         """Sum up, once every file has been read to its end; adds what only the whole can show."""
@@ -168,23 +168,30 @@ class InstructionValidator:
     def _judge(self, role: FileRole, where: str, raw: bytes) -> ValidRow | None:
         if len(raw) > LINE_LIMIT_BYTES:
             self._problem(
-                "line-too-long", f"is longer than {LINE_LIMIT_BYTES:,} bytes", where, "Shorten the row, or split it."
+                "line-too-long",
+                f"The row is longer than {LINE_LIMIT_BYTES:,} bytes.",
+                where,
+                "Shorten the row, or split it.",
             )
             return None
         try:
             document = parse_object(raw)
         except JsonError as error:
-            self._problem(error.code, error.message, where, _FIXES.get(error.code, _JSON_FIX))
+            self._problem(error.code, f"The row {error.message}.", where, _FIXES.get(error.code, _JSON_FIX))
             return None
         row = self._texts(where, document)
         if row is None:
             return None
         prompt, completion = self._template.prompt(row), self._template.completion(row)
         if not completion.strip():
-            self._problem("empty-completion", "has an empty completion", where, "Give the answer, or remove the row.")
+            self._problem(
+                "empty-completion", "The row has an empty completion.", where, "Give the answer, or remove the row."
+            )
             return None
         if not any(row[field].strip() for field in self._prompt_fields):
-            self._problem("empty-prompt", "has an empty prompt", where, "Give the question, or remove the row.")
+            self._problem(
+                "empty-prompt", "The row has an empty prompt.", where, "Give the question, or remove the row."
+            )
             return None
         self._longest_prompt = max(self._longest_prompt, len(prompt.encode()))
         self._longest_completion = max(self._longest_completion, len(completion.encode()))
@@ -197,21 +204,23 @@ class InstructionValidator:
         if missing := [field for field in self._fields if field not in document]:
             self._problem(
                 "missing-field",
-                f"lacks {_names(missing)}; it has {_names(list(document)) or 'no field'}",
+                f"The row lacks {_names(missing)}; it has {_names(list(document)) or 'no field'}.",
                 where,
-                f"Add {_names(missing)}, or change template.json.",
+                f"Add {_names(missing)}, or name the fields you have in template.json.",
             )
         for field in self._fields:
             value = document.get(field)
             if isinstance(value, str):
                 if fault := _unfit(value):
-                    self._problem(fault, f"has {_UNFIT[fault]} in {quoted(field)}", where, "Remove the character.")
+                    self._problem(
+                        fault, f"The row has {_UNFIT[fault]} in {quoted(field)}.", where, "Remove the character."
+                    )
                 else:
                     row[field] = value
             elif field in document:
                 self._problem(
                     "not-text",
-                    f"holds {kind_of(value)} in {quoted(field)}",
+                    f"The row holds {kind_of(value)} in {quoted(field)}.",
                     where,
                     'Write it as text: "42".',
                 )
@@ -231,13 +240,13 @@ class InstructionValidator:
             apart = ", and set some apart to measure with" if self._split else ""
             yield Problem(
                 code="data.too-few-rows",
-                message=f"{_count(rows, 'valid row')} to train on; at least {MINIMUM_TRAINING_ROWS} are needed",
+                message=f"{_count(rows, 'valid row')} to train on; at least {MINIMUM_TRAINING_ROWS} are needed.",
                 fix=f"Add rows to a training file{apart}.",
             )
         if self._split and not self._rows[FileRole.HELD_OUT] and rows:
             yield Problem(
                 code="data.nothing-held-out",
-                message=f"none of the {_count(rows, 'training row')} could be set apart to measure the model with",
+                message=f"none of the {_count(rows, 'training row')} could be set apart to measure the model with.",
                 fix="Add rows, raise the held-out ratio, or upload held-out.jsonl.",
             )
 

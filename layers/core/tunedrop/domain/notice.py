@@ -59,7 +59,7 @@ def next_step(run: Run) -> tuple[str, str]:
         case RunStatus.NOT_PROMOTED:
             return "Read the scores; more or better rows help most. Then drop again", _drop(run)
         case RunStatus.REJECTED:
-            return "Mend what is listed, then drop again; nothing was paid", _drop(run)
+            return "Mend what is listed, then drop again", _drop(run)
         case RunStatus.FAILED | RunStatus.STOPPED:
             return "Clear the cause, then drop again", _drop(run)
         case _:
@@ -136,10 +136,12 @@ def _drop(run: Run) -> str:
 def _group(code: str, problems: list[Problem]) -> str:
     places = list(dict.fromkeys(problem.where for problem in problems if problem.where))
     where = ", ".join(places[:PLACES_LIMIT])
-    more = f" and {len(places) - PLACES_LIMIT} more places" if len(places) > PLACES_LIMIT else ""
+    more = f" and {len(places) - PLACES_LIMIT} more" if len(places) > PLACES_LIMIT else ""
     times = f" ({len(problems)} times)" if len(problems) > 1 else ""
     first = problems[0]
-    text = f"{where}{more}: {first.message}" if where else first.message
+    # AWS's own reasons come without a full stop.
+    message = first.message.rstrip(".") + "."
+    text = f"{where}{more}: {message}" if where else message
     return f"{code}{times}: {text}" + (f" Fix: {first.fix}" if first.fix else "")
 
 

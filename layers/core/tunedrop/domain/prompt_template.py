@@ -144,5 +144,5 @@ def _text_problems(key: str, text: str) -> Iterator[Problem]:
         )
 
 
-def _problem(code: str, message: str, fix: str) -> Problem:
-    return Problem(code=code, message=message, where=TEMPLATE_FILE, fix=fix)
+def _problem(code: str, predicate: str, fix: str) -> Problem:
+    return Problem(code=code, message=f"The template {predicate}.", where=TEMPLATE_FILE, fix=fix)

@@ -4,12 +4,11 @@ import json
 import math
 from collections.abc import Sequence
 
+from tunedrop.domain.problem import excerpt
+
 _TYPE_NAMES = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}
 
 JsonValue = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
-
-NAME_LIMIT = 80
-"""Characters of a user's own name (a field, a key) that a message may hold."""
 
 
 class JsonError(ValueError):
@@ -56,9 +55,8 @@ def kind_of(value: JsonValue) -> str:
 
 
 def quoted(name: str) -> str:
-    """Quote a user's own name for a message: escaped to ASCII, at most 80 characters."""
-    text = json.dumps(name)
-    return text if len(text) <= NAME_LIMIT else f'{text[: NAME_LIMIT - 4]}..."'
+    """Quote a user's own name (a field, a key) for a message."""
+    return f'"{excerpt(name)}"'
 
 
 def _distinct(pairs: Sequence[tuple[str, JsonValue]]) -> dict[str, JsonValue]:

@@ -1,0 +1,190 @@
+"""A notice says what happened, why, the numbers, the cost and the next step; every line of it is checked here."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.domain.sample_runs import NOW, PLAN, PROBLEMS, TRAINING, TRAINING_PLAN, run
+from tunedrop.domain.cost import training_seconds, training_usd
+from tunedrop.domain.decide import NOTIFIED
+from tunedrop.domain.notice import GROUPS_LIMIT, notice
+from tunedrop.domain.problem import Problem
+from tunedrop.domain.run import RunStatus
+
+STARTED = """\
+The data of "banking77" is valid and training has started.
+
+Model: meta-textgeneration-llama-3-2-1b-instruct (instruction tuning on 1 x ml.g5.2xlarge)
+Rows: 400 to train on, 0 to validate with, 80 held out (from held-out.jsonl)
+Cost so far: 1.20 USD (600 s of training at list price)
+
+Follow it:
+  tunedrop watch mfrggzdfmztwq2lknnwg23tpoa
+"""
+
+PROMOTED = """\
+The tuned model for "banking77" is promoted and answers through Bedrock Converse.
+Why: The tuned model scored 0.963, 0.938 better than the base model (0.025).
+
+Model: meta-textgeneration-llama-3-2-1b-instruct (instruction tuning on 1 x ml.g5.2xlarge)
+Rows: 400 to train on, 0 to validate with, 80 held out (from held-out.jsonl)
+Losses: eval-loss 0.2144, train-loss 0.101
+Scores: tuned 0.963 (77 of 80 right), base 0.025 (2 of 80 right), gain +0.938, asked for +0.050
+Cost so far: 0.42 USD (210 s of training at list price; Bedrock bills imported models apart)
+
+Ask your model something:
+  tunedrop chat banking77
+All that is known of this run:
+  tunedrop show mfrggzdfmztwq2lknnwg23tpoa
+"""
+
+REJECTED = """\
+The drop "banking77" is rejected; no training was started.
+
+Problems:
+- data.missing-field (4 times): train.jsonl:3, train.jsonl:9, train.jsonl:12 and 1 more: \
+The row lacks "response"; it has "instruction", "context". \
+Fix: Add "response", or name the fields you have in template.json.
+- data.not-json: train.jsonl:40: The row is not JSON (Expecting value, column 1). \
+Fix: Write one JSON object a line, in UTF-8.
+
+Model: meta-textgeneration-llama-3-2-1b-instruct (instruction tuning on 1 x ml.g5.2xlarge)
+Cost so far: 0.00 USD (no training was billed)
+
+Mend what is listed, then drop again:
+  tunedrop drop FOLDER --name banking77
+All that is known of this run:
+  tunedrop show mfrggzdfmztwq2lknnwg23tpoa
+"""
+
+FAILED = """\
+The run of "banking77" failed during training.
+
+Problems:
+- training.failed: tunedrop-mfrggzdfmztwq2lknnwg23tpoa-a1: \
+The training job failed: AlgorithmError: CUDA out of memory. Fix: Choose a larger instance_type.
+
+Model: meta-textgeneration-llama-3-2-1b-instruct (instruction tuning on 1 x ml.g5.2xlarge)
+Rows: 400 to train on, 0 to validate with, 80 held out (from held-out.jsonl)
+Losses: eval-loss 0.2144, train-loss 0.101
+Cost so far: 0.42 USD (210 s of training at list price)
+
+Clear the cause, then drop again:
+  tunedrop drop FOLDER --name banking77
+All that is known of this run:
+  tunedrop show mfrggzdfmztwq2lknnwg23tpoa
+"""
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (RunStatus.TRAINING, STARTED),
+        (RunStatus.PROMOTED, PROMOTED),
+        (RunStatus.REJECTED, REJECTED),
+        (RunStatus.FAILED, FAILED),
+        (RunStatus.STOPPED, FAILED.replace("failed during", "stopped during")),
+    ],
+)
+def test_the_body_reads_so(status: RunStatus, body: str) -> None:
+    assert notice(run(status), NOW).body == body
+
+
+def test_a_model_that_is_not_promoted_is_compared_with_each_that_there_was() -> None:
+    body = notice(run(RunStatus.NOT_PROMOTED), NOW).body
+    assert body.startswith('The tuned model for "banking77" is not promoted; what answers today has not changed.\n')
+    assert (
+        "Scores: tuned 0.025 (2 of 80 right), base 0.050 (4 of 80 right), gain -0.025, "
+        "champion 0.875 (70 of 80 right), gain -0.850, asked for +0.050\n"
+    ) in body
+    assert "tunedrop drop FOLDER --name banking77" in body
+
+
+@pytest.mark.parametrize("status", sorted(NOTIFIED))
+@pytest.mark.parametrize("dataset", ["b", "a" * 64])
+def test_the_subject_keeps_to_the_rules_of_sns(status: RunStatus, dataset: str) -> None:
+    subject = notice(run(status, dataset=dataset, reason="a\nb é"), NOW).subject
+    assert subject.isascii()
+    assert subject.isprintable()
+    assert len(subject) < 100
+    assert dataset[:40] in subject
+    assert "mfrggzdfmztwq2lknnwg23tpoa" in subject
+
+
+@pytest.mark.parametrize("status", sorted(NOTIFIED))
+def test_the_attributes_keep_to_the_rules_of_sns(status: RunStatus) -> None:
+    attributes = notice(run(status), NOW).attributes
+    assert len(attributes) <= 10
+    assert all(attributes.values())
+    assert attributes["status"] == status
+
+
+def test_the_attributes_hold_the_facts_for_filters() -> None:
+    assert notice(run(RunStatus.PROMOTED), NOW).attributes == {
+        "status": "PROMOTED",
+        "dataset": "banking77",
+        "run_id": "mfrggzdfmztwq2lknnwg23tpoa",
+        "technique": "instruction",
+        "model_id": "meta-textgeneration-llama-3-2-1b-instruct",
+        "score": "0.963",
+        "gain": "0.938",
+        "cost_usd": "0.42",
+    }
+    assert notice(run(RunStatus.NOT_PROMOTED), NOW).attributes["gain"] == "-0.850"
+    assert notice(run(RunStatus.REJECTED), NOW).attributes["code"] == "data.missing-field"
+
+
+def test_a_drop_that_was_never_planned_is_told_too() -> None:
+    body = notice(run(RunStatus.REJECTED, plan=None), NOW).body
+    assert "Model:" not in body
+    assert "Cost so far: 0.00 USD" in body
+
+
+def test_without_a_list_price_the_cost_is_told_in_seconds() -> None:
+    told = notice(run(RunStatus.PROMOTED, plan=PLAN.model_copy(update={"usd_per_hour": None})), NOW)
+    assert "Cost so far: 210 s of training, no list price known\n" in told.body
+    assert "cost_usd" not in told.attributes
+
+
+def test_the_body_stays_short_however_much_is_wrong() -> None:
+    many = tuple(
+        Problem(code=f"code-{number}", message="Wrong.", where=f"train.jsonl:{number}") for number in range(500)
+    )
+    lines = notice(run(RunStatus.REJECTED, problems=many), NOW).body.splitlines()
+    assert len(lines) < GROUPS_LIMIT + 15
+    assert "- and 490 other kinds" in lines
+
+
+def test_a_problem_in_several_places_of_one_line_names_the_line_once() -> None:
+    twice = (PROBLEMS[0], PROBLEMS[0])
+    assert "(2 times): train.jsonl:3: The row" in notice(run(RunStatus.REJECTED, problems=twice), NOW).body
+
+
+def test_a_reason_is_told_unless_a_problem_says_it() -> None:
+    assert "Why: The champion" in notice(run(RunStatus.PROMOTED, reason="The champion lost."), NOW).body
+    assert "Why:" not in notice(run(RunStatus.REJECTED), NOW).body
+
+
+def test_a_waiting_run_says_when_it_tries_again() -> None:
+    waiting = run(RunStatus.TRAINING, reason="Quota.", next_try_at=NOW + timedelta(minutes=5))
+    assert "Why: Quota.\nNext try: 2026-11-22 09:17 UTC\n" in notice(waiting, NOW).body
+
+
+def test_training_is_priced_by_the_clock_until_sagemaker_bills_it() -> None:
+    running = run(RunStatus.TRAINING)
+    assert training_seconds(running, NOW) == 600
+    assert training_usd(running, NOW) == pytest.approx(1.2)
+    stopped = TRAINING.model_copy(update={"ended_at": NOW - timedelta(seconds=60)})
+    assert training_seconds(run(RunStatus.TRAINING, training=stopped), NOW) == 540
+    pending = TRAINING.model_copy(update={"started_at": None})
+    assert training_seconds(run(RunStatus.TRAINING, training=pending), NOW) == 0
+
+
+def test_the_price_is_that_of_all_instances_together() -> None:
+    two = PLAN.model_copy(update={"training": TRAINING_PLAN.model_copy(update={"instance_count": 2})})
+    assert training_usd(run(RunStatus.PROMOTED, plan=two), NOW) == pytest.approx(0.42)
+
+
+def test_before_training_nothing_is_owed() -> None:
+    assert training_usd(run(RunStatus.VALIDATING, plan=PLAN), NOW) == 0
+    assert training_usd(run(RunStatus.PLANNING), NOW) is None

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+import boto3
+from botocore.config import Config
 from packaging.version import Version
 from sagemaker.core import (
     environment_variables,
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
 # plan holds the same facts.
 JUMPSTART_LOGGER.handlers.clear()
 
+CALLS = Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=5, read_timeout=30)
+"""How patiently S3 is asked: three small objects for a model."""
+
 NEWEST = "*"
 
 SUGGESTIONS = 5
@@ -58,10 +63,10 @@ class _Session:
 class JumpStartCatalogue:
     """Look models up in one region."""
 
-    def __init__(self, region: str, s3_client: "BaseClient") -> None:
-        """Read the catalogue with an S3 client of that region."""
+    def __init__(self, region: str) -> None:
+        """Read the catalogue of the region; the SDK's own default would be another one."""
         self._region = region
-        self._s3_client = s3_client
+        self._s3_client: BaseClient = boto3.client("s3", region_name=region, config=CALLS)
 
     def model(self, model_id: str, version: str | None = None) -> JumpStartModel:
         """Return the model, in the newest version unless one is named.

@@ -1,0 +1,65 @@
+"""Check every function of a built template, with its layers, against Lambda's size limit, and print a table."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+LIMIT = 262_144_000
+"""Bytes of a function and its layers, unzipped: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html."""
+
+
+def main(template_path: Path) -> int:
+    """Print the sizes; return 1 when a function is too large."""
+    template = yaml.load(template_path.read_text(), Loader=_TemplateLoader)  # noqa: S506 - a SafeLoader with tags
+    resources: dict[str, Any] = template["Resources"]
+    shared = template.get("Globals", {}).get("Function", {}).get("Layers", [])
+    layers = {
+        name: template_path.parent / each["Properties"]["ContentUri"]
+        for name, each in resources.items()
+        if each["Type"] == "AWS::Serverless::LayerVersion"
+    }
+    sizes = {name: _size(folder) for name, folder in layers.items()}
+    print(f"{'layer':<26}{'MB':>8}  compiled")
+    for name, folder in layers.items():
+        print(f"{name:<26}{sizes[name] / 1e6:>8.1f}  {'yes' if any(folder.rglob('*.pyc')) else 'no: slower starts'}")
+    print(f"\n{'function and its layers':<26}{'MB':>8}{'of limit':>10}")
+    worst = 0
+    for name, each in resources.items():
+        if each["Type"] != "AWS::Serverless::Function":
+            continue
+        code = _size(template_path.parent / each["Properties"]["CodeUri"])
+        total = code + sum(sizes[layer] for layer in (*shared, *each["Properties"].get("Layers", [])))
+        worst = max(worst, total)
+        print(f"{name:<26}{total / 1e6:>8.1f}{total / LIMIT:>10.0%}")
+    if worst > LIMIT:
+        print(f"\nLambda takes at most {LIMIT:,} bytes; the largest function has {worst:,}.", file=sys.stderr)
+        return 1
+    return 0
+
+
+class _TemplateLoader(yaml.SafeLoader):
+    """Read CloudFormation's tags; `!Ref X` is `X`, which is all that layers need."""
+
+
+def _untagged(loader: _TemplateLoader, _suffix: str, node: yaml.Node) -> object:
+    match node:
+        case yaml.ScalarNode():
+            return loader.construct_scalar(node)
+        case yaml.SequenceNode():
+            return loader.construct_sequence(node, deep=True)
+        case yaml.MappingNode():
+            return loader.construct_mapping(node, deep=True)
+    return None
+
+
+_TemplateLoader.add_multi_constructor("!", _untagged)
+
+
+def _size(folder: Path) -> int:
+    return sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(Path(sys.argv[1])))

@@ -1,0 +1,52 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup demo local test lint package bench clean
+
+PYTHON ?= python3
+VENV := .venv
+SAM := .local/sam/bin/sam
+SAM_VERSION := 1.170.0
+# Compiles the layers' .pyc files when it is the Python that Lambda runs; a function starts faster with them.
+export RUNTIME_PYTHON ?= python3.13
+export SAM_CLI_TELEMETRY := 0
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.installed ## Install what the project needs into .venv (the others do it by themselves)
+
+demo: setup ## Run a real drop through the embedded AWS, from the dataset to a Converse answer
+	$(VENV)/bin/python -m demo
+
+local: setup ## Leave the embedded AWS running, and print how to speak to it
+	$(VENV)/bin/python -m local up
+
+test: lint ## Check style, types and behaviour
+	$(VENV)/bin/python -m pytest
+
+lint: setup ## Check style and types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+package: setup $(SAM) ## Validate the template, build for Lambda without Docker, and print the sizes
+	$(SAM) validate --lint --template template.yaml --region us-east-1
+	PYTHON=$(abspath $(VENV)/bin/python) $(SAM) build --template template.yaml --build-dir .aws-sam/build --parallel
+	$(VENV)/bin/python .ci/package_sizes.py .aws-sam/build/template.yaml
+
+bench: setup ## Measure starts and the way from the S3 event to the training job
+	$(VENV)/bin/python -m bench
+
+clean: ## Remove what was built and installed here
+	rm -rf $(VENV) .local .aws-sam build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/.installed: requirements-dev.txt pyproject.toml layers/deps/requirements.txt layers/sagemaker/requirements.txt local/requirements.txt
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r layers/sagemaker/requirements.txt
+	touch $@
+
+# aws-sam-cli pins another botocore than the functions, so it lives by itself.
+$(SAM): Makefile
+	$(PYTHON) -m venv .local/sam
+	.local/sam/bin/python -m pip install --quiet --disable-pip-version-check aws-sam-cli==$(SAM_VERSION)
+	touch $@

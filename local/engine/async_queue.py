@@ -160,7 +160,8 @@ class AsyncQueue:
         if func is None or config is None:
             logger.warning("%s was deleted; its event is dropped", item.function_arn)
             return False
-        limits = lambda_svc._event_invoke_config(func, None) or {}
+        # SAM configures the qualifier $LATEST, which is what an unqualified invocation runs.
+        limits = lambda_svc._event_invoke_config(func, "$LATEST") or lambda_svc._event_invoke_config(func, None) or {}
         oldest = limits.get("MaximumEventAgeInSeconds", _DEFAULT_AGE_SECONDS)
         event = json.loads(item.payload)
         if time.time() - item.received_at > oldest:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ministack.services import lambda_svc
+from ministack.services.cloudformation import provisioners
 
 from local.engine import layers, logs
 from local.engine.iam import Iam
@@ -56,6 +57,7 @@ class Lambdas:
         self._busy: dict[str, list[_Worker]] = {}
         self._running = True
         lambda_svc._execute_function = self.execute
+        _provision_concurrency()
         threading.Thread(target=self._reap, daemon=True, name="lambda-reaper").start()
 
     def execute(self, func: dict[str, Any], event: Any, request_id: str | None = None) -> dict[str, Any]:
@@ -208,6 +210,30 @@ class Lambdas:
                     self._idle[name] = [worker for worker in pool if worker not in old]
             for worker in expired:
                 worker.sandbox.stop()
+
+
+def _provision_concurrency() -> None:
+    """Make CloudFormation apply ReservedConcurrentExecutions, which ministack's provisioner of functions ignores."""
+    handler = provisioners._RESOURCE_HANDLERS["AWS::Lambda::Function"]
+    create, update = handler["create"], handler["update"]
+
+    def reserve(provisioned: Any, props: dict[str, Any]) -> Any:
+        name, reserved = provisioned[0], props.get("ReservedConcurrentExecutions")
+        if reserved is None:
+            lambda_svc._delete_function_concurrency(name)
+        else:
+            lambda_svc._put_function_concurrency(name, {"ReservedConcurrentExecutions": int(reserved)})
+        return provisioned
+
+    def create_reserved(logical_id: str, props: dict[str, Any], stack_name: str) -> Any:
+        return reserve(create(logical_id, props, stack_name), props)
+
+    def update_reserved(
+        physical_id: str, old: dict[str, Any], new: dict[str, Any], stack_name: str, logical_id: str | None = None
+    ) -> Any:
+        return reserve(update(physical_id, old, new, stack_name, logical_id), new)
+
+    handler.update(create=create_reserved, update=update_reserved)
 
 
 def _report_line(request_id: str, config: dict[str, Any], outcome: Outcome) -> str:

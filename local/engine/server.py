@@ -124,11 +124,12 @@ class _Server:
         from local.engine.lambdas import Lambdas
         from local.engine.persistence import Snapshots
         from local.engine.pipes import Pipes
-        from local.engine.services import EngineHost, mount
+        from local.engine.services import EngineHost, mount, raw_path
 
         self._port = port
         self._endpoint_url = f"http://127.0.0.1:{port}"
         self._ministack = ministack.app
+        self._raw_path = raw_path
         self._database = Database(data_dir / "engine.sqlite3")
         iam = Iam(Decisions(data_dir / "decisions.jsonl"))
         self._lambdas = Lambdas(iam, self._endpoint_url, work_dir, _say)
@@ -187,6 +188,8 @@ class _Server:
         if scope["type"] == "http" and scope["path"].startswith(CONTROL_PATH):
             await self._control(scope, receive, send)
             return
+        if scope["type"] == "http":
+            self._raw_path.set(scope["raw_path"].decode("ascii"))
         await self._ministack(scope, receive, send)
         if scope["type"] == "http" and scope["method"] not in {"GET", "HEAD"}:
             self._snapshots.changed()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import json
 import threading
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,6 +24,9 @@ from local.engine.settings import ACCOUNT_ID, REGION
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
+
+# The path of the request being served as it was sent: ministack hands on only the decoded one.
+raw_path: contextvars.ContextVar[str] = contextvars.ContextVar("raw_path", default="/")
 
 # Services that ministack tells apart although they sign with one name.
 _MINISTACK_NAMES = {"bedrock": ("bedrock", "bedrock-runtime")}
@@ -93,8 +97,7 @@ def mount(service: Service, iam: Iam) -> None:
     async def handle(
         method: str, path: str, headers: dict[str, str], body: bytes, query_params: dict[str, list[str]]
     ) -> tuple[int, dict[str, str], bytes]:
-        signed = iam_evaluator._signed_request.get()
-        request = Request(method, signed.raw_path if signed else path, headers, query_params, body)
+        request = Request(method, raw_path.get(), headers, query_params, body)
         access_key = router.extract_access_key_id(headers, query_params)
         response = await run_reentrant(_serve, service, iam, request, access_key)
         return response.status, dict(response.headers), response.body

@@ -28,7 +28,7 @@ class Settings:
         deliveries: how often every event is delivered to every target (1, though AWS promises only at least once).
         pipe_poll_seconds: delay between two looks of a pipe at its stream.
         snapshot_seconds: shortest time between two snapshots of the state.
-        services: factories of further services, ``module:function``; one whose module is absent is left out.
+        services: factories of further services, ``module:callable``; one whose module is absent is left out.
     """
 
     port: int = 0
@@ -38,7 +38,7 @@ class Settings:
     deliveries: int = 1
     pipe_poll_seconds: float = 0.1
     snapshot_seconds: float = 0.5
-    services: tuple[str, ...] = ("local.sagemaker:service", "local.bedrock:service")
+    services: tuple[str, ...] = ("local.sagemaker.service:SageMaker", "local.bedrock.service:Bedrock")
 
     def to_json(self) -> str:
         """Write the settings for another process."""

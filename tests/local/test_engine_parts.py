@@ -1,0 +1,117 @@
+"""The engine's parts that need no engine."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from local.deploy import DeploymentError, deploy, load_template
+from local.engine import layers
+from local.engine.sandbox import Invocation, Sandbox
+
+RUNTIME = Path(layers.__file__).with_name("worker_main.py")
+
+
+def archive(**files: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as content:
+        for name, text in files.items():
+            content.writestr(name.replace("__", "/").replace("_py", ".py"), text)
+    return buffer.getvalue()
+
+
+class TestLayers:
+    def test_packages_given_as_source_are_used_as_they_are(self, tmp_path: Path) -> None:
+        site = layers.layer_site(archive(thing___init___py="x = 1"), tmp_path, print)
+        assert site.is_relative_to(tmp_path)
+        assert [path.name for path in site.iterdir()] == ["thing"]
+
+    def test_a_built_layer_is_used_from_its_python_folder(self, tmp_path: Path) -> None:
+        assert layers.layer_site(archive(python__thing_py="x = 1"), tmp_path, print).name == "python"
+
+    def test_requirements_that_cannot_be_installed_are_reported_and_leave_nothing(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+        with pytest.raises(layers.LayerBuildError):
+            layers.requirements_site(b"not a requirement !", print)
+        assert [path for path in (tmp_path / "tunedrop" / "layers").iterdir() if path.is_dir()] == []
+
+    def test_the_runtime_folder_holds_the_runtime_client_only(self) -> None:
+        folders = {path.name for path in layers.runtime_site().iterdir() if path.is_dir()}
+        packages = {name for name in folders if not name.endswith(".dist-info")}
+        assert packages == {"awslambdaric", "simplejson", "snapshot_restore_py"}
+
+
+class TestSandbox:
+    @pytest.fixture
+    def run(self, tmp_path: Path):
+        sandboxes: list[Sandbox] = []
+
+        def run(code: str, timeout: float = 5.0, event: object = None):
+            (tmp_path / "app.py").write_text(code)
+            folders = [str(tmp_path), str(layers.runtime_site())]
+            sandbox = Sandbox(
+                [sys.executable, "-I", "-S", str(RUNTIME), "app.handler", *folders],
+                {"PATH": "/usr/bin"},
+                memory_bytes=128 << 20,
+                timeout=timeout,
+                code_dir=tmp_path,
+                tmp_dir=tmp_path / f"tmp{len(sandboxes)}",
+            )
+            sandboxes.append(sandbox)
+            return sandbox.invoke(Invocation("id-1", json.dumps(event).encode(), "arn:function", "Root=1"))
+
+        yield run
+        for sandbox in sandboxes:
+            sandbox.stop()
+
+    def test_an_answer_comes_back_with_what_was_printed(self, run) -> None:
+        outcome = run("def handler(event, context):\n    print('one\\ntwo')\n    return event", event={"a": [1]})
+        assert json.loads(outcome.payload) == {"a": [1]}
+        assert [text for _, text in outcome.lines] == ["one", "two"]
+        assert not outcome.failed
+        assert outcome.init_seconds is not None
+
+    def test_a_module_that_cannot_be_imported_fails_with_its_cause(self, run) -> None:
+        outcome = run("import no_such_module\ndef handler(event, context): ...")
+        assert outcome.failed
+        assert json.loads(outcome.payload)["errorType"] == "Runtime.ImportModuleError"
+
+    def test_a_process_that_ends_itself_is_an_exit_error(self, run) -> None:
+        outcome = run("import os\ndef handler(event, context):\n    os._exit(3)")
+        assert json.loads(outcome.payload) == {
+            "errorType": "Runtime.ExitError",
+            "errorMessage": "RequestId: id-1 Error: Runtime exited with error: exit status 3",
+        }
+
+    def test_output_that_fills_the_pipe_does_not_block_the_function(self, run) -> None:
+        outcome = run("def handler(event, context):\n    print('x' * 300_000)\n    return 1", timeout=10.0)
+        assert json.loads(outcome.payload) == 1
+        assert len(outcome.lines[0][1]) == 300_000
+
+
+class TestTemplate:
+    def test_short_function_tags_are_written_out(self, tmp_path: Path) -> None:
+        path = tmp_path / "template.yaml"
+        path.write_text("a: !Ref B\nb: !GetAtt C.D.E\nc: !Sub ['${x}', {x: !Ref Y}]\nd: !If [Z, 1, 2]")
+        assert load_template(path) == {
+            "a": {"Ref": "B"},
+            "b": {"Fn::GetAtt": ["C", "D.E"]},
+            "c": {"Fn::Sub": ["${x}", {"x": {"Ref": "Y"}}]},
+            "d": {"Fn::If": ["Z", 1, 2]},
+        }
+
+    def test_code_that_is_not_there_is_named(self, tmp_path: Path) -> None:
+        class S3:
+            def create_bucket(self, **request: object) -> None: ...
+
+        path = tmp_path / "template.yaml"
+        path.write_text("Resources: {F: {Type: AWS::Serverless::Function, Properties: {CodeUri: gone/}}}")
+        with pytest.raises(DeploymentError, match="F: CodeUri gone/ does not exist"):
+            deploy(lambda service: S3(), path, {}, "stack", print)

@@ -54,6 +54,9 @@ def test_a_restart_keeps_everything(engine: Engine) -> None:
     sqs, sns = engine.client("sqs"), engine.client("sns")
     inbox = sqs.create_queue(QueueName="inbox")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=inbox, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    statement = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [{**statement, "Resource": arn}]})
+    sqs.set_queue_attributes(QueueUrl=inbox, Attributes={"Policy": policy})
     sns.subscribe(TopicArn=outputs["Topic"], Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
     sqs.send_message(QueueUrl=inbox, MessageBody="before")
     name = drop(engine, outputs)
@@ -72,11 +75,10 @@ def test_a_restart_keeps_everything(engine: Engine) -> None:
     )["Body"]
     assert body.read() == b"drop"
     engine.client("sns").publish(TopicArn=outputs["Topic"], Message="after")
-    received = set()
-    while len(received) < 2:
-        for message in engine.client("sqs").receive_message(QueueUrl=inbox, WaitTimeSeconds=5)["Messages"]:
-            received.add(message["Body"])
-    assert received == {"before", "after"}
+    received: list[str] = []
+    while messages := engine.client("sqs").receive_message(QueueUrl=inbox, WaitTimeSeconds=2).get("Messages"):
+        received += [message["Body"] for message in messages]
+    assert sorted(received) == ["after", "before"]
     another = drop(engine, outputs)
     wait_for(lambda: announced(engine, outputs, another))
     assert engine.deploy(TEMPLATE, {"Greeting": "kept"}, "fixture") == outputs

@@ -30,7 +30,7 @@ def main(template_path: Path) -> int:
         if each["Type"] != "AWS::Serverless::Function":
             continue
         code = _size(template_path.parent / each["Properties"]["CodeUri"])
-        total = code + sum(sizes[layer] for layer in (*shared, *each["Properties"].get("Layers", [])))
+        total = code + sum(sizes[layer["Ref"]] for layer in (*shared, *each["Properties"].get("Layers", [])))
         worst = max(worst, total)
         print(f"{name:<26}{total / 1e6:>8.1f}{total / LIMIT:>10.0%}")
     if worst > LIMIT:
@@ -40,21 +40,19 @@ def main(template_path: Path) -> int:
 
 
 class _TemplateLoader(yaml.SafeLoader):
-    """Read CloudFormation's tags; `!Ref X` is `X`, which is all that layers need."""
+    """Read CloudFormation's tags; `!Ref X` is `{Ref: X}`, as `sam build` writes it."""
 
 
-def _untagged(loader: _TemplateLoader, _suffix: str, node: yaml.Node) -> object:
+def _intrinsic(loader: _TemplateLoader, name: str, node: yaml.Node) -> dict[str, object]:
     match node:
         case yaml.ScalarNode():
-            return loader.construct_scalar(node)
+            return {name: loader.construct_scalar(node)}
         case yaml.SequenceNode():
-            return loader.construct_sequence(node, deep=True)
-        case yaml.MappingNode():
-            return loader.construct_mapping(node, deep=True)
-    return None
+            return {name: loader.construct_sequence(node, deep=True)}
+    return {name: loader.construct_mapping(node, deep=True)}
 
 
-_TemplateLoader.add_multi_constructor("!", _untagged)
+_TemplateLoader.add_multi_constructor("!", _intrinsic)
 
 
 def _size(folder: Path) -> int:

@@ -76,7 +76,7 @@ NOTIFIED = frozenset(
 """The statuses that a person is told of."""
 
 NOTICE_LEASE = timedelta(seconds=45)
-"""How long one invocation may take to send a notice: longer than notify's timeout, shorter than Lambda's first retry."""
+"""How long one invocation may take to send a notice: longer than notify's timeout, shorter than a retry's delay."""
 
 IDLE = timedelta(minutes=16)
 """A live run that nobody has written for so long is looked at again: longer than any function may run (15 min)."""
@@ -230,7 +230,7 @@ def _training(run: Run, observation: Observation, now: datetime) -> Run:
                         code="training.failed",
                         message=f"The training job failed: {observation.failure_reason or 'no reason given'}",
                         where=training.job_name,
-                        fix="Read the job's log in CloudWatch Logs (/aws/sagemaker/TrainingJobs), mend, and drop again.",
+                        fix="Read the job's log in CloudWatch Logs (/aws/sagemaker/TrainingJobs), and drop again.",
                     )
                     return _end(run, RunStatus.FAILED, now, (problem,), training=training)
                 case "Stopped":
@@ -270,7 +270,7 @@ def _deploying(run: Run, observation: Observation, now: datetime) -> Run:
     match observation:
         case ImportSlotWanted() if not run.deployment:
             return _change(run, now, claims=run.claims | {names.IMPORT_SLOT}, next_try_at=None)
-        case ClaimRefused(holder=holder):
+        case ClaimRefused(holder=holder) if not run.deployment:
             reason = f"Waits for run {holder}: Bedrock imports one model at a time."
             return _wait(run, reason, timedelta(minutes=1), now)
         case ImportStarted(job_name=job_name, job_arn=job_arn, model_name=model_name) if not run.deployment:
@@ -280,11 +280,11 @@ def _deploying(run: Run, observation: Observation, now: datetime) -> Run:
             deployment = run.deployment.model_copy(update={"model_arn": model_arn})
             claims = run.claims - {names.IMPORT_SLOT}
             return _enter(run, RunStatus.EVALUATING, now, deployment=deployment, claims=claims)
-        case ImportSeen(status="Failed", failure_message=message):
+        case ImportSeen(status="Failed", failure_message=message) if run.deployment:
             problem = Problem(
                 code="import.failed",
                 message=f"Bedrock could not import the model: {message or 'no reason given'}",
-                where=run.deployment.import_job_name if run.deployment else "",
+                where=run.deployment.import_job_name,
                 fix="Choose a model that Bedrock Custom Model Import supports; the trained artifact is kept.",
             )
             return _end(run, RunStatus.FAILED, now, (problem,))
@@ -297,7 +297,7 @@ def _evaluating(run: Run, observation: Observation, now: datetime) -> Run:
             if evaluation.passed:
                 return _change(run, now, evaluation=evaluation, reason=evaluation.verdict, next_try_at=None)
             return _enter(run, RunStatus.NOT_PROMOTED, now, evaluation=evaluation, reason=evaluation.verdict)
-        case ScoringPaused(answered=answered):
+        case ScoringPaused(answered=answered) if not run.evaluation:
             return _change(run, now, change=Change.DUE, evaluated_rows=answered)
         case AliasWritten(previous=previous) if run.evaluation:
             update = {"alias_written": True, "previous_champion": previous}

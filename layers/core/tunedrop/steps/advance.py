@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from tunedrop.domain.decide import Effect, decide
+from tunedrop.domain.decide import Decision, Effect, decide, effects_due
 from tunedrop.domain.observations import ClaimRefused, Looked, Observation
 from tunedrop.domain.run import Run
 from tunedrop.errors import ClaimHeldError, TransientError, VersionConflictError
@@ -20,31 +20,36 @@ def advance(run_id: str, performers: Mapping[Effect, Performer], runs: RunStore,
 
     Raises TransientError when others keep writing the run.
     """
+    observation: Observation = Looked()
+    effect: Effect | None = None
+    done: set[Effect] = set()
     for _ in range(RELOADS):
         run = runs.get(run_id)
         if run is None:
             return None
+        if effect not in effects_due(run, clock.now()):
+            # Whoever wrote meanwhile has done as much. Otherwise what was seen still counts: a notice that was sent
+            # must not be sent again because the training moved on in the same second.
+            observation = Looked()
         try:
-            return _advance(run, performers, runs, clock)
+            while True:
+                decision = _commit(run, observation, runs, clock)
+                run = decision.run
+                effect = next((each for each in decision.effects if each in performers and each not in done), None)
+                if effect is None:
+                    return run
+                done.add(effect)
+                observation = performers[effect](run)
         except VersionConflictError:
-            # The truth has changed: what is due is decided anew, and effects are idempotent.
             continue
     raise TransientError(f"run {run_id} was written by others {RELOADS} times in a row")
 
 
-def _advance(run: Run, performers: Mapping[Effect, Performer], runs: RunStore, clock: Clock) -> Run:
-    observation: Observation = Looked()
-    done: set[Effect] = set()
-    while True:
-        decision = decide(run, observation, clock.now())
-        if decision.run != run:
-            try:
-                run = runs.commit(run, decision.run)
-            except ClaimHeldError as held:
-                observation = ClaimRefused(claim=held.claim, holder=held.holder)
-                continue
-        effect = next((each for each in decision.effects if each in performers and each not in done), None)
-        if effect is None:
-            return run
-        done.add(effect)
-        observation = performers[effect](run)
+def _commit(run: Run, observation: Observation, runs: RunStore, clock: Clock) -> Decision:
+    decision = decide(run, observation, clock.now())
+    if decision.run == run:
+        return decision
+    try:
+        return Decision(run=runs.commit(run, decision.run), effects=decision.effects)
+    except ClaimHeldError as held:
+        return _commit(run, ClaimRefused(claim=held.claim, holder=held.holder), runs, clock)

@@ -1,0 +1,518 @@
+"""All that can become of a run: a search through `decide` itself, then examples status by status."""
+
+from collections import deque
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import pytest
+
+from tests.samples import (
+    ALIAS_WRITTEN,
+    DATASET_ACCEPTED,
+    DATASET_REFUSED,
+    IMPORT_COMPLETED,
+    IMPORT_STARTED,
+    JOB_ACCEPTED,
+    MODEL_ARN,
+    NOW,
+    PLAN,
+    PLAN_MADE,
+    PLAN_REFUSED,
+    PROBLEM,
+    REFUSED,
+    job_seen,
+    new_run,
+    observed,
+    run_in,
+    scored,
+)
+from tunedrop.domain import names
+from tunedrop.domain.decide import (
+    IDLE,
+    LONGEST_WAIT,
+    MISSING_JOB,
+    NOTICE_LEASE,
+    NOTIFIED,
+    RETIRING,
+    TRY_AGAIN,
+    Effect,
+    decide,
+    effects_due,
+    settled,
+    wants_nudge,
+)
+from tunedrop.domain.observations import (
+    AliasWritten,
+    ClaimRefused,
+    ImportDeleted,
+    ImportSeen,
+    ImportSlotWanted,
+    ImportStarted,
+    JobMissing,
+    JobSeen,
+    Looked,
+    NoticeClaimed,
+    NoticeSent,
+    Nudged,
+    Observation,
+    Refused,
+    ScoringPaused,
+    Unavailable,
+)
+from tunedrop.domain.run import EDGES, TERMINAL, Change, Run, RunStatus
+
+SOON = timedelta(minutes=2)
+UNAVAILABLE = Unavailable(reason="No room.", retry_after=timedelta(minutes=5))
+CLAIM_REFUSED = ClaimRefused(claim=names.IMPORT_SLOT, holder="another-run")
+NOTICE_CLAIMED = NoticeClaimed(token="invocation")
+
+POSSIBLE: dict[Effect, tuple[Observation, ...]] = {
+    Effect.PLAN: (PLAN_MADE, PLAN_REFUSED),
+    Effect.VALIDATE: (DATASET_ACCEPTED, DATASET_REFUSED),
+    Effect.LAUNCH: (JOB_ACCEPTED, UNAVAILABLE, REFUSED),
+    Effect.DESCRIBE_TRAINING: (
+        job_seen("InProgress", "Starting"),
+        job_seen("InProgress", "Training"),
+        job_seen("Stopping"),
+        job_seen("Completed"),
+        job_seen("Failed"),
+        job_seen("Stopped"),
+        job_seen("Stopped", "MaxRuntimeExceeded"),
+        JobMissing(),
+    ),
+    Effect.TAKE_IMPORT_SLOT: (ImportSlotWanted(),),
+    Effect.START_IMPORT: (IMPORT_STARTED, UNAVAILABLE, REFUSED),
+    Effect.DESCRIBE_IMPORT: (ImportSeen(status="InProgress"), IMPORT_COMPLETED, ImportSeen(status="Failed")),
+    Effect.SCORE: (scored(passed=True), scored(passed=False), ScoringPaused(answered=5), UNAVAILABLE, REFUSED),
+    Effect.WRITE_ALIAS: (ALIAS_WRITTEN,),
+    Effect.DELETE_IMPORT: (ImportDeleted(), UNAVAILABLE),
+    Effect.CLAIM_NOTICE: (NOTICE_CLAIMED,),
+    Effect.SEND_NOTICE: (Looked(), *(NoticeSent(status=status, message_id="m-1") for status in NOTIFIED)),
+}
+"""What the performers of each effect can see; for a notice, that another invocation is at it, too."""
+
+LOOKS = frozenset({Effect.DESCRIBE_TRAINING, Effect.DESCRIBE_IMPORT, Effect.SEND_NOTICE})
+"""Effects that may change nothing, and are due again at the next event."""
+
+
+class Move(NamedTuple):
+    """One step of the search: a run, at a moment, that saw something because of an effect (or of none)."""
+
+    before: Run
+    now: datetime
+    effect: Effect | None
+    observation: Observation
+    after: Run
+
+
+class Search(NamedTuple):
+    """All that can be reached, by what tells one situation from another."""
+
+    states: dict[object, tuple[Run, datetime]]
+    moves: list[Move]
+    ways: dict[object, set[object]]
+
+
+def situation(run: Run, now: datetime) -> object:
+    """Tell runs apart by all that `decide` reacts to: facts, and which limits of time are passed."""
+    wait = None if run.next_try_at is None else run.next_try_at <= now
+    told = run.notices.get(run.status)
+    notice = told and (told.message_id, now - told.claimed_at >= NOTICE_LEASE)
+    deployment = run.deployment and (run.deployment.model_arn, run.deployment.deleted)
+    end = (run.status, run.change, run.claims, bool(run.reason), now - run.updated_at >= IDLE, wait, notice, deployment)
+    if run.status.terminal:
+        return end
+    training = run.training and (run.training.status, run.training.secondary_status)
+    evaluation = run.evaluation and run.evaluation.passed
+    ages = (now - run.entered_at >= LONGEST_WAIT, now - run.entered_at >= MISSING_JOB)
+    return (*end, ages, training, evaluation, run.evaluated_rows)
+
+
+def fits(run: Run, effect: Effect, observation: Observation) -> bool:
+    return not isinstance(observation, NoticeSent) or (
+        effect is Effect.SEND_NOTICE and observation.status is run.status
+    )
+
+
+def moves_from(run: Run, now: datetime) -> Iterator[Move]:
+    seen: list[tuple[Effect | None, Observation]] = [(None, Looked()), (None, Nudged())]
+    for effect in effects_due(run, now):
+        seen += ((effect, observation) for observation in POSSIBLE[effect] if fits(run, effect, observation))
+    for effect, observation in seen:
+        after = decide(run, observation, now).run
+        yield Move(run, now, effect, observation, after)
+        if after.claims - run.claims:
+            yield Move(run, now, effect, CLAIM_REFUSED, decide(run, CLAIM_REFUSED, now).run)
+
+
+@pytest.fixture(scope="module")
+def search() -> Search:
+    states: dict[object, tuple[Run, datetime]] = {situation(new_run(), NOW): (new_run(), NOW)}
+    moves: list[Move] = []
+    ways: dict[object, set[object]] = {}
+    frontier = deque(states)
+    while frontier:
+        here = frontier.popleft()
+        run, time = states[here]
+        ways[here] = set()
+        for later in (timedelta(0), SOON, IDLE + SOON, LONGEST_WAIT):
+            for move in moves_from(run, time + later):
+                moves.append(move)
+                there = situation(move.after, move.now)
+                ways[here].add(there)
+                if there not in states:
+                    states[there] = (move.after, move.now)
+                    frontier.append(there)
+    return Search(states, moves, ways)
+
+
+def test_the_search_knows_every_effect_and_every_observation() -> None:
+    assert set(POSSIBLE) == set(Effect)
+    known = {type(each) for observations in POSSIBLE.values() for each in observations}
+    assert known | {Nudged, ClaimRefused} == set(Observation.__subclasses__())
+
+
+def test_every_edge_is_taken_and_no_other(search: Search) -> None:
+    taken = {
+        (move.before.status, move.after.status) for move in search.moves if move.before.status != move.after.status
+    }
+    assert taken == {(status, following) for status, all_following in EDGES.items() for following in all_following}
+
+
+def test_no_run_leaves_an_end(search: Search) -> None:
+    ends = [move for move in search.moves if move.before.status in TERMINAL]
+    assert {move.before.status for move in ends} == TERMINAL
+    assert all(move.after.status is move.before.status for move in ends)
+    assert all(move.after.change is not Change.ENTERED for move in ends if move.after != move.before)
+
+
+def test_a_new_status_is_announced_as_entered_and_remembers_the_one_before(search: Search) -> None:
+    for move in search.moves:
+        if move.after.status is not move.before.status:
+            assert move.after.change is Change.ENTERED
+            assert move.after.previous_status is move.before.status
+            assert move.after.entered_at == move.after.updated_at == move.now
+
+
+def test_only_a_nudge_or_a_paused_evaluation_says_that_the_same_status_is_due(search: Search) -> None:
+    due = {
+        type(move.observation) for move in search.moves if move.after != move.before and move.after.change is Change.DUE
+    }
+    assert due == {Nudged, ScoringPaused}
+
+
+def test_a_run_that_did_not_change_is_not_written(search: Search) -> None:
+    assert all(move.after == move.before for move in search.moves if isinstance(move.observation, Looked))
+
+
+def test_for_a_settled_run_nothing_is_ever_due(search: Search) -> None:
+    runs = [(run, now) for run, now in search.states.values() if settled(run)]
+    assert {run.status for run, _ in runs} == TERMINAL
+    for run, now in runs:
+        for later in (timedelta(0), IDLE, LONGEST_WAIT):
+            assert effects_due(run, now + later) == ()
+            assert not wants_nudge(run, now + later)
+
+
+def test_a_settled_run_has_told_of_its_end_and_left_no_import_but_a_promoted_one(search: Search) -> None:
+    for run, _ in search.states.values():
+        if settled(run):
+            assert run.notices[run.status].message_id
+            assert run.status not in RETIRING or run.deployment is None or run.deployment.deleted
+            assert run.status is not RunStatus.PROMOTED or (run.deployment and not run.deployment.deleted)
+
+
+def test_who_is_not_settled_is_nudged_in_the_end(search: Search) -> None:
+    for run, now in search.states.values():
+        assert settled(run) or wants_nudge(run, now + LONGEST_WAIT)
+
+
+def test_from_everywhere_there_is_a_way_to_a_settled_end(search: Search) -> None:
+    good = {here for here, (run, _) in search.states.items() if settled(run)}
+    came_from: dict[object, set[object]] = {}
+    for here, there in search.ways.items():
+        for each in there:
+            came_from.setdefault(each, set()).add(here)
+    frontier = deque(good)
+    while frontier:
+        for here in came_from.get(frontier.popleft(), set()) - good:
+            good.add(here)
+            frontier.append(here)
+    assert [run.status for here, (run, _) in search.states.items() if here not in good] == []
+
+
+def test_what_was_done_is_not_due_again_at_once(search: Search) -> None:
+    for move in search.moves:
+        if move.effect and move.effect not in LOOKS and move.effect in effects_due(move.after, move.now):
+            assert isinstance(move.observation, ScoringPaused)
+
+
+def test_an_end_after_which_the_files_may_be_dropped_again_holds_no_claim(search: Search) -> None:
+    assert {run.status for run, _ in search.states.values() if run.status in TRY_AGAIN and not run.claims} == TRY_AGAIN
+    assert all(run.claims == frozenset() for run, _ in search.states.values() if run.status in TRY_AGAIN)
+
+
+def test_the_files_are_claimed_from_the_plan_to_a_verdict(search: Search) -> None:
+    claim = names.drop_claim(PLAN.fingerprint)
+    for run, _ in search.states.values():
+        assert (claim in run.claims) == (run.status is not RunStatus.PLANNING and run.status not in TRY_AGAIN)
+
+
+def test_the_import_slot_is_held_only_while_an_import_runs_or_is_about_to(search: Search) -> None:
+    holders = {run.status for run, _ in search.states.values() if names.IMPORT_SLOT in run.claims}
+    assert holders == {RunStatus.DEPLOYING}
+    for run, _ in search.states.values():
+        if run.deployment and run.status is RunStatus.DEPLOYING:
+            assert names.IMPORT_SLOT in run.claims
+
+
+def test_who_waits_says_why_and_until_when(search: Search) -> None:
+    waiting = [move for move in search.moves if move.after != move.before and move.after.next_try_at]
+    assert {move.after.status for move in waiting} == {
+        RunStatus.LAUNCHING,
+        RunStatus.DEPLOYING,
+        RunStatus.EVALUATING,
+        *RETIRING - {RunStatus.STOPPED},
+    }
+    for move in waiting:
+        assert move.after.reason
+        if isinstance(move.observation, Unavailable | ClaimRefused):
+            assert move.after.next_try_at
+            assert move.after.next_try_at > move.now
+            assert not {effect for effect in effects_due(move.after, move.now) if "notice" not in effect}
+
+
+def test_promotion_follows_a_passing_score_and_a_written_alias_only(search: Search) -> None:
+    promoted = [move for move in search.moves if move.after.status is RunStatus.PROMOTED is not move.before.status]
+    assert promoted
+    for move in promoted:
+        assert isinstance(move.observation, AliasWritten)
+        assert move.before.evaluation
+        assert move.before.evaluation.passed
+        assert move.after.evaluation
+        assert move.after.evaluation.alias_written
+
+
+def test_only_statuses_that_people_want_to_hear_of_are_told(search: Search) -> None:
+    noticed = {status for run, _ in search.states.values() for status in run.notices}
+    assert noticed == NOTIFIED
+    for run, now in search.states.values():
+        notices = {Effect.CLAIM_NOTICE, Effect.SEND_NOTICE} & set(effects_due(run, now))
+        told = run.status in run.notices and run.notices[run.status].message_id is not None
+        assert len(notices) == (run.status in NOTIFIED and not told)
+
+
+def test_what_comes_too_late_changes_nothing(search: Search) -> None:
+    work: dict[RunStatus, set[Effect | None]] = {status: set() for status in RunStatus}
+    for move in search.moves:
+        work[move.before.status].add(move.effect)
+    for run, now in search.states.values():
+        for observation in _judged_by_status(set(POSSIBLE) - work[run.status]):
+            assert decide(run, observation, now).run == run
+
+
+def test_what_is_not_due_moves_no_run(search: Search) -> None:
+    for run, now in search.states.values():
+        for observation in _judged_by_status(set(POSSIBLE) - set(effects_due(run, now + LONGEST_WAIT))):
+            assert decide(run, observation, now).run.status is run.status
+
+
+def _judged_by_status(effects: set[Effect]) -> list[Observation]:
+    anywhere = (Looked, Unavailable, Refused, NoticeClaimed, NoticeSent, ImportDeleted)
+    return [each for effect in effects for each in POSSIBLE[effect] if not isinstance(each, anywhere)]
+
+
+# ---------------------------------------------------------------- examples
+
+
+def test_a_new_run_is_planned() -> None:
+    assert effects_due(new_run(), NOW) == (Effect.PLAN,)
+
+
+def test_a_plan_claims_the_files_and_lets_them_be_validated() -> None:
+    run = run_in(RunStatus.VALIDATING)
+    assert run.plan == PLAN
+    assert run.claims == {"drop-0123456789abcdef0123456789abcdef"}
+    assert effects_due(run, NOW) == (Effect.VALIDATE,)
+
+
+def test_the_same_files_dropped_again_are_rejected_and_the_first_run_is_named() -> None:
+    run = observed(new_run(), ClaimRefused(claim=names.drop_claim(PLAN.fingerprint), holder="first-run"))
+    assert run.status is RunStatus.REJECTED
+    assert [problem.code for problem in run.problems] == ["drop.duplicate"]
+    assert "first-run" in run.reason
+    assert run.claims == frozenset()
+
+
+def test_a_refused_dataset_keeps_the_first_problems_and_the_count_of_all() -> None:
+    run = observed(run_in(RunStatus.VALIDATING), DATASET_REFUSED)
+    assert run.status is RunStatus.REJECTED
+    assert run.problems == (PROBLEM,)
+    assert run.problem_counts == {"sample": 3}
+    assert run.reason == "train.jsonl:1: It is wrong. Fix: Mend it."
+
+
+def test_a_full_quota_is_waited_for_and_tried_again_on_a_nudge() -> None:
+    waiting = observed(run_in(RunStatus.LAUNCHING), UNAVAILABLE)
+    assert (waiting.status, waiting.reason) == (RunStatus.LAUNCHING, "No room.")
+    assert effects_due(waiting, NOW + SOON) == ()
+    assert not wants_nudge(waiting, NOW + SOON)
+    nudged = decide(waiting, Nudged(), NOW + timedelta(minutes=5))
+    assert nudged.effects == (Effect.LAUNCH,)
+    assert nudged.run.change is Change.DUE
+
+
+@pytest.mark.parametrize("status", [RunStatus.LAUNCHING, RunStatus.DEPLOYING, RunStatus.EVALUATING])
+def test_a_wait_of_a_day_is_a_failure(status: RunStatus) -> None:
+    run = run_in(status)
+    assert observed(run, UNAVAILABLE, after=LONGEST_WAIT - SOON).status is status
+    failed = observed(run, UNAVAILABLE, after=LONGEST_WAIT)
+    assert failed.status is RunStatus.FAILED
+    assert "No room." in failed.reason
+
+
+def test_a_status_in_which_nothing_moves_for_a_day_is_a_failure_but_training_is_not() -> None:
+    assert observed(run_in(RunStatus.VALIDATING), Nudged(), after=LONGEST_WAIT).status is RunStatus.FAILED
+    training = observed(run_in(RunStatus.TRAINING), Nudged(), after=LONGEST_WAIT)
+    assert (training.status, training.change) == (RunStatus.TRAINING, Change.DUE)
+
+
+def test_an_accepted_job_is_followed() -> None:
+    run = run_in(RunStatus.TRAINING)
+    assert run.training
+    assert (run.training.status, run.training.attempt) == ("InProgress", 1)
+    assert Effect.DESCRIBE_TRAINING in effects_due(run, NOW)
+
+
+def test_progress_of_a_job_is_kept_and_announced_to_nobody() -> None:
+    seen = job_seen("InProgress", "Downloading")
+    run = observed(run_in(RunStatus.TRAINING), seen)
+    assert run.training == seen.training
+    assert run.change is Change.PROGRESS
+
+
+def test_a_completed_job_is_deployed() -> None:
+    run = run_in(RunStatus.DEPLOYING)
+    assert run.training
+    assert run.training.artifact_uri
+    assert effects_due(run, NOW) == (Effect.TAKE_IMPORT_SLOT,)
+
+
+def test_a_failed_job_fails_the_run_with_the_reason_of_sagemaker() -> None:
+    run = observed(run_in(RunStatus.TRAINING), job_seen("Failed"))
+    assert run.status is RunStatus.FAILED
+    assert "AlgorithmError: out of memory" in run.reason
+
+
+@pytest.mark.parametrize(
+    ("seen", "code"),
+    [
+        (job_seen("Stopped"), "training.stopped"),
+        (job_seen("Stopped", "MaxRuntimeExceeded"), "training.time-limit"),
+        (job_seen("Stopped", "MaxWaitTimeExceeded"), "training.time-limit"),
+    ],
+)
+def test_a_stopped_job_is_never_a_success(seen: JobSeen, code: str) -> None:
+    run = observed(run_in(RunStatus.TRAINING), seen)
+    assert run.status is RunStatus.STOPPED
+    assert [problem.code for problem in run.problems] == [code]
+
+
+def test_a_job_may_be_unknown_for_a_while_but_not_for_ever() -> None:
+    run = run_in(RunStatus.TRAINING)
+    assert observed(run, JobMissing(), after=MISSING_JOB - SOON) == run
+    assert observed(run, JobMissing(), after=MISSING_JOB).status is RunStatus.FAILED
+
+
+def test_the_import_starts_once_the_slot_is_taken() -> None:
+    run = observed(run_in(RunStatus.DEPLOYING), ImportSlotWanted())
+    assert names.IMPORT_SLOT in run.claims
+    assert effects_due(run, NOW) == (Effect.START_IMPORT,)
+
+
+def test_a_taken_slot_is_waited_for_and_the_holder_is_named() -> None:
+    run = observed(run_in(RunStatus.DEPLOYING), CLAIM_REFUSED)
+    assert run.status is RunStatus.DEPLOYING
+    assert "another-run" in run.reason
+    assert run.next_try_at == NOW + timedelta(minutes=1)
+
+
+def test_who_cannot_import_now_gives_the_slot_back() -> None:
+    run = observed(run_in(RunStatus.DEPLOYING), ImportSlotWanted(), UNAVAILABLE)
+    assert names.IMPORT_SLOT not in run.claims
+
+
+def test_the_slot_is_free_when_the_import_has_ended() -> None:
+    importing = observed(run_in(RunStatus.DEPLOYING), ImportSlotWanted(), IMPORT_STARTED)
+    assert effects_due(importing, NOW) == (Effect.DESCRIBE_IMPORT,)
+    for end, status in ((IMPORT_COMPLETED, RunStatus.EVALUATING), (ImportSeen(status="Failed"), RunStatus.FAILED)):
+        ended = observed(importing, end)
+        assert ended.status is status
+        assert names.IMPORT_SLOT not in ended.claims
+
+
+def test_an_import_is_complete_when_bedrock_names_the_model() -> None:
+    importing = observed(run_in(RunStatus.DEPLOYING), ImportSlotWanted(), IMPORT_STARTED)
+    assert observed(importing, ImportSeen(status="Completed")) == importing
+    evaluating = observed(importing, IMPORT_COMPLETED)
+    assert evaluating.deployment
+    assert evaluating.deployment.model_arn == MODEL_ARN
+
+
+def test_an_import_started_twice_is_one() -> None:
+    importing = observed(run_in(RunStatus.DEPLOYING), ImportSlotWanted(), IMPORT_STARTED)
+    again = ImportStarted(job_name="other", job_arn="other", model_name="other")
+    assert observed(importing, again) == importing
+
+
+def test_a_candidate_that_passes_is_promoted_after_the_alias_is_written() -> None:
+    passed = observed(run_in(RunStatus.EVALUATING), scored(passed=True))
+    assert passed.status is RunStatus.EVALUATING
+    assert effects_due(passed, NOW) == (Effect.WRITE_ALIAS,)
+    promoted = observed(passed, AliasWritten(previous="arn:old"))
+    assert promoted.status is RunStatus.PROMOTED
+    assert promoted.evaluation
+    assert promoted.evaluation.previous_champion == "arn:old"
+    assert Effect.DELETE_IMPORT not in effects_due(promoted, NOW)
+
+
+def test_a_candidate_that_does_not_pass_is_deleted() -> None:
+    run = observed(run_in(RunStatus.EVALUATING), scored(passed=False))
+    assert (run.status, run.reason) == (RunStatus.NOT_PROMOTED, "It is no better.")
+    assert effects_due(run, NOW) == (Effect.DELETE_IMPORT, Effect.CLAIM_NOTICE)
+    assert effects_due(observed(run, ImportDeleted()), NOW) == (Effect.CLAIM_NOTICE,)
+
+
+def test_a_paused_evaluation_is_due_again_with_its_progress() -> None:
+    run = observed(run_in(RunStatus.EVALUATING), ScoringPaused(answered=64))
+    assert (run.change, run.evaluated_rows) == (Change.DUE, 64)
+    assert effects_due(run, NOW) == (Effect.SCORE,)
+
+
+def test_a_failed_run_keeps_its_reason_while_its_import_cannot_be_deleted_yet() -> None:
+    failed = observed(run_in(RunStatus.EVALUATING), REFUSED)
+    waiting = observed(failed, UNAVAILABLE)
+    assert (waiting.status, waiting.reason) == (RunStatus.FAILED, failed.reason)
+    assert effects_due(waiting, NOW) == (Effect.CLAIM_NOTICE,)
+    assert Effect.DELETE_IMPORT in effects_due(waiting, NOW + timedelta(minutes=5))
+
+
+def test_a_claimed_notice_may_be_claimed_anew_when_its_sender_is_dead_for_sure() -> None:
+    run = observed(run_in(RunStatus.REJECTED), NOTICE_CLAIMED)
+    assert effects_due(run, NOW) == (Effect.SEND_NOTICE,)
+    assert effects_due(run, NOW + NOTICE_LEASE) == (Effect.CLAIM_NOTICE,)
+    told = observed(run, NoticeSent(status=RunStatus.REJECTED, message_id="m-1"))
+    assert effects_due(told, NOW + NOTICE_LEASE) == ()
+
+
+@pytest.mark.parametrize("status", [status for status in RunStatus if status not in TERMINAL])
+def test_a_live_run_that_lies_idle_wants_a_nudge(status: RunStatus) -> None:
+    run = run_in(status)
+    assert not wants_nudge(run, run.updated_at + IDLE - SOON)
+    assert wants_nudge(run, run.updated_at + IDLE)
+
+
+def test_a_nudge_that_is_not_wanted_changes_nothing() -> None:
+    run = run_in(RunStatus.LAUNCHING)
+    assert decide(run, Nudged(), NOW + SOON).run == run

@@ -1,0 +1,185 @@
+"""Facts of one run that goes well, and what ends it otherwise: made-up values that the tests share."""
+
+from datetime import UTC, datetime, timedelta
+
+from tunedrop.domain import names
+from tunedrop.domain.decide import decide
+from tunedrop.domain.observations import (
+    AliasWritten,
+    DatasetAccepted,
+    DatasetRefused,
+    ImportSeen,
+    ImportSlotWanted,
+    ImportStarted,
+    JobAccepted,
+    JobSeen,
+    Observation,
+    PlanMade,
+    PlanRefused,
+    Refused,
+    Scored,
+)
+from tunedrop.domain.plan import EvaluationPlan, FileRole, PinnedFile, Plan, ServeTarget, Technique, TrainingPlan
+from tunedrop.domain.problem import Problem
+from tunedrop.domain.run import DatasetSummary, Drop, Evaluation, Run, RunStatus, Score, Training
+
+ACCOUNT = "123456789012"
+REGION = "us-east-1"
+STACK = "tunedrop"
+DROP_BUCKET = "tunedrop-drops"
+RUN_BUCKET = "tunedrop-runs"
+DATASET = "receipts"
+NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
+
+DROP = Drop(
+    bucket=DROP_BUCKET,
+    key=f"datasets/{DATASET}/tune.yaml",
+    version_id="3HL4kqtJvjVBH40Nrjfkd",
+    etag="d41d8cd98f00b204e9800998ecf8427e",
+    uploaded_by=ACCOUNT,
+)
+RUN_ID = names.run_id(DROP.bucket, DROP.key, DROP.version_id)
+JOB_NAME = names.training_job(STACK, RUN_ID, 1)
+JOB_ARN = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:training-job/{JOB_NAME}"
+MODEL_NAME = names.imported_model(STACK, RUN_ID)
+MODEL_ARN = f"arn:aws:bedrock:{REGION}:{ACCOUNT}:imported-model/a1b2c3d4e5f6"
+IMPORT_JOB_ARN = f"arn:aws:bedrock:{REGION}:{ACCOUNT}:model-import-job/f6e5d4c3b2a1"
+ARTIFACT_URI = f"s3://{RUN_BUCKET}/{names.training_output_prefix(RUN_ID)}{JOB_NAME}/output/model/"
+PROBLEM = Problem(code="sample", message="It is wrong.", where="train.jsonl:1", fix="Mend it.")
+
+PLAN = Plan(
+    technique=Technique.INSTRUCTION,
+    serve=ServeTarget.BEDROCK,
+    model_id="meta-textgeneration-llama-3-2-1b-instruct",
+    model_version="1.0.0",
+    region=REGION,
+    eula=None,
+    files=(
+        PinnedFile(
+            key=f"datasets/{DATASET}/train.jsonl",
+            version_id="v1",
+            etag="e1",
+            size=1000,
+            role=FileRole.TRAINING,
+            name="train.jsonl",
+        ),
+    ),
+    fingerprint="0123456789abcdef0123456789abcdef",
+    training=TrainingPlan(
+        image_uri="763104351884.dkr.ecr.us-east-1.amazonaws.com/training:1",
+        script_uri="s3://jumpstart/script.tar.gz",
+        model_uri="s3://jumpstart/model/",
+        environment={},
+        hyperparameters={"epoch": "1"},
+        instance_type="ml.g5.2xlarge",
+        volume_size_gb=30,
+        max_runtime_seconds=3600,
+        metrics=(),
+        compress_output=False,
+        encrypt_inter_container_traffic=True,
+        network_isolation=True,
+    ),
+    evaluation=EvaluationPlan(
+        metric="exact_match", against=("base",), min_gain=0.05, held_out_ratio=0.1, seed=0, base_model_id="base"
+    ),
+    usd_per_hour=1.515,
+    budget_usd=None,
+)
+DATA = DatasetSummary(
+    training_rows=90,
+    validation_rows=0,
+    held_out_rows=10,
+    held_out_source="split",
+    longest_prompt_bytes=100,
+    longest_completion_bytes=10,
+    bytes=10_000,
+    report_uri=f"s3://{RUN_BUCKET}/{names.report_key(RUN_ID)}",
+)
+
+PLAN_MADE = PlanMade(plan=PLAN)
+PLAN_REFUSED = PlanRefused(problems=(PROBLEM,))
+DATASET_ACCEPTED = DatasetAccepted(summary=DATA)
+DATASET_REFUSED = DatasetRefused(problems=(PROBLEM,), counts={PROBLEM.code: 3})
+JOB_ACCEPTED = JobAccepted(job_name=JOB_NAME, job_arn=JOB_ARN, attempt=1)
+IMPORT_STARTED = ImportStarted(job_name=MODEL_NAME, job_arn=IMPORT_JOB_ARN, model_name=MODEL_NAME)
+IMPORT_COMPLETED = ImportSeen(status="Completed", model_arn=MODEL_ARN)
+ALIAS_WRITTEN = AliasWritten(previous=None)
+REFUSED = Refused(problem=PROBLEM)
+
+
+def new_run(run_id: str = RUN_ID) -> Run:
+    return Run(run_id=run_id, dataset=DATASET, created_at=NOW, updated_at=NOW, entered_at=NOW, drop=DROP)
+
+
+def job_seen(status: str, secondary_status: str = "") -> JobSeen:
+    artifact = ARTIFACT_URI if status == "Completed" else None
+    return JobSeen(
+        training=Training(
+            job_name=JOB_NAME,
+            job_arn=JOB_ARN,
+            attempt=1,
+            status=status,
+            secondary_status=secondary_status or status,
+            artifact_uri=artifact,
+        ),
+        failure_reason="AlgorithmError: out of memory" if status == "Failed" else "",
+    )
+
+
+def score(value: float, model_id: str = MODEL_ARN) -> Score:
+    return Score(
+        model_id=model_id,
+        value=value,
+        correct=round(value * 10),
+        rows=10,
+        mean_latency_ms=10.0,
+        input_tokens=100,
+        output_tokens=10,
+    )
+
+
+def scored(*, passed: bool) -> Scored:
+    return Scored(
+        evaluation=Evaluation(
+            metric="exact_match",
+            rows=10,
+            candidate=score(0.9 if passed else 0.1),
+            base=score(0.1, "base"),
+            champion=None,
+            min_gain=0.05,
+            passed=passed,
+            verdict="It is better." if passed else "It is no better.",
+            answers_uri=f"s3://{RUN_BUCKET}/{names.answers_key(RUN_ID)}",
+        )
+    )
+
+
+WAY: dict[RunStatus, tuple[Observation, ...]] = {
+    RunStatus.PLANNING: (),
+    RunStatus.VALIDATING: (PLAN_MADE,),
+    RunStatus.LAUNCHING: (PLAN_MADE, DATASET_ACCEPTED),
+    RunStatus.TRAINING: (PLAN_MADE, DATASET_ACCEPTED, JOB_ACCEPTED),
+    RunStatus.DEPLOYING: (PLAN_MADE, DATASET_ACCEPTED, JOB_ACCEPTED, job_seen("Completed")),
+    RunStatus.EVALUATING: (
+        *(PLAN_MADE, DATASET_ACCEPTED, JOB_ACCEPTED, job_seen("Completed")),
+        *(ImportSlotWanted(), IMPORT_STARTED, IMPORT_COMPLETED),
+    ),
+    RunStatus.REJECTED: (PLAN_REFUSED,),
+    RunStatus.FAILED: (PLAN_MADE, DATASET_ACCEPTED, REFUSED),
+    RunStatus.STOPPED: (PLAN_MADE, DATASET_ACCEPTED, JOB_ACCEPTED, job_seen("Stopped")),
+}
+WAY[RunStatus.PROMOTED] = (*WAY[RunStatus.EVALUATING], scored(passed=True), ALIAS_WRITTEN)
+WAY[RunStatus.NOT_PROMOTED] = (*WAY[RunStatus.EVALUATING], scored(passed=False))
+"""What is seen on the way to each status."""
+
+
+def observed(run: Run, *observations: Observation, after: timedelta = timedelta(0)) -> Run:
+    """Return what becomes of a run that sees these, `after` its last write."""
+    for observation in observations:
+        run = decide(run, observation, run.updated_at + after).run
+    return run
+
+
+def run_in(status: RunStatus) -> Run:
+    """Return a run that came to the status by the shortest way."""
+    return observed(new_run(), *WAY[status])

@@ -11,7 +11,7 @@ from tunedrop.domain.run import Change, RunStatus
 class Event(BaseModel):
     """Read an EventBridge event; AWS adds fields over time, so unknown ones are ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, defer_build=True)
 
 
 class S3Bucket(Event):

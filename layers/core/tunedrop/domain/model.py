@@ -6,4 +6,5 @@ from pydantic import BaseModel, ConfigDict
 class Record(BaseModel):
     """Hold immutable facts that round-trip through JSON; an unknown field is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+    # Deferred: a function builds validators for the records that it handles, not for all that it imports.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants", defer_build=True)

@@ -1,0 +1,158 @@
+"""Draw the flow and the permissions from template.yaml and the code: `python -m docs.flow` rewrites README.md's parts.
+
+A test compares README.md with what this module makes of the template, so that the picture cannot fall behind.
+"""
+
+import ast
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tunedrop.domain.decide import Effect, effects_due
+from tunedrop.domain.run import EDGES, TERMINAL, Deployment, Drop, Run, RunStatus
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+
+
+class _Template(yaml.SafeLoader):
+    """Read CloudFormation's short forms, `!Ref x`, as their text."""
+
+
+def _short_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> Any:
+    if isinstance(node, yaml.ScalarNode):
+        return loader.construct_scalar(node)
+    if isinstance(node, yaml.SequenceNode):
+        values = loader.construct_sequence(node, deep=True)
+        # `!If [condition, then, else]`: the stack as it is on AWS, without overrides.
+        return values[2] if suffix == "If" else values
+    return loader.construct_mapping(node, deep=True)
+
+
+_Template.add_multi_constructor("!", _short_form)
+
+
+def functions() -> dict[str, dict[str, Any]]:
+    """Return the functions of template.yaml by their folder's name, in the order of a run."""
+    template = yaml.load((ROOT / "template.yaml").read_text(), _Template)  # noqa: S506 - a SafeLoader of ours
+    return {
+        resource["Properties"]["CodeUri"].removeprefix("functions/"): resource["Properties"]
+        for resource in template["Resources"].values()
+        if resource["Type"] == "AWS::Serverless::Function"
+    }
+
+
+def flow() -> str:
+    """Draw, in Mermaid, which event leads to which function, and which status it announces."""
+    lines = ["```mermaid", "flowchart TD"]
+    for name, properties in functions().items():
+        lines += [f'    {_node(text)}(["{text}"]) --> {name}' for text in _outer_triggers(properties)]
+        for stage in _stages(name):
+            ends = EDGES[stage.status] & TERMINAL
+            if stage.status is RunStatus.DEPLOYING and stage.deployment is None:
+                # Starting an import changes no status: the schedule finds it running.
+                lines.append(f"    {name} -. import started .-> track_deployment")
+            else:
+                nexts = sorted(EDGES[stage.status] - ends)
+                lines += [f"    {name} -- {end} --> {other}" for end in nexts for other in _listeners(end)]
+            if ends:
+                lines.append(f'    {name} -- "{", ".join(sorted(ends))}" --> ended{{{{"ended"}}}}')
+    lines += [f"    ended --> {name}" for name, properties in functions().items() if set(_statuses(properties)) & TERMINAL]
+    lines.append('    notify --> people(["SNS: you"])')
+    return "\n".join([*dict.fromkeys(lines), "```"])
+
+
+def table() -> str:
+    """List each function with what starts it and what it may do."""
+    rows = ["| Function | Started by | May do |", "|---|---|---|"]
+    for name, properties in functions().items():
+        triggers = "<br>".join([*_outer_triggers(properties), *_announcements(properties)])
+        rows.append(f"| `{name}` | {triggers} | {'<br>'.join(_permissions(properties))} |")
+    return "\n".join(rows)
+
+
+def rendered(readme: str) -> str:
+    """Return the README with its generated parts made anew."""
+    for part, text in (("flow", flow()), ("functions", table())):
+        pattern = rf"(<!-- {part}: made by docs/flow.py -->\n).*?(<!-- end of {part} -->)"
+        readme, count = re.subn(pattern, lambda match, text=text: f"{match[1]}{text}\n{match[2]}", readme, flags=re.S)
+        if count != 1:
+            raise ValueError(f"README.md needs exactly one place for the part {part}")
+    return readme
+
+
+def _outer_triggers(properties: dict[str, Any]) -> Iterator[str]:
+    for event in properties["Events"].values():
+        if event["Type"] == "Schedule":
+            yield f"schedule: {event['Properties']['Schedule']}"
+            continue
+        pattern = event["Properties"]["Pattern"]
+        if pattern["source"] != ["tunedrop"]:
+            service = pattern["source"][0].removeprefix("aws.").replace("s3", "S3 ").replace("sagemaker", "")
+            key = pattern["detail"].get("object", {}).get("key", [{}])[0].get("wildcard", "")
+            yield f"{service}{pattern['detail-type'][0]} {key}".rstrip()
+
+
+def _announcements(properties: dict[str, Any]) -> Iterator[str]:
+    for event in properties["Events"].values():
+        pattern = event["Properties"].get("Pattern", {"source": []})
+        if pattern["source"] == ["tunedrop"]:
+            change = " (due again)" if pattern["detail"].get("change") == ["due"] else ""
+            yield f"Run Status Changed: {', '.join(pattern['detail']['status'])}{change}"
+
+
+def _permissions(properties: dict[str, Any]) -> Iterator[str]:
+    for policy in properties["Policies"]:
+        for statement in policy["Statement"]:
+            actions = statement["Action"]
+            names = [actions] if isinstance(actions, str) else actions
+            yield f"{', '.join(f'`{each}`' for each in names)} on {_resource(statement['Resource'])}"
+
+
+def _resource(resource: str | list[str]) -> str:
+    resources = [resource] if isinstance(resource, str) else resource
+    plain = (re.sub(r"\$\{(?:AWS::)?(\w+)(?:\.Arn)?\}", r"<\1>", each.removesuffix(".Arn")) for each in resources)
+    short = (re.sub(r"^arn:<Partition>:(\w+):[^:]*:[^:]*:", r"\1 ", each) for each in plain)
+    return ", ".join(f"`{each}`" for each in short)
+
+
+def _statuses(properties: dict[str, Any]) -> Iterator[RunStatus]:
+    for event in properties["Events"].values():
+        pattern = event["Properties"].get("Pattern", {})
+        if pattern.get("source") == ["tunedrop"]:
+            yield from map(RunStatus, pattern["detail"]["status"])
+
+
+def _listeners(status: RunStatus) -> Iterable[str]:
+    return [name for name, properties in functions().items() if status in _statuses(properties)]
+
+
+def _stages(function: str) -> Iterator[Run]:
+    """Yield the stages of a run in which a function does the work, and not merely tells of it."""
+    source = ast.parse((ROOT / "functions" / function / "app.py").read_text())
+    effects = {
+        Effect[node.attr]
+        for node in ast.walk(source)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "Effect"
+    }
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    drop = Drop(bucket="b", key="k", version_id="v", etag="e", uploaded_by="u")
+    imported = Deployment(import_job_name="i", import_job_arn="a", model_name="m")
+    for status in RunStatus:
+        run = Run(run_id="r", dataset="d", status=status, created_at=now, updated_at=now, entered_at=now, drop=drop)
+        if status is RunStatus.DEPLOYING and Effect.DESCRIBE_IMPORT in effects:
+            run = run.model_copy(update={"deployment": imported})
+        if effects & {*effects_due(run, now)} - {Effect.CLAIM_NOTICE}:
+            yield run
+
+
+def _node(text: str) -> str:
+    return re.sub(r"\W+", "_", text)
+
+
+if __name__ == "__main__":
+    README.write_text(rendered(README.read_text()))

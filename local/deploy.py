@@ -57,7 +57,7 @@ def _intrinsic(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[st
     return {suffix if suffix in {"Ref", "Condition"} else f"Fn::{suffix}": value}
 
 
-_TemplateLoader.add_multi_constructor("!", _intrinsic)  # type: ignore[no-untyped-call]
+_TemplateLoader.add_multi_constructor("!", _intrinsic)
 
 
 def load_template(path: Path) -> dict[str, Any]:
@@ -160,7 +160,7 @@ def _zip(folder: Path) -> bytes:
 def _exists(cloudformation: Any, stack_name: str) -> bool:
     """Tell whether the stack can be updated; what is left of a creation that failed is deleted."""
     try:
-        status = cloudformation.describe_stacks(StackName=stack_name)["Stacks"][0]["StackStatus"]
+        status = str(cloudformation.describe_stacks(StackName=stack_name)["Stacks"][0]["StackStatus"])
     except ClientError:
         return False
     if status in {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED"}:

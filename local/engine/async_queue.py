@@ -30,6 +30,12 @@ logger = logging.getLogger("local.engine.async_queue")
 _THROTTLED_SECONDS = 0.2
 _DEFAULT_RETRIES = 2
 _DEFAULT_AGE_SECONDS = 21600
+_SEND_ACTIONS = {
+    "sqs": "sqs:SendMessage",
+    "sns": "sns:Publish",
+    "events": "events:PutEvents",
+    "lambda": "lambda:InvokeFunction",
+}
 
 
 @dataclass(order=True, slots=True)
@@ -162,50 +168,50 @@ class AsyncQueue:
             return False
         # SAM configures the qualifier $LATEST, which is what an unqualified invocation runs.
         limits = lambda_svc._event_invoke_config(func, "$LATEST") or lambda_svc._event_invoke_config(func, None) or {}
-        oldest = limits.get("MaximumEventAgeInSeconds", _DEFAULT_AGE_SECONDS)
-        event = json.loads(item.payload)
-        if time.time() - item.received_at > oldest:
-            self._give_up(item, config, limits, event, {"body": None}, "EventAgeExceeded")
-            return False
-        record = lambda_svc._execution_record_for_config(func, config)
-        started = time.monotonic()
-        result = self._lambdas.execute(record, event, item.request_id)
-        lambda_svc._emit_lambda_metrics(
-            config["FunctionName"],
-            duration_ms=(time.monotonic() - started) * 1000,
-            error=bool(result.get("error")) and not result.get("throttle"),
-            throttle=bool(result.get("throttle")),
-        )
-        if result.get("throttle"):
-            item.not_before = time.time() + _THROTTLED_SECONDS
-            return True
-        if not result.get("error"):
-            return False
-        item.attempts += 1
-        if not self._running:
-            return False
-        delay = self._settings.retry_backoff_seconds * 2 ** (item.attempts - 1)
-        if item.attempts > limits.get("MaximumRetryAttempts", _DEFAULT_RETRIES):
-            self._give_up(item, config, limits, event, result, "RetriesExhausted")
-            return False
-        if time.time() + delay - item.received_at > oldest:
-            self._give_up(item, config, limits, event, result, "EventAgeExceeded")
+        result: dict[str, Any] = {"body": None}
+        condition = self._expired(item, limits, 0)
+        if not condition:
+            result = self._invoke(lambda_svc._execution_record_for_config(func, config), config, item)
+            if result.get("throttle"):
+                item.not_before = time.time() + _THROTTLED_SECONDS
+                return True
+            if not result.get("error") or not self._running:
+                return False
+            item.attempts += 1
+            delay = self._settings.retry_backoff_seconds * 2 ** (item.attempts - 1)
+            if item.attempts > limits.get("MaximumRetryAttempts", _DEFAULT_RETRIES):
+                condition = "RetriesExhausted"
+            else:
+                condition = self._expired(item, limits, delay)
+        if condition:
+            self._give_up(item, config, limits, result, condition)
             return False
         with self._database.transaction() as connection:
             connection.execute("UPDATE invocation SET attempts = ? WHERE id = ?", (item.attempts, item.id))
         item.not_before = time.time() + delay
         return True
 
+    def _expired(self, item: _Waiting, limits: dict[str, Any], delay: float) -> str:
+        oldest = limits.get("MaximumEventAgeInSeconds", _DEFAULT_AGE_SECONDS)
+        return "EventAgeExceeded" if time.time() + delay - item.received_at > oldest else ""
+
+    def _invoke(self, record: dict[str, Any], config: dict[str, Any], item: _Waiting) -> dict[str, Any]:
+        started = time.monotonic()
+        result = self._lambdas.execute(record, json.loads(item.payload), item.request_id)
+        throttled = bool(result.get("throttle"))
+        lambda_svc._emit_lambda_metrics(
+            config["FunctionName"],
+            duration_ms=(time.monotonic() - started) * 1000,
+            error=bool(result.get("error")) and not throttled,
+            throttle=throttled,
+        )
+        return result
+
     def _give_up(
-        self,
-        item: _Waiting,
-        config: dict[str, Any],
-        limits: dict[str, Any],
-        event: Any,
-        result: dict[str, Any],
-        condition: str,
+        self, item: _Waiting, config: dict[str, Any], limits: dict[str, Any], result: dict[str, Any], condition: str
     ) -> None:
         """Send the event where the function's configuration says, in the name of the function's role."""
+        event = json.loads(item.payload)
         destination = (limits.get("DestinationConfig") or {}).get("OnFailure", {}).get("Destination")
         if destination:
             self._deliver(config, destination, self._destination_record(item, config, event, result, condition))
@@ -243,15 +249,10 @@ class AsyncQueue:
         self, config: dict[str, Any], arn: str, content: Any, attributes: dict[str, str] | None = None
     ) -> None:
         service = service_of(arn)
-        action = {
-            "sqs": "sqs:SendMessage",
-            "sns": "sns:Publish",
-            "events": "events:PutEvents",
-            "lambda": "lambda:InvokeFunction",
-        }[service]
+        if not self._iam.role_may(config["Role"], _SEND_ACTIONS[service], arn):
+            logger.error("%s may not %s on %s; the failure is not told", config["Role"], _SEND_ACTIONS[service], arn)
+            return
         try:
-            if not self._iam.role_may(config["Role"], action, arn):
-                raise UndeliverableError("NO_PERMISSIONS", f"{config['Role']} may not {action} on {arn}")
             if service == "sqs":
                 send_to_queue(arn, json.dumps(content), attributes)
             elif service == "sns":
@@ -260,5 +261,5 @@ class AsyncQueue:
                 put_event(arn, "lambda", "Lambda Function Invocation Result - Failure", json.dumps(content))
             else:
                 self.put(arn, content)
-        except UndeliverableError as error:
-            logger.error("The failure of %s could not be sent on: %s", config["FunctionName"], error)  # noqa: TRY400
+        except UndeliverableError:
+            logger.exception("The failure of %s could not be told", config["FunctionName"])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,20 +17,14 @@ from typing import TYPE_CHECKING, Any, Self
 import boto3
 
 from local import deploy as deployment
-from local.engine.settings import (
-    ADMIN_ACCESS_KEY_ID,
-    ADMIN_SECRET_ACCESS_KEY,
-    CONTROL_HEADER,
-    CONTROL_PATH,
-    REGION,
-    Settings,
-)
+from local.engine.settings import ADMIN_ENVIRONMENT, CONTROL_HEADER, CONTROL_PATH, Settings
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
 
 _ROOT = Path(__file__).parents[2]
 _STOP_SECONDS = 20
+_QUIET_LOOKS = 5
 
 
 class EngineError(Exception):
@@ -133,19 +127,14 @@ class Engine:
         return boto3.session.Session().client(
             service,
             endpoint_url=self.endpoint_url,
-            region_name=REGION,
-            aws_access_key_id=ADMIN_ACCESS_KEY_ID,
-            aws_secret_access_key=ADMIN_SECRET_ACCESS_KEY,
+            region_name=ADMIN_ENVIRONMENT["AWS_DEFAULT_REGION"],
+            aws_access_key_id=ADMIN_ENVIRONMENT["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=ADMIN_ENVIRONMENT["AWS_SECRET_ACCESS_KEY"],
         )
 
     def environment(self) -> dict[str, str]:
         """Return the variables with which any AWS client speaks to the engine."""
-        return {
-            "AWS_ENDPOINT_URL": self.endpoint_url,
-            "AWS_ACCESS_KEY_ID": ADMIN_ACCESS_KEY_ID,
-            "AWS_SECRET_ACCESS_KEY": ADMIN_SECRET_ACCESS_KEY,
-            "AWS_DEFAULT_REGION": REGION,
-        }
+        return {"AWS_ENDPOINT_URL": self.endpoint_url, **ADMIN_ENVIRONMENT}
 
     def deploy(self, template: Path, parameters: Mapping[str, str], stack_name: str = "tunedrop") -> dict[str, str]:
         """Deploy a SAM template as it is, or update its stack.
@@ -181,20 +170,20 @@ class Engine:
         deadline = time.monotonic() + seconds
         quiet = 0
         # An event may be on its way through a stream and a pipe: quiet counts when it lasts.
-        while quiet < 5:
+        while quiet < _QUIET_LOOKS:
             quiet = quiet + 1 if self._command("idle", None) else 0
             if time.monotonic() > deadline:
                 raise TimeoutError("the engine is still busy")
             time.sleep(0.1)
 
     def _command(self, command: str, argument: Any) -> Any:
-        request = urllib.request.Request(
-            self.endpoint_url + CONTROL_PATH + command,
-            data=json.dumps(argument).encode(),
-            headers={CONTROL_HEADER: ADMIN_SECRET_ACCESS_KEY},
-        )
-        with urllib.request.urlopen(request, timeout=30) as response:
-            return json.load(response)
+        connection = http.client.HTTPConnection(self.endpoint_url.removeprefix("http://"), timeout=30)
+        try:
+            headers = {CONTROL_HEADER: ADMIN_ENVIRONMENT["AWS_ACCESS_KEY_ID"]}
+            connection.request("POST", CONTROL_PATH + command, json.dumps(argument), headers)
+            return json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
 
     def _listen(self, process: subprocess.Popen[str], ready: threading.Event) -> None:
         self.endpoint_url = ""

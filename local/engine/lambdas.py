@@ -215,7 +215,7 @@ class Lambdas:
 def _provision_concurrency() -> None:
     """Make CloudFormation apply ReservedConcurrentExecutions, which ministack's provisioner of functions ignores."""
     handler = provisioners._RESOURCE_HANDLERS["AWS::Lambda::Function"]
-    create, update = handler["create"], handler["update"]
+    create, update = provisioners._lambda_create, provisioners._lambda_update
 
     def reserve(provisioned: Any, props: dict[str, Any]) -> Any:
         name, reserved = provisioned[0], props.get("ReservedConcurrentExecutions")

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -95,8 +95,7 @@ class Sandbox:
         self._partial = b""
         self._max_memory = 0
         tmp_dir.mkdir(parents=True)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._runtime_api())
-        self._server.daemon_threads = True
+        self._server = _RuntimeApi(self._next_event, self._finish)
         threading.Thread(target=self._server.serve_forever, daemon=True, name="lambda-runtime-api").start()
         self._output, process_output = os.pipe()
         os.set_blocking(self._output, False)
@@ -216,6 +215,11 @@ class Sandbox:
             kind, message = "Runtime.ExitError", f"Runtime exited with error: {cause}"
         return json.dumps({"errorType": kind, "errorMessage": f"RequestId: {request_id} Error: {message}"}).encode()
 
+    def _next_event(self) -> tuple[Invocation, float] | None:
+        self._polled.set()
+        self._wake()
+        return self._events.get()
+
     def _finish(self, request_id: str | None, kind: str, payload: bytes) -> bool:
         if request_id is not None and request_id != self._current:
             return False
@@ -227,62 +231,70 @@ class Sandbox:
         with contextlib.suppress(OSError):
             os.write(self._wake_write, b"!")
 
-    def _runtime_api(self) -> type[BaseHTTPRequestHandler]:
-        # https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
-        sandbox = self
 
-        class RuntimeApi(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+class _RuntimeApi(ThreadingHTTPServer):
+    """Hand events to one process and take its results: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html."""
 
-            def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
-                """Keep quiet: the function's own output is the log."""
+    daemon_threads = True
 
-            def do_GET(self) -> None:
-                sandbox._polled.set()
-                sandbox._wake()
-                waiting = sandbox._events.get()
-                if waiting is None:
-                    self._answer(410, b"")
-                    return
-                invocation, deadline = waiting
-                self._answer(
-                    200,
-                    invocation.payload,
-                    {
-                        "Lambda-Runtime-Aws-Request-Id": invocation.request_id,
-                        "Lambda-Runtime-Deadline-Ms": str(int(deadline * 1000)),
-                        "Lambda-Runtime-Invoked-Function-Arn": invocation.function_arn,
-                        "Lambda-Runtime-Trace-Id": invocation.trace_id,
-                        "Content-Type": "application/json",
-                    },
-                )
+    def __init__(
+        self,
+        next_event: Callable[[], tuple[Invocation, float] | None],
+        finish: Callable[[str | None, str, bytes], bool],
+    ) -> None:
+        super().__init__(("127.0.0.1", 0), _RuntimeApiHandler)
+        self.next_event = next_event
+        self.finish = finish
 
-            def do_POST(self) -> None:
-                body = self._body()
-                result = _RESULT_PATH.search(self.path)
-                if result:
-                    accepted = sandbox._finish(result[1], result[2], body)
-                else:
-                    accepted = self.path.endswith("/init/error") and sandbox._finish(None, "init-error", body)
-                self._answer(202 if accepted else 400, b"{}")
 
-            def _body(self) -> bytes:
-                if "chunked" not in self.headers.get("Transfer-Encoding", "").lower():
-                    return self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                chunks = []
-                while size := int(self.rfile.readline().split(b";")[0], 16):
-                    chunks.append(self.rfile.read(size))
-                    self.rfile.readline()
-                self.rfile.readline()
-                return b"".join(chunks)
+class _RuntimeApiHandler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _RuntimeApi
 
-            def _answer(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
-                with contextlib.suppress(ConnectionError):
-                    self.send_response(status)
-                    for name, value in (headers or {}).items():
-                        self.send_header(name, value)
-                    self.send_header("Content-Length", str(len(body)))
-                    self.end_headers()
-                    self.wfile.write(body)
+    def log_message(self, *_: object) -> None:
+        """Keep quiet: the function's own output is the log."""
 
-        return RuntimeApi
+    def do_GET(self) -> None:
+        """Answer ``/next``, which means that the process is ready, when there is an event."""
+        waiting = self.server.next_event()
+        if waiting is None:
+            self._answer(410, b"")
+            return
+        invocation, deadline = waiting
+        headers = {
+            "Lambda-Runtime-Aws-Request-Id": invocation.request_id,
+            "Lambda-Runtime-Deadline-Ms": str(int(deadline * 1000)),
+            "Lambda-Runtime-Invoked-Function-Arn": invocation.function_arn,
+            "Lambda-Runtime-Trace-Id": invocation.trace_id,
+            "Content-Type": "application/json",
+        }
+        self._answer(200, invocation.payload, headers)
+
+    def do_POST(self) -> None:
+        """Take a result or an error of initialisation."""
+        body = self._body()
+        result = _RESULT_PATH.search(self.path)
+        if result:
+            accepted = self.server.finish(result[1], result[2], body)
+        else:
+            accepted = self.path.endswith("/init/error") and self.server.finish(None, "init-error", body)
+        self._answer(202 if accepted else 400, b"{}")
+
+    def _body(self) -> bytes:
+        if "chunked" not in self.headers.get("Transfer-Encoding", "").lower():
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        chunks = []
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            chunks.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(chunks)
+
+    def _answer(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+        with contextlib.suppress(ConnectionError):
+            self.send_response(status)
+            for name, value in (headers or {}).items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)

@@ -6,35 +6,16 @@ standard input does.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import fcntl
 import importlib
-import importlib.util
-import json
 import os
 import shutil
-import signal
 import socket
 import sys
-import threading
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from local.engine.database import Database
-from local.engine.settings import (
-    ACCOUNT_ID,
-    ADMIN_ACCESS_KEY_ID,
-    ADMIN_SECRET_ACCESS_KEY,
-    CONTROL_HEADER,
-    CONTROL_PATH,
-    REGION,
-    Settings,
-)
-
-if TYPE_CHECKING:
-    from local.engine.host import Service
+from local.engine.settings import ACCOUNT_ID, ADMIN_ENVIRONMENT, REGION, Settings
 
 _MINISTACK_SERVICES = (
     "bedrock,bedrock-runtime,cloudformation,dynamodb,dynamodbstreams,events,iam,kms,lambda,logs,monitoring,pipes,s3,"
@@ -54,7 +35,8 @@ def main() -> None:
         port = _choose_port(settings.port, data_dir / "port")
         work_dir = data_dir / "work"
         _prepare(port, data_dir, work_dir)
-        asyncio.run(_Server(settings, port, data_dir, work_dir).run())
+        # ministack reads its environment while it is imported, and only now is it as it must be.
+        importlib.import_module("local.engine.assembly").run(settings, port, data_dir, work_dir)
 
 
 def _choose_port(wanted: int, remembered: Path) -> int:
@@ -85,9 +67,7 @@ def _prepare(port: int, data_dir: Path, work_dir: Path) -> None:
     os.environ.update(
         {
             "AUTH": "true",
-            "AWS_ACCESS_KEY_ID": ADMIN_ACCESS_KEY_ID,
-            "AWS_SECRET_ACCESS_KEY": ADMIN_SECRET_ACCESS_KEY,
-            "AWS_DEFAULT_REGION": REGION,
+            **ADMIN_ENVIRONMENT,
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
@@ -108,144 +88,6 @@ def _prepare(port: int, data_dir: Path, work_dir: Path) -> None:
             "TMPDIR": str(scratch),
         }
     )
-
-
-class _Server:
-    """Put the parts together, start them in order and stop them in the reverse."""
-
-    def __init__(self, settings: Settings, port: int, data_dir: Path, work_dir: Path) -> None:
-        # ministack reads its environment at import, and only now is it as it must be.
-        from ministack import app as ministack
-
-        from local.engine import schedules
-        from local.engine.async_queue import AsyncQueue
-        from local.engine.delivery import Delivery
-        from local.engine.iam import Decisions, Iam
-        from local.engine.lambdas import Lambdas
-        from local.engine.persistence import Snapshots
-        from local.engine.pipes import Pipes
-        from local.engine.services import EngineHost, mount, raw_path
-
-        self._port = port
-        self._endpoint_url = f"http://127.0.0.1:{port}"
-        self._ministack = ministack.app
-        self._raw_path = raw_path
-        self._database = Database(data_dir / "engine.sqlite3")
-        iam = Iam(Decisions(data_dir / "decisions.jsonl"))
-        self._lambdas = Lambdas(iam, self._endpoint_url, work_dir, _say)
-        self._async_queue = AsyncQueue(self._database, settings, self._lambdas, iam)
-        self._delivery = Delivery(self._async_queue, settings.deliveries)
-        self._snapshots = Snapshots(self._database, self._async_queue, settings.snapshot_seconds)
-        self._pipes = Pipes(iam, settings.pipe_poll_seconds, self._snapshots.changed)
-        schedules.install(settings.seconds_per_minute)
-        self._host = EngineHost(iam, self._endpoint_url, data_dir, work_dir)
-        self._services = _load_services(settings.services)
-        for service in self._services:
-            mount(service, iam)
-
-    async def run(self) -> None:
-        """Serve until standard input ends or the process is asked to stop."""
-        from hypercorn.asyncio import serve
-        from hypercorn.config import Config
-
-        loop = asyncio.get_running_loop()
-        asked, closing = asyncio.Event(), asyncio.Event()
-        threading.Thread(target=_wait_for_parent, args=(loop, asked), daemon=True, name="parent").start()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, asked.set)
-        config = Config()
-        config.bind = [f"127.0.0.1:{self._port}"]
-        config.graceful_timeout = 1.0
-        config.keep_alive_timeout = 75
-        config.loglevel = "WARNING"
-        serving = asyncio.create_task(serve(self._app, config, shutdown_trigger=closing.wait))  # type: ignore[arg-type]
-        await _listening(self._port, serving)
-        await asyncio.to_thread(self._start, loop)
-        _say(f"ready {self._endpoint_url}")
-        await asked.wait()
-        await asyncio.to_thread(self._stop, loop)
-        closing.set()
-        await serving
-        self._database.close()
-
-    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
-        for service in self._services:
-            service.start(self._host)
-        self._snapshots.start(loop)
-        self._pipes.start()
-        self._async_queue.start()
-
-    def _stop(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._async_queue.stop()
-        self._pipes.stop()
-        for service in self._services:
-            service.stop()
-        self._lambdas.stop()
-        self._snapshots.stop()
-        self._snapshots.take(loop)
-
-    async def _app(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http" and scope["path"].startswith(CONTROL_PATH):
-            await self._control(scope, receive, send)
-            return
-        if scope["type"] == "http":
-            self._raw_path.set(scope["raw_path"].decode("ascii"))
-        await self._ministack(scope, receive, send)
-        if scope["type"] == "http" and scope["method"] not in {"GET", "HEAD"}:
-            self._snapshots.changed()
-
-    async def _control(
-        self, scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
-    ) -> None:
-        """Serve what AWS does not have: what ``local.engine.Engine`` asks for."""
-        headers = dict(scope["headers"])
-        allowed = headers.get(CONTROL_HEADER.encode()) == ADMIN_SECRET_ACCESS_KEY.encode()
-        body = (await receive()).get("body") or b"null"
-        command = scope["path"].removeprefix(CONTROL_PATH)
-        answer = await asyncio.to_thread(self._command, command, json.loads(body)) if allowed else None
-        await send({"type": "http.response.start", "status": 200 if allowed else 403, "headers": []})
-        await send({"type": "http.response.body", "body": json.dumps(answer).encode()})
-
-    def _command(self, command: str, argument: Any) -> Any:
-        if command == "kill-worker":
-            return self._lambdas.kill(argument)
-        if command == "deliveries":
-            self._delivery.deliveries = argument
-            return argument
-        if command == "idle":
-            return self._async_queue.idle()
-        raise LookupError(command)
-
-
-def _load_services(factories: tuple[str, ...]) -> list[Service]:
-    services = []
-    for factory in factories:
-        module, _, function = factory.partition(":")
-        if importlib.util.find_spec(module) is not None:
-            services.append(getattr(importlib.import_module(module), function)())
-    return services
-
-
-async def _listening(port: int, serving: asyncio.Task[None]) -> None:
-    while True:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await asyncio.sleep(0.02)
-            if serving.done():
-                serving.result()
-        else:
-            writer.close()
-            return
-
-
-def _wait_for_parent(loop: asyncio.AbstractEventLoop, asked: asyncio.Event) -> None:
-    sys.stdin.read()
-    loop.call_soon_threadsafe(asked.set)
-
-
-def _say(sentence: str) -> None:
-    print(sentence, flush=True)
 
 
 if __name__ == "__main__":

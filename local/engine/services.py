@@ -95,7 +95,7 @@ def mount(service: Service, iam: Iam) -> None:
     """Route the requests that sign with the service's name to it, once its role checks have passed."""
 
     async def handle(
-        method: str, path: str, headers: dict[str, str], body: bytes, query_params: dict[str, list[str]]
+        method: str, _path: str, headers: dict[str, str], body: bytes, query_params: dict[str, list[str]]
     ) -> tuple[int, dict[str, str], bytes]:
         request = Request(method, raw_path.get(), headers, query_params, body)
         access_key = router.extract_access_key_id(headers, query_params)

@@ -8,11 +8,15 @@ from typing import Self
 
 ACCOUNT_ID = "123456789012"
 REGION = "us-east-1"
-ADMIN_ACCESS_KEY_ID = "AKIATUNEDROPLOCAL000"
-ADMIN_SECRET_ACCESS_KEY = "local-administrator"
-# Where the engine takes commands that AWS does not have, and the header that shows who may give them.
+# With these an AWS client is the account's root; ministack asks root for no signature.
+ADMIN_ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "AKIATUNEDROPLOCAL000",
+    "AWS_SECRET_ACCESS_KEY": "local-administrator",
+    "AWS_DEFAULT_REGION": REGION,
+}
+# Where the engine takes commands that AWS does not have, and the header that keeps a web page from giving them.
 CONTROL_PATH = "/_tunedrop/"
-CONTROL_HEADER = "x-tunedrop-secret"
+CONTROL_HEADER = "x-tunedrop-access-key"
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,9 +42,7 @@ class Stack:
     def drop(self, command: str) -> str:
         """Upload a file that asks for the command; return its unique name."""
         name = f"n{uuid.uuid4().hex[:12]}"
-        self.engine.client("s3").put_object(
-            Bucket=self.outputs["DropBucket"], Key=f"in/{name}.{command}", Body=b"drop"
-        )
+        self.engine.client("s3").put_object(Bucket=self.outputs["DropBucket"], Key=f"in/{name}.{command}", Body=b"drop")
         return name
 
     def dead_letters(self, seconds: float = 20) -> list[dict[str, Any]]:
@@ -333,11 +331,13 @@ class TestPluggedInService:
         assert [event["message"] for event in logs["events"]] == ["epoch 1", "epoch 2"]
         metrics = stack.engine.client("cloudwatch").list_metrics(Namespace="Fixture")["Metrics"]
         assert {"Name": "job", "Value": "mine-4"} in [metric["Dimensions"][0] for metric in metrics]
-        found = wait_for(lambda: stack.audited(lambda event: event.get("detail", {}).get("TrainingJobName") == "mine-4"))
+        found = wait_for(
+            lambda: stack.audited(lambda event: event.get("detail", {}).get("TrainingJobName") == "mine-4")
+        )
         assert found[0]["source"] == "aws.sagemaker"
 
     def test_its_errors_have_their_code_and_message(self, stack: Stack) -> None:
-        with pytest.raises(ClientError, match="Requested resource not found.") as raised:
+        with pytest.raises(ClientError, match=r"Requested resource not found\.") as raised:
             stack.engine.client("sagemaker").describe_training_job(TrainingJobName="never")
         assert raised.value.response["Error"]["Code"] == "ValidationException"
 

@@ -19,7 +19,7 @@ SETTINGS = Settings(services=(), retry_backoff_seconds=0.1)
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    with Engine(tmp_path / "engine", SETTINGS, lambda sentence: None) as engine:
+    with Engine(tmp_path / "engine", SETTINGS, lambda _: None) as engine:
         yield engine
 
 

@@ -41,7 +41,11 @@ class Training:
         self._host.client("sts", wanted["RoleArn"]).get_caller_identity()
         self._host.put_logs("/fixture/training", name, [(1_700_000_000_000, "epoch 1"), (1_700_000_001_000, "epoch 2")])
         self._host.put_metric("Fixture", "loss", 0.5, {"job": name})
-        self._jobs[name] = {"TrainingJobName": name, "TrainingJobStatus": "InProgress", "RoleArn": self._host.caller_arn()}
+        self._jobs[name] = {
+            "TrainingJobName": name,
+            "TrainingJobStatus": "InProgress",
+            "RoleArn": self._host.caller_arn(),
+        }
         self._host.emit("aws.sagemaker", "SageMaker Training Job State Change", {"TrainingJobName": name}, [name])
         return self._answer({"TrainingJobArn": f"arn:aws:sagemaker:us-east-1:123456789012:training-job/{name}"})
 

@@ -2,29 +2,53 @@
 
 import importlib.util
 import os
+import sys
 import time
+from typing import Any
 
 import boto3
 import greeting
 
 dynamodb = boto3.client("dynamodb")
 s3 = boto3.client("s3")
-_KEEP = []
+_KEPT = []
 
 
 class NeverGoodError(Exception):
     """Raised on request."""
 
 
-def handler(event, context):
+def handler(event: dict[str, Any], context: Any) -> Any:  # noqa: PLR0911 - one return for each command
     """Run the command that an S3 key ends with, or that a direct event names."""
-    command = event.get("command") or event["detail"]["object"]["key"].rsplit("/", 1)[-1]
-    return COMMANDS[command.partition(".")[2] or command](event, context)
+    command = event.get("command") or event["detail"]["object"]["key"].rpartition(".")[2]
+    match command:
+        case "write":
+            return write(event["detail"]["object"]["key"])
+        case "fail":
+            sys.stdout.write(f"about to fail {context.aws_request_id}\n")
+            raise NeverGoodError("as asked")
+        case "delete":
+            return s3.delete_object(Bucket=event["detail"]["bucket"]["name"], Key=event["detail"]["object"]["key"])
+        case "transact":
+            put = {"TableName": os.environ["TABLE"], "Item": {"id": {"S": "transacted"}}}
+            return dynamodb.transact_write_items(TransactItems=[{"Put": put}])
+        case "sleep":
+            return time.sleep(event.get("seconds", 60))
+        case "eat":
+            _KEPT.append(bytearray(600 << 20))
+            return time.sleep(5)
+        case "remaining":
+            return context.get_remaining_time_in_millis()
+        case "surroundings":
+            return surroundings()
+        case "train":
+            return train(event["name"], event["role"])
+    raise LookupError(command)
 
 
-def write(event, context):
-    key = event["detail"]["object"]["key"]
-    name = key.rsplit("/", 1)[-1].partition(".")[0]
+def write(key: str) -> str:
+    """Count in the table how often this drop was handled."""
+    name = key.rpartition("/")[2].partition(".")[0]
     dynamodb.update_item(
         TableName=os.environ["TABLE"],
         Key={"id": {"S": name}},
@@ -35,37 +59,8 @@ def write(event, context):
     return name
 
 
-def fail(event, context):
-    print("about to fail", context.aws_request_id)
-    raise NeverGoodError("as asked")
-
-
-def delete(event, context):
-    s3.delete_object(Bucket=event["detail"]["bucket"]["name"], Key=event["detail"]["object"]["key"])
-
-
-def transact(event, context):
-    dynamodb.transact_write_items(
-        TransactItems=[
-            {"Put": {"TableName": os.environ["TABLE"], "Item": {"id": {"S": "transacted"}}}},
-        ]
-    )
-
-
-def sleep(event, context):
-    time.sleep(event.get("seconds", 60))
-
-
-def eat(event, context):
-    _KEEP.append(bytearray(600 << 20))
-    time.sleep(5)
-
-
-def remaining(event, context):
-    return context.get_remaining_time_in_millis()
-
-
-def surroundings(event, context):
+def surroundings() -> dict[str, Any]:
+    """Tell what this process could import and what it was told."""
     names = ("awslambdaric", "boto3", "greeting", "pytest", "ministack", "torch", "local")
     return {
         "importable": [name for name in names if importlib.util.find_spec(name)],
@@ -75,18 +70,13 @@ def surroundings(event, context):
     }
 
 
-def train(event, context):
+def train(name: str, role: str) -> None:
+    """Start a training job."""
     boto3.client("sagemaker").create_training_job(
-        TrainingJobName=event["name"],
-        RoleArn=event["role"],
+        TrainingJobName=name,
+        RoleArn=role,
         AlgorithmSpecification={"TrainingInputMode": "File", "TrainingImage": "none"},
         OutputDataConfig={"S3OutputPath": "s3://none/"},
         ResourceConfig={"InstanceType": "ml.g5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 1},
         StoppingCondition={"MaxRuntimeInSeconds": 60},
     )
-
-
-COMMANDS = {
-    name: globals()[name]
-    for name in ("write", "fail", "delete", "transact", "sleep", "eat", "remaining", "surroundings", "train")
-}

@@ -20,7 +20,7 @@ from ministack.services.cloudformation import provisioners
 from local.engine.destinations import UndeliverableError, put_event, send_to_queue
 from local.engine.iam import Iam
 
-logger = logging.getLogger("local.engine.pipes")
+logger = logging.getLogger("local.engine.event_pipes")
 
 _KEPT = ("SourceParameters", "TargetParameters")
 _READ_ACTIONS = (
@@ -105,8 +105,9 @@ class Pipes:
         records = dynamodb.stream_records_since(table, position, 100)
         if not records:
             return
-        if not all([self._iam.role_may(pipe["RoleArn"], action, pipe["Source"]) for action in _READ_ACTIONS]):
-            logger.error("Pipe %s: its role may not read %s", pipe["Name"], pipe["Source"])
+        denied = [action for action in _READ_ACTIONS if not self._iam.role_may(pipe["RoleArn"], action, pipe["Source"])]
+        if denied:
+            logger.error("Pipe %s: its role lacks %s on %s", pipe["Name"], denied, pipe["Source"])
             self._not_before[arn] = time.monotonic() + _DENIED_SECONDS
             return
         for record in records:

@@ -1,0 +1,130 @@
+"""The plug-in still fits ministack: every private part of it that the engine uses is the one it was written against.
+
+When this fails after an upgrade: read what changed, mend the plug-in where it must be, then take the digests that
+``python -m tests.local.test_conformance`` prints.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import importlib.metadata
+import inspect
+import sys
+from pathlib import Path
+
+import pytest
+
+MINISTACK = "1.5.33"
+ENGINE = Path(__file__).parents[2] / "local" / "engine"
+
+# What the engine patches or calls, with the digest of its source; data has the name of its type.
+PARTS = {
+    "ministack.app._build_persistence_save_dict": "9a6393cc953d2f67",
+    "ministack.app._load_persisted_state": "03de3b870e8f811f",
+    "ministack.app.load_state": "1796603c91a178d6",
+    "ministack.app.save_all": "ea253a04fd05447b",
+    "ministack.core.iam_evaluator._gather_role_policies": "d83d1661b86595ac",
+    "ministack.core.iam_evaluator._role_name_from_assumed_arn": "7efb2dd6ac2e1e04",
+    "ministack.core.iam_evaluator._service_principal_matches": "877a8fc9914bdb89",
+    "ministack.core.iam_evaluator.enforce": "cf64b1ee5b099c8f",
+    "ministack.core.persistence._json_default": "495d9abe01cbca19",
+    "ministack.core.persistence._json_object_hook": "645fe967614700ec",
+    "ministack.services.cloudformation.provisioners._RESOURCE_HANDLERS": "dict",
+    "ministack.services.cloudformation.provisioners._lambda_create": "8b2cf80e961d92ee",
+    "ministack.services.cloudformation.provisioners._lambda_update": "4855410e37d7a80d",
+    "ministack.services.cloudformation.provisioners._pipes_pipe_create": "594577ac8ce97c62",
+    "ministack.services.cloudformation.provisioners._pipes_pipe_update": "1b436f0e7647153f",
+    "ministack.services.cloudwatch_logs._create_log_group": "ce6fd1931ae9eb64",
+    "ministack.services.cloudwatch_logs._create_log_stream": "99fc231b967774aa",
+    "ministack.services.cloudwatch_logs._log_groups": "AccountRegionScopedDict",
+    "ministack.services.cloudwatch_logs._put_log_events": "acd4fda33a3857d7",
+    "ministack.services.dynamodb._stream_records": "AccountRegionScopedDict",
+    "ministack.services.dynamodb._stream_seq_counter": "int",
+    "ministack.services.dynamodb._stream_trimmed": "AccountRegionScopedDict",
+    "ministack.services.eventbridge._SCHEDULER_TICK_INTERVAL": "int",
+    "ministack.services.eventbridge._compiled_pattern": "b60025e1a2310052",
+    "ministack.services.eventbridge._dispatch_to_event_bus": "fef5c8d488f10ba4",
+    "ministack.services.eventbridge._dispatch_to_lambda": "1f95adbaed3a966a",
+    "ministack.services.eventbridge._dispatch_to_sns": "72c921fe20b631e3",
+    "ministack.services.eventbridge._dispatch_to_sqs": "eb75981283a29783",
+    "ministack.services.eventbridge._dispatch_to_stepfunctions": "d36195e1c480b1ab",
+    "ministack.services.eventbridge._event_buses": "AccountRegionScopedDict",
+    "ministack.services.eventbridge._invoke_target": "550e304af0809563",
+    "ministack.services.eventbridge._matches_detail": "4278d284fbea982b",
+    "ministack.services.eventbridge._parse_rate_seconds": "0184f31e965ea481",
+    "ministack.services.eventbridge._pattern_event_view": "a472224bb7b0d436",
+    "ministack.services.eventbridge._put_events": "ebcda0f38061fc62",
+    "ministack.services.iam._roles": "AccountScopedDict",
+    "ministack.services.lambda_svc._acquire_execution_slot": "ed3b38149e2e14aa",
+    "ministack.services.lambda_svc._delete_function_concurrency": "a7f3cfa7e3775025",
+    "ministack.services.lambda_svc._emit_lambda_metrics": "3b6689d77cf6f1e4",
+    "ministack.services.lambda_svc._event_invoke_config": "aeeb62079ef21907",
+    "ministack.services.lambda_svc._execute_function": "3ceb16d6480a2161",
+    "ministack.services.lambda_svc._execution_record_for_config": "632acaa44892bdae",
+    "ministack.services.lambda_svc._get_func_record_for_ref": "492b4efe8f903a0f",
+    "ministack.services.lambda_svc._put_function_concurrency": "172358f9cb8292ef",
+    "ministack.services.lambda_svc._release_execution_slot": "b35708f638af726e",
+    "ministack.services.lambda_svc._resolve_layer_zip": "447d3c3ec42c50ad",
+    "ministack.services.lambda_svc._throttle_response": "647221d5b0775feb",
+    "ministack.services.lambda_svc.invoke_async_with_retry": "289fe4d3cbd4089b",
+    "ministack.services.pipes._ensure_poller": "a21371869881be44",
+    "ministack.services.pipes._iter_all_pipes": "a4d776f4d2fd5ba9",
+    "ministack.services.pipes._pipes": "AccountRegionScopedDict",
+    "ministack.services.pipes._positions": "AccountRegionScopedDict",
+    "ministack.services.pipes._table_name_from_stream_arn": "fd1d8c3461e962c2",
+    "ministack.services.scheduler._SCHEDULE_TICK_INTERVAL": "int",
+    "ministack.services.sns._topic_by_arn_any_scope": "419963ad2e7d9a6b",
+    "ministack.services.sqs._Err": "7448c646892c67fa",
+    "ministack.services.sqs._act_send_message": "3abd766508c885c6",
+    "ministack.services.sqs._queue_by_arn": "b4981875c8186c19",
+    "ministack.services.sqs._queue_name_to_url": "AccountRegionScopedDict",
+    "ministack.services.stepfunctions._resolve_state_machine_arn": "e054a309ee54fa0f",
+    "ministack.services.sts._sessions": "dict",
+}
+
+
+def private_parts() -> list[str]:
+    """Find each ``module._name`` of ministack in the engine's source, and public names that are assigned to."""
+    found = set()
+    for path in sorted(ENGINE.glob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        modules = {}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ministack"):
+                modules |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
+                patched = isinstance(node.ctx, ast.Store)
+                if node.attr.startswith("_") or patched:
+                    found.add(f"{modules[node.value.id]}.{node.attr}")
+    return sorted(found)
+
+
+def digest(part: str) -> str:
+    """Return the digest of a function's or class's source, or the type of anything else."""
+    module, _, name = part.rpartition(".")
+    thing = getattr(importlib.import_module(module), name)
+    if inspect.isfunction(thing) or inspect.isclass(thing) or hasattr(thing, "__wrapped__"):
+        return hashlib.sha256(inspect.getsource(inspect.unwrap(thing)).encode()).hexdigest()[:16]
+    return type(thing).__name__
+
+
+def test_ministack_is_the_version_that_the_digests_are_of() -> None:
+    assert importlib.metadata.version("ministack") == MINISTACK
+    assert f"ministack=={MINISTACK}\n" in (ENGINE.parent / "requirements.txt").read_text(encoding="utf-8")
+
+
+def test_every_private_part_that_the_engine_uses_is_named_here() -> None:
+    assert private_parts() == sorted(PARTS)
+
+
+@pytest.mark.parametrize("part", sorted(PARTS))
+def test_a_part_is_what_it_was(part: str) -> None:
+    assert digest(part) == PARTS[part], f"{part} of ministack changed: read it, and mend the plug-in"
+
+
+if __name__ == "__main__":
+    for name in private_parts():
+        sys.stdout.write(f'    "{name}": "{digest(name)}",\n')

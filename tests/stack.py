@@ -1,0 +1,118 @@
+"""The template as it would be deployed, with the names of `tests.samples` filled in, and the events that it routes."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ministack.services import eventbridge
+
+from local.deploy import load_template
+from tests.samples import ACCOUNT, DROP_BUCKET, REGION, RUN_BUCKET, STACK
+
+ROOT = Path(__file__).parents[1]
+TEMPLATE = load_template(ROOT / "template.yaml")
+RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
+FUNCTIONS: dict[str, dict[str, Any]] = {
+    resource["Properties"]["CodeUri"].removeprefix("functions/"): resource["Properties"]
+    for resource in RESOURCES.values()
+    if resource["Type"] == "AWS::Serverless::Function"
+}
+"""The properties of each function, by its folder."""
+
+NAMES = {
+    "AWS::AccountId": ACCOUNT,
+    "AWS::Partition": "aws",
+    "AWS::Region": REGION,
+    "AWS::StackName": STACK,
+    "Bus": STACK,
+    "DropBucket": DROP_BUCKET,
+    "RunBucket": RUN_BUCKET,
+}
+
+
+class Rule(NamedTuple):
+    """An EventBridge rule and the function that it calls."""
+
+    function: str
+    name: str
+    bus: str
+    pattern: dict[str, Any]
+
+
+def filled(value: Any) -> Any:
+    """Replace `Ref` and `Fn::Sub` by the names that CloudFormation would fill in."""
+    match value:
+        case {"Ref": name}:
+            return NAMES[name]
+        case {"Fn::Sub": str(text)}:
+            return re.sub(r"\$\{([\w:]+)\}", lambda found: NAMES[found[1]], text)
+        case dict():
+            return {key: filled(each) for key, each in value.items()}
+        case list():
+            return [filled(each) for each in value]
+        case _:
+            return value
+
+
+RULES = [
+    Rule(
+        function,
+        name,
+        filled(event["Properties"].get("EventBusName", "default")),
+        filled(event["Properties"]["Pattern"]),
+    )
+    for function, properties in FUNCTIONS.items()
+    for name, event in properties["Events"].items()
+    if event["Type"] == "EventBridgeRule"
+]
+
+PIPE: dict[str, Any] = RESOURCES["Announcements"]["Properties"]
+
+
+def receivers(event: dict[str, Any]) -> list[Rule]:
+    """Return the rules that match an event; AWS's own events come on the default bus, ours on the stack's."""
+    bus = "default" if event["source"].startswith("aws.") else STACK
+    return [rule for rule in RULES if rule.bus == bus and _matches(rule.pattern, event)]
+
+
+def is_announced(record: dict[str, Any]) -> bool:
+    """Tell whether the pipe's filter lets a stream record through."""
+    filters = PIPE["SourceParameters"]["FilterCriteria"]["Filters"]
+    return any(eventbridge._matches_detail(record, json.loads(each["Pattern"])) for each in filters)
+
+
+def announcement(record: dict[str, Any]) -> dict[str, Any]:
+    """Return the event into which the pipe's input template turns a stream record."""
+
+    def text(found: re.Match[str]) -> str:
+        value: Any = record
+        for step in found[1].split("."):
+            value = value[step]
+        return json.dumps(value)
+
+    parameters = PIPE["TargetParameters"]
+    bus = parameters["EventBridgeEventBusParameters"]
+    return {
+        "version": "0",
+        "id": record["eventID"],
+        "source": bus["Source"],
+        "detail-type": bus["DetailType"],
+        "account": ACCOUNT,
+        "time": "2026-01-05T09:00:00Z",
+        "region": REGION,
+        "resources": [],
+        "detail": json.loads(re.sub(r"<\$\.([\w.]+)>", text, parameters["InputTemplate"])),
+    }
+
+
+def _matches(pattern: dict[str, Any], event: dict[str, Any]) -> bool:
+    status, _, body = eventbridge._test_event_pattern({"EventPattern": json.dumps(pattern), "Event": json.dumps(event)})
+    if status != 200:
+        raise AssertionError(body)
+    return bool(json.loads(body)["Result"])
+
+
+def sample(name: str) -> dict[str, Any]:
+    """Load a payload of `events/`, such as `aws.s3/object-created.tune-yaml`."""
+    return dict(json.loads((ROOT / "events" / f"{name}.json").read_text()))

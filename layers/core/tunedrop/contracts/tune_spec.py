@@ -21,7 +21,7 @@ from tunedrop.domain.problem import Problem, excerpt
 
 FILE = "tune.yaml"
 
-SIZE_LIMIT = 64 * 1024
+SIZE_LIMIT = 16 * 1024
 """Bytes of a `tune.yaml`; a real one has a few hundred."""
 
 DEPTH_LIMIT = 4

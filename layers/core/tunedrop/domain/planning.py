@@ -49,10 +49,13 @@ def make_plan(
     """Return the plan, or all that is wrong.
 
     `artifacts_for` locates the model's training artifacts for an instance type; it is called once, when nothing is
-    wrong. `objects` are the newest versions of what lies in the drop's folder.
+    wrong. `objects` are the newest versions of what lies in the drop's folder. Raises ValueError for the key of a drop
+    that starts no run.
     """
     technique = spec.technique or Technique.INSTRUCTION
     dataset = names.dataset_of(drop.key)
+    if dataset is None:
+        raise ValueError(f"{drop.key!a} starts no run")
     drop_files = assign_roles(f"datasets/{dataset}/", objects)
     instance_type = spec.instance_type or model.default_instance_type
     if not model.training_supported or instance_type is None:
@@ -84,7 +87,7 @@ def make_plan(
         else None,
         files=drop_files.files,
         fingerprint=names.fingerprint(
-            dataset or "", [("tune.yaml", _digest(spec)), *((each.name, each.etag) for each in drop_files.files)]
+            dataset, [("tune.yaml", _digest(spec)), *((each.name, each.etag) for each in drop_files.files)]
         ),
         training=TrainingPlan(
             image_uri=artifacts.image_uri,

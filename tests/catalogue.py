@@ -1,0 +1,135 @@
+"""A JumpStart catalogue of made-up models, in JumpStart's own layout and schema, for tests of what reads it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+GATED = "example-textgeneration-gated-1b"
+OPEN = "example-textgeneration-open-1b"
+RECIPE_ONLY = "example-reasoning-recipe-only-9b"
+CLASSIFIER = "example-classifier"
+
+_ON_OFF = ["True", "False"]
+_IMAGE = "123456789012.dkr.ecr.{region}.amazonaws.com/training:2.0-gpu"
+
+
+def write_catalogue(folder: Path) -> Path:
+    """Write the manifest and the specs, and return the folder."""
+    specs = [_gated("1.9.0"), _gated("1.10.0"), _open(), _recipe_only(), _classifier()]
+    manifest = [
+        {
+            "model_id": each["model_id"],
+            "version": each["version"],
+            "min_version": "2.0.0",
+            "spec_key": f"community_models/{each['model_id']}/specs_v{each['version']}.json",
+        }
+        for each in specs
+    ]
+    too_new = {"model_id": "example-too-new", "version": "1.0.0", "min_version": "99.0.0", "spec_key": "nowhere.json"}
+    (folder / "models_manifest.json").write_text(json.dumps([*manifest, too_new]))
+    for row, spec in zip(manifest, specs, strict=True):
+        path = folder / row["spec_key"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(spec))
+    return folder
+
+
+def _trainable(model_id: str, version: str, **others: Any) -> dict[str, Any]:
+    return {
+        **_any(model_id, version),
+        "training_supported": True,
+        "incremental_training_supported": False,
+        "training_artifact_key": f"example-training/train-{model_id}.tar.gz",
+        "training_script_key": "scripts/training/v1.0.0/sourcedir.tar.gz",
+        "training_prepacked_script_key": "scripts/training/prepack/v1.1.0/sourcedir.tar.gz",
+        "training_ecr_specs": {"framework": "huggingface", "framework_version": "2.0.0", "py_version": "py310"},
+        "training_enable_network_isolation": True,
+        "estimator_kwargs": {
+            "disable_output_compression": True,
+            "encrypt_inter_container_traffic": True,
+            "max_run": 360000,
+        },
+        "default_training_instance_type": "ml.g5.2xlarge",
+        "supported_training_instance_types": ["ml.g5.2xlarge", "ml.p4d.24xlarge"],
+        "training_instance_type_variants": {
+            "regional_aliases": {"us-east-1": {"gpu_uri": _IMAGE.format(region="us-east-1")}},
+            "variants": {
+                "g5": {"regional_properties": {"image_uri": "$gpu_uri"}},
+                "p4d": {
+                    "regional_properties": {"image_uri": "$gpu_uri"},
+                    "properties": {
+                        "hyperparameters": [{"name": "epoch", "type": "int", "default": 2, "scope": "algorithm"}]
+                    },
+                },
+            },
+        },
+        "metrics": [{"Name": "example:eval-loss", "Regex": "eval_loss=([0-9\\.]+)"}],
+        "hyperparameters": [
+            {"name": "epoch", "type": "int", "default": 5, "min": 1, "max": 1000, "scope": "algorithm"},
+            {"name": "lora_dropout", "type": "float", "default": 0.05, "min": 0, "exclusive_max": 1, "scope": "algorithm"},
+            {"name": "target_modules", "type": "text", "default": "q_proj,v_proj", "scope": "algorithm"},
+            {"name": "instruction_tuned", "type": "text", "default": "False", "options": _ON_OFF, "scope": "algorithm"},
+            {"name": "chat_dataset", "type": "text", "default": "False", "options": _ON_OFF, "scope": "algorithm"},
+            {"name": "int8_quantization", "type": "text", "default": "True", "options": _ON_OFF, "scope": "algorithm"},
+            {"name": "enable_fsdp", "type": "text", "default": "False", "options": _ON_OFF, "scope": "algorithm"},
+            {
+                "name": "sagemaker_submit_directory",
+                "type": "text",
+                "default": "/opt/ml/input/data/code/sourcedir.tar.gz",
+                "scope": "container",
+            },
+            {"name": "sagemaker_program", "type": "text", "default": "transfer_learning.py", "scope": "container"},
+            {"name": "sagemaker_container_log_level", "type": "text", "default": "20", "scope": "container"},
+        ],
+        **others,
+    }
+
+
+def _gated(version: str) -> dict[str, Any]:
+    spec = _trainable(
+        GATED, version, gated_bucket=True, hosting_eula_key="eula/example.txt", training_volume_size=256
+    )
+    for family, variant in spec["training_instance_type_variants"]["variants"].items():
+        key = f"example-training/{family}/v1.0.0/train-{GATED}.tar.gz"
+        variant.setdefault("properties", {})["gated_model_key_env_var_value"] = key
+    return spec
+
+
+def _open() -> dict[str, Any]:
+    return _trainable(
+        OPEN, "2.0.0", deprecated=True, training_vulnerable=True, training_vulnerabilities=["CVE-2026-0001"]
+    )
+
+
+def _classifier() -> dict[str, Any]:
+    spec = _trainable(CLASSIFIER, "1.0.0", estimator_kwargs={})
+    spec["hyperparameters"] = [each for each in spec["hyperparameters"] if each["name"] == "epoch"]
+    return spec
+
+
+def _recipe_only() -> dict[str, Any]:
+    return {**_any(RECIPE_ONLY, "3.0.0"), "training_supported": False, "incremental_training_supported": False}
+
+
+def _any(model_id: str, version: str) -> dict[str, Any]:
+    return {
+        "model_id": model_id,
+        "version": version,
+        "min_sdk_version": "2.0.0",
+        "url": "",
+        "deprecated": False,
+        "hyperparameters": [],
+        "metrics": [],
+        "inference_environment_variables": [],
+        "inference_vulnerable": False,
+        "inference_vulnerabilities": [],
+        "inference_dependencies": [],
+        "training_vulnerable": False,
+        "training_vulnerabilities": [],
+        "training_dependencies": [],
+        "hosting_ecr_specs": {"framework": "djl-lmi", "framework_version": "0.29.0", "py_version": "py310"},
+        "hosting_artifact_key": f"{model_id}/artifacts/",
+        "hosting_script_key": f"{model_id}/sourcedir.tar.gz",
+        "default_inference_instance_type": "ml.g5.2xlarge",
+        "supported_inference_instance_types": ["ml.g5.2xlarge"],
+    }

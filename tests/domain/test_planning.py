@@ -1,0 +1,478 @@
+"""A plan is made, or everything that keeps it from being made is told at once."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.samples import DROP
+from tunedrop.contracts.tune_spec import parse_tune_yaml
+from tunedrop.domain.drop_files import FILE_LIMIT, IGNORED_SHOWN
+from tunedrop.domain.jumpstart import HyperparameterSpec, JumpStartModel, MetricDefinition, TrainingArtifacts
+from tunedrop.domain.plan import FileRole, PinnedObject, Plan, Technique, VpcConfig
+from tunedrop.domain.planning import (
+    LONGEST_TRAINING,
+    PlanRules,
+    make_plan,
+    unknown_model,
+    unknown_model_version,
+)
+from tunedrop.domain.problem import Problem
+
+NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
+RULES = PlanRules(region="us-east-1", base_models={"example-text": "example.base-v1"})
+ON_OFF = ("True", "False")
+EULA = "https://example.com/eula.txt"
+
+MODEL = JumpStartModel(
+    model_id="example-text",
+    version="1.2.0",
+    training_supported=True,
+    gated=False,
+    hyperparameters=(
+        HyperparameterSpec(name="epoch", type="int", default="5", minimum=1, maximum=1000),
+        HyperparameterSpec(name="learning_rate", type="float", default="0.0001", minimum=1e-8, maximum=1),
+        HyperparameterSpec(name="dropout", type="float", default="0.1", minimum=0, exclusive_maximum=1),
+        HyperparameterSpec(name="target_modules", type="text", default="q_proj,v_proj"),
+        HyperparameterSpec(name="label", type="text", default="abc", minimum=2, maximum=4),
+        HyperparameterSpec(name="packing", type="bool", default="False"),
+        HyperparameterSpec(name="instruction_tuned", type="text", default="False", options=ON_OFF),
+        HyperparameterSpec(name="chat_dataset", type="text", default="True", options=ON_OFF),
+        HyperparameterSpec(name="int8_quantization", type="text", default="True", options=ON_OFF),
+        HyperparameterSpec(name="enable_fsdp", type="text", default="False", options=ON_OFF),
+        HyperparameterSpec(name="sagemaker_program", type="text", default="transfer_learning.py", container=True),
+    ),
+    instance_types=("ml.g5.2xlarge", "ml.g5.48xlarge", "ml.p4d.24xlarge", "ml.m5.xlarge"),
+    default_instance_type="ml.g5.2xlarge",
+    metrics=(MetricDefinition(name="loss", regex="loss=([0-9.]+)"),),
+    volume_size_gb=256,
+    max_runtime_seconds=360_000,
+)
+GATED = MODEL.model_copy(update={"gated": True, "eula_uri": EULA})
+
+
+def objects(*names: str, size: int = 100) -> list[PinnedObject]:
+    return [
+        PinnedObject(key=f"datasets/receipts/{name}", version_id=f"v-{name}", etag=f"e-{name}", size=size)
+        for name in names
+    ]
+
+
+def artifacts_for(instance_type: str) -> TrainingArtifacts:
+    family = instance_type.split(".")[1]
+    return TrainingArtifacts(
+        image_uri="registry/image:1",
+        script_uri="s3://jumpstart/script.tar.gz",
+        model_uri=f"s3://jumpstart/{family}/weights.tar.gz",
+        environment={"FAMILY": family},
+        hyperparameters={each.name: each.default for each in MODEL.hyperparameters},
+    )
+
+
+def outcome(
+    text: str = "",
+    model: JumpStartModel = MODEL,
+    files: Sequence[PinnedObject] | None = None,
+    rules: PlanRules = RULES,
+) -> Plan | tuple[Problem, ...]:
+    spec = parse_tune_yaml(f"model: {model.model_id}\n{text}".encode())
+    found = objects("train.jsonl") if files is None else files
+    return make_plan(spec, model, artifacts_for, DROP, found, rules, NOW)
+
+
+def plan(*args: Any, **kwargs: Any) -> Plan:
+    made = outcome(*args, **kwargs)
+    assert isinstance(made, Plan), made
+    return made
+
+
+def refusals(*args: Any, **kwargs: Any) -> tuple[Problem, ...]:
+    refused = outcome(*args, **kwargs)
+    assert not isinstance(refused, Plan)
+    return refused
+
+
+def refusal(*args: Any, **kwargs: Any) -> Problem:
+    (problem,) = refusals(*args, **kwargs)
+    return problem
+
+
+def test_a_plan_freezes_the_models_own_answers() -> None:
+    made = plan()
+
+    assert (made.model_id, made.model_version, made.region) == ("example-text", "1.2.0", "us-east-1")
+    assert made.technique is Technique.INSTRUCTION
+    assert made.training.instance_type == "ml.g5.2xlarge"
+    assert made.training.model_uri == "s3://jumpstart/g5/weights.tar.gz"
+    assert made.training.volume_size_gb == 256
+    assert made.training.metrics == MODEL.metrics
+    assert made.usd_per_hour == 1.515
+    assert made.evaluation.base_model_id == "example.base-v1"
+    assert made.eula is None
+
+
+def test_artifacts_are_those_of_the_instance_type_asked_for() -> None:
+    made = plan("instance_type: ml.p4d.24xlarge")
+
+    assert made.training.environment == {"FAMILY": "p4d"}
+    assert made.usd_per_hour is None
+
+
+def test_what_the_stack_decides_reaches_the_job() -> None:
+    vpc = VpcConfig(subnets=("subnet-1",), security_group_ids=("sg-1",))
+    made = plan(rules=PlanRules(region="us-east-1", output_kms_key_id="key", vpc=vpc))
+
+    assert (made.training.output_kms_key_id, made.training.vpc) == ("key", vpc)
+    assert made.evaluation.base_model_id is None
+
+
+def test_defaults_are_filled_in_and_the_users_values_win() -> None:
+    chosen = plan("hyperparameters: {epoch: 3, learning_rate: 1e-4, packing: true}").training.hyperparameters
+
+    assert (chosen["epoch"], chosen["learning_rate"], chosen["packing"]) == ("3", "1e-4", "True")
+    assert chosen["target_modules"] == "q_proj,v_proj"
+    assert chosen["sagemaker_program"] == "transfer_learning.py"
+
+
+def test_the_technique_sets_the_switches_of_the_script() -> None:
+    chosen = plan().training.hyperparameters
+
+    assert (chosen["instruction_tuned"], chosen["chat_dataset"]) == ("True", "False")
+
+
+@pytest.mark.parametrize("setting", ["instruction_tuned: false", "chat_dataset: 'True'"])
+def test_a_switch_that_contradicts_the_technique_is_refused(setting: str) -> None:
+    problem = refusal(f"hyperparameters: {{{setting}}}")
+
+    assert (problem.code, problem.where) == ("hyperparameter.contradiction", "tune.yaml:2")
+
+
+def test_a_switch_that_repeats_the_technique_is_fine() -> None:
+    assert plan("hyperparameters: {instruction_tuned: True}")
+
+
+def test_a_model_whose_script_takes_no_instructions_is_refused() -> None:
+    classifier = MODEL.model_copy(update={"hyperparameters": MODEL.hyperparameters[:1]})
+
+    assert refusal(model=classifier).code == "model.technique"
+
+
+def test_a_model_without_a_training_script_is_refused_with_what_is_wrong_with_the_files() -> None:
+    recipe_only = MODEL.model_copy(
+        update={"training_supported": False, "instance_types": (), "default_instance_type": None}
+    )
+
+    refused = refusals(model=recipe_only, files=[])
+
+    assert [each.code for each in refused] == ["model.not-trainable", "drop.no-training-file"]
+    assert "recipes" in refused[0].message
+
+
+def test_a_gated_model_needs_its_licence_accepted() -> None:
+    problem = refusal(model=GATED)
+
+    assert problem.code == "model.eula"
+    assert EULA in problem.message
+    assert "accept_eula: true" in problem.fix
+
+
+def test_who_accepted_the_licence_is_recorded_and_told_to_the_script() -> None:
+    made = plan("accept_eula: true", model=GATED)
+
+    assert made.eula is not None
+    assert (made.eula.eula_uri, made.eula.accepted_by, made.eula.accepted_at) == (EULA, DROP.uploaded_by, NOW)
+    assert made.training.environment["accept_eula"] == "true"
+
+
+def test_an_open_model_has_no_licence_to_accept() -> None:
+    assert "accept_eula" not in plan("accept_eula: true").training.environment
+
+
+def test_an_unsupported_instance_type_is_told_with_those_that_are() -> None:
+    problem = refusal("instance_type: ml.g6.2xlarge")
+
+    assert (problem.code, problem.where) == ("instance.unsupported", "tune.yaml:2")
+    assert all(each in problem.fix for each in MODEL.instance_types)
+
+
+def test_an_unknown_hyperparameter_is_told_with_the_nearest() -> None:
+    problem = refusal("hyperparameters:\n  epochs: 3")
+
+    assert (problem.code, problem.where) == ("hyperparameter.unknown", "tune.yaml:3")
+    assert problem.fix.startswith("Did you mean epoch?")
+    assert "sagemaker_program" not in problem.fix
+
+
+def test_the_containers_own_settings_are_not_the_users() -> None:
+    assert refusal("hyperparameters: {sagemaker_program: mine.py}").code == "hyperparameter.container"
+
+
+@pytest.mark.parametrize(
+    ("setting", "allowed"),
+    [
+        ("epoch: 5000", "at least 1 and at most 1000"),
+        ("epoch: 0", "a whole number at least 1"),
+        ("epoch: true", "a whole number"),
+        ("epoch: 2.5", "a whole number"),
+        ("epoch: 010", "a whole number"),
+        ("epoch: '١٢'", "a whole number"),
+        ("epoch: '1_0'", "a whole number"),
+        ("epoch: ' 1'", "a whole number"),
+        ("epoch: " + "9" * 5000, "a whole number"),
+        ("learning_rate: .inf", "a number at least 1e-08"),
+        ("learning_rate: nan", "a number"),
+        ("learning_rate: 1e999", "a number"),
+        ("learning_rate: 2", "at most 1"),
+        ("learning_rate: fast", "a number"),
+        ("dropout: 1", "below 1"),
+        ("packing: no", "True or False"),
+        ("int8_quantization: yes", "True or False"),
+        ("label: a", "a text whose length is at least 2 and at most 4"),
+        ("target_modules: 'q_proj\tv_proj'", "such as q_proj,v_proj"),
+        ("target_modules: é", "ASCII"),
+        ("target_modules: " + "q" * 3000, "2498 characters"),
+    ],
+)
+def test_a_value_out_of_type_bounds_or_options_is_told_with_what_is_allowed(setting: str, allowed: str) -> None:
+    problem = refusal(f"hyperparameters: {{{setting}}}")
+
+    assert (problem.code, problem.where) == ("hyperparameter.value", "tune.yaml:2")
+    assert allowed in problem.fix
+    assert len(problem.message) < 150
+
+
+@pytest.mark.parametrize(
+    ("setting", "int8", "fsdp"),
+    [
+        ("", "True", "False"),
+        ("int8_quantization: true", "True", "False"),
+        ("int8_quantization: false", "False", "True"),
+        ("enable_fsdp: true", "False", "True"),
+        ("enable_fsdp: false", "True", "False"),
+        ("enable_fsdp: true, int8_quantization: false", "False", "True"),
+    ],
+)
+def test_exactly_one_way_to_save_memory_is_on(setting: str, int8: str, fsdp: str) -> None:
+    chosen = plan(f"hyperparameters: {{{setting}}}").training.hyperparameters
+
+    assert (chosen["int8_quantization"], chosen["enable_fsdp"]) == (int8, fsdp)
+
+
+@pytest.mark.parametrize("both", ["true", "false"])
+def test_both_ways_to_save_memory_or_neither_are_refused(both: str) -> None:
+    problem = refusal(f"hyperparameters: {{enable_fsdp: {both}, int8_quantization: {both}}}")
+
+    assert (problem.code, problem.where) == ("hyperparameter.memory-mode", "tune.yaml:2")
+
+
+def test_without_a_gpu_neither_way_to_save_memory_is_needed() -> None:
+    made = plan("instance_type: ml.m5.xlarge\nhyperparameters: {int8_quantization: false}")
+
+    assert made.training.hyperparameters["int8_quantization"] == "False"
+    assert made.training.hyperparameters["enable_fsdp"] == "False"
+
+
+def test_training_is_limited_to_a_day() -> None:
+    assert plan().training.max_runtime_seconds == LONGEST_TRAINING.total_seconds() == 86_400
+
+
+def test_a_specs_own_shorter_limit_holds() -> None:
+    short = MODEL.model_copy(update={"max_runtime_seconds": 3600})
+
+    assert plan(model=short).training.max_runtime_seconds == 3600
+
+
+def test_a_budget_stops_the_job_where_it_is_spent() -> None:
+    made = plan("budget_usd: 3.03")
+
+    assert made.training.max_runtime_seconds == 2 * 3600
+    assert made.budget_usd == 3.03
+
+
+def test_a_generous_budget_does_not_lengthen_the_limit() -> None:
+    assert plan("budget_usd: 1e300").training.max_runtime_seconds == 86_400
+
+
+def test_a_budget_that_cannot_be_kept_is_refused() -> None:
+    problem = refusal("budget_usd: 40\ninstance_type: ml.p4d.24xlarge")
+
+    assert (problem.code, problem.where) == ("budget.unknown-price", "tune.yaml:2")
+
+
+def test_a_budget_that_buys_less_than_a_start_is_refused_with_the_least_that_does() -> None:
+    problem = refusal("budget_usd: 1e-9\ninstance_type: ml.g5.48xlarge")
+
+    assert problem.code == "budget.too-small"
+    assert "3.39" in problem.fix
+    assert plan("budget_usd: 3.40\ninstance_type: ml.g5.48xlarge")
+
+
+def test_all_problems_are_told_at_once() -> None:
+    refused = refusals(
+        "instance_type: ml.g6.2xlarge\nbudget_usd: 4\nhyperparameters: {epochs: 1, learning_rate: 9}",
+        model=GATED,
+        files=[],
+    )
+
+    assert [each.code for each in refused] == [
+        "model.eula",
+        "instance.unsupported",
+        "hyperparameter.unknown",
+        "hyperparameter.value",
+        "drop.no-training-file",
+    ]
+
+
+def test_nothing_is_located_for_a_drop_that_is_refused() -> None:
+    def unreachable(instance_type: str) -> TrainingArtifacts:
+        raise AssertionError(instance_type)
+
+    spec = parse_tune_yaml(b"model: example-text\nhyperparameters: {epoch: 0}")
+
+    assert make_plan(spec, MODEL, unreachable, DROP, objects("train.jsonl"), RULES, NOW)
+
+
+def test_files_have_the_roles_of_their_names() -> None:
+    made = plan(
+        files=objects(
+            "tune.yaml",
+            "train.jsonl",
+            "more.jsonl",
+            "training/a.jsonl",
+            "train/b.jsonl",
+            "validation.jsonl",
+            "validation/c.jsonl",
+            "held-out.jsonl",
+            "held-out/d.jsonl",
+            "template.json",
+        )
+    )
+    roles: dict[FileRole, set[str]] = {}
+    for each in made.files:
+        roles.setdefault(each.role, set()).add(each.name)
+
+    assert roles == {
+        FileRole.TRAINING: {"train.jsonl", "more.jsonl", "training/a.jsonl", "train/b.jsonl"},
+        FileRole.VALIDATION: {"validation.jsonl", "validation/c.jsonl"},
+        FileRole.HELD_OUT: {"held-out.jsonl", "held-out/d.jsonl"},
+        FileRole.TEMPLATE: {"template.json"},
+    }
+    assert made.warnings == ()
+
+
+def test_a_file_is_pinned_to_the_version_that_was_there() -> None:
+    (file,) = plan().files
+
+    assert (file.key, file.version_id, file.etag) == ("datasets/receipts/train.jsonl", "v-train.jsonl", "e-train.jsonl")
+
+
+@pytest.mark.parametrize(
+    "name", ["README.md", "data.csv", "training/deep/a.jsonl", "other/a.jsonl", "../a.jsonl", "%2e%2e/a.jsonl", "//a.jsonl"]
+)
+def test_what_is_not_part_of_the_layout_is_ignored_with_a_warning(name: str) -> None:
+    made = plan(files=objects("train.jsonl", name))
+
+    assert [each.name for each in made.files] == ["train.jsonl"]
+    assert made.warnings == (f"{name} is not part of the layout and is ignored.",)
+
+
+def test_many_ignored_files_are_counted() -> None:
+    made = plan(files=objects("train.jsonl", *(f"{number:03}.png" for number in range(100))))
+
+    assert len(made.warnings) == IGNORED_SHOWN + 1
+    assert made.warnings[-1] == "90 more files are ignored."
+
+
+def test_a_folder_marker_of_the_console_and_other_datasets_are_not_worth_a_word() -> None:
+    foreign = [PinnedObject(key="datasets/receipts2/train.jsonl", version_id="v", etag="e", size=1)]
+
+    made = plan(files=[*objects("train.jsonl"), *objects("training/", "", size=0), *foreign])
+
+    assert ([each.name for each in made.files], made.warnings) == (["train.jsonl"], ())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "caf\u00e9.jsonl",
+        "cafe\u0301.jsonl",
+        "\u202elnosj.jsonl",
+        "a\nb.jsonl",
+        "\U0001f4b8.jsonl",
+        "..jsonl",
+        ".hidden.jsonl",
+        "%2e.jsonl",
+        "\ud800.jsonl",
+        "training/a\x00.jsonl",
+        "x" * 1020 + ".jsonl",
+    ],
+)
+def test_a_file_name_that_is_not_plain_is_refused(name: str) -> None:
+    problem = refusal(files=objects("train.jsonl", name))
+
+    assert problem.code == "drop.file-name"
+    assert str(problem).isascii()
+    assert "\n" not in str(problem)
+
+
+@pytest.mark.parametrize("name", ["my data+1 a.jsonl", "x" * 1000 + ".jsonl", "A-1_b.jsonl"])
+def test_a_plain_file_name_is_fine(name: str) -> None:
+    assert [each.name for each in plan(files=objects(name)).files] == [name]
+
+
+def test_an_empty_file_is_refused() -> None:
+    problem = refusal(files=[*objects("train.jsonl"), *objects("validation.jsonl", size=0)])
+
+    assert (problem.code, problem.where) == ("drop.empty-file", "validation.jsonl")
+
+
+def test_two_templates_are_refused() -> None:
+    assert refusal(files=objects("train.jsonl", "template.json", "training/template.json")).code == "drop.two-templates"
+
+
+def test_more_files_than_a_record_holds_are_refused() -> None:
+    names = [f"{number:04}.jsonl" for number in range(FILE_LIMIT + 1)]
+
+    assert plan(files=objects(*names[:-1]))
+    assert refusal(files=objects(*names)).code == "drop.too-many-files"
+
+
+def test_the_same_drop_has_the_same_fingerprint_whatever_its_comments() -> None:
+    assert plan("budget_usd: 5").fingerprint == plan("# again\nbudget_usd: 5.0").fingerprint
+
+
+@pytest.mark.parametrize(
+    ("text", "files"), [("hyperparameters: {epoch: 4}", ["train.jsonl"]), ("", ["other.jsonl"]), ("", ["train.jsonl", "b.jsonl"])]
+)
+def test_another_spec_or_another_file_is_another_fingerprint(text: str, files: list[str]) -> None:
+    assert plan(text, files=objects(*files)).fingerprint != plan().fingerprint
+
+
+def test_a_deprecated_or_vulnerable_model_is_warned_of() -> None:
+    old = MODEL.model_copy(update={"deprecated": True, "vulnerabilities": ("CVE-1", "CVE-2")})
+
+    deprecated, vulnerable = plan(model=old).warnings
+
+    assert "deprecated" in deprecated
+    assert "2 known vulnerabilities" in vulnerable
+
+
+def test_an_unknown_model_is_told_with_the_nearest() -> None:
+    problem = unknown_model(parse_tune_yaml(b"model: exmaple-text"), ("example-text", "example-text-2"))
+
+    assert (problem.code, problem.where) == ("model.unknown", "tune.yaml:1")
+    assert "Did you mean example-text or example-text-2?" in problem.fix
+
+
+def test_an_unknown_version_is_told_with_those_that_exist() -> None:
+    problem = unknown_model_version(parse_tune_yaml(b"model: example-text\nmodel_version: 9.9.9"), ("1.2.0", "1.1.0"))
+
+    assert (problem.code, problem.where) == ("model.unknown-version", "tune.yaml:2")
+    assert "1.2.0, 1.1.0" in problem.fix
+
+
+def test_a_longer_limit_is_the_stacks_to_allow() -> None:
+    rules = PlanRules(region="us-east-1", longest_training=timedelta(hours=48))
+
+    assert plan(rules=rules).training.max_runtime_seconds == 48 * 3600

@@ -66,7 +66,14 @@ def _trainable(model_id: str, version: str, **others: Any) -> dict[str, Any]:
         "metrics": [{"Name": "example:eval-loss", "Regex": "eval_loss=([0-9\\.]+)"}],
         "hyperparameters": [
             {"name": "epoch", "type": "int", "default": 5, "min": 1, "max": 1000, "scope": "algorithm"},
-            {"name": "lora_dropout", "type": "float", "default": 0.05, "min": 0, "exclusive_max": 1, "scope": "algorithm"},
+            {
+                "name": "lora_dropout",
+                "type": "float",
+                "default": 0.05,
+                "min": 0,
+                "exclusive_max": 1,
+                "scope": "algorithm",
+            },
             {"name": "target_modules", "type": "text", "default": "q_proj,v_proj", "scope": "algorithm"},
             {"name": "instruction_tuned", "type": "text", "default": "False", "options": _ON_OFF, "scope": "algorithm"},
             {"name": "chat_dataset", "type": "text", "default": "False", "options": _ON_OFF, "scope": "algorithm"},
@@ -86,9 +93,7 @@ def _trainable(model_id: str, version: str, **others: Any) -> dict[str, Any]:
 
 
 def _gated(version: str) -> dict[str, Any]:
-    spec = _trainable(
-        GATED, version, gated_bucket=True, hosting_eula_key="eula/example.txt", training_volume_size=256
-    )
+    spec = _trainable(GATED, version, gated_bucket=True, hosting_eula_key="eula/example.txt", training_volume_size=256)
     for family, variant in spec["training_instance_type_variants"]["variants"].items():
         key = f"example-training/{family}/v1.0.0/train-{GATED}.tar.gz"
         variant.setdefault("properties", {})["gated_model_key_env_var_value"] = key

@@ -14,12 +14,6 @@ from tunedrop.errors import TransientError, UnknownModelError, UnknownModelVersi
 REGION = "us-east-1"
 
 
-@pytest.fixture(autouse=True)
-def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "example")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
-
-
 @pytest.fixture
 def catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> JumpStartCatalogue:
     """Read folders, as the SDK allows, and fail on any connection: neither S3 nor telemetry may be spoken to."""

@@ -183,7 +183,8 @@ def test_only_true_and_false_are_truth_values(word: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "number", ["12:30:45", "010", "0x10", "1_0", "'40'", "2026-01-01", ".inf", "-.inf", ".nan", "1e999", "0", "-3", "true"]
+    "number",
+    ["12:30:45", "010", "0x10", "1_0", "'40'", "2026-01-01", ".inf", "-.inf", ".nan", "1e999", "0", "-3", "true"],
 )
 def test_a_budget_is_a_plain_positive_number(number: str) -> None:
     assert only_problem(f"model: a-model\nbudget_usd: {number}").code == "spec.value"

@@ -368,7 +368,8 @@ def test_a_file_is_pinned_to_the_version_that_was_there() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "data.csv", "training/deep/a.jsonl", "other/a.jsonl", "../a.jsonl", "%2e%2e/a.jsonl", "//a.jsonl"]
+    "name",
+    ["README.md", "data.csv", "training/deep/a.jsonl", "other/a.jsonl", "../a.jsonl", "%2e%2e/a.jsonl", "//a.jsonl"],
 )
 def test_what_is_not_part_of_the_layout_is_ignored_with_a_warning(name: str) -> None:
     made = plan(files=objects("train.jsonl", name))
@@ -443,7 +444,8 @@ def test_the_same_drop_has_the_same_fingerprint_whatever_its_comments() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "files"), [("hyperparameters: {epoch: 4}", ["train.jsonl"]), ("", ["other.jsonl"]), ("", ["train.jsonl", "b.jsonl"])]
+    ("text", "files"),
+    [("hyperparameters: {epoch: 4}", ["train.jsonl"]), ("", ["other.jsonl"]), ("", ["train.jsonl", "b.jsonl"])],
 )
 def test_another_spec_or_another_file_is_another_fingerprint(text: str, files: list[str]) -> None:
     assert plan(text, files=objects(*files)).fingerprint != plan().fingerprint

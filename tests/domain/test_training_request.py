@@ -53,7 +53,14 @@ def planned(catalogue: JumpStartCatalogue, spec: str, rules: PlanRules | None = 
     )
     assert isinstance(plan, Plan), plan
     return Run(
-        run_id=RUN_ID, dataset="receipts", created_at=NOW, updated_at=NOW, entered_at=NOW, drop=DROP, plan=plan, data=DATA
+        run_id=RUN_ID,
+        dataset="receipts",
+        created_at=NOW,
+        updated_at=NOW,
+        entered_at=NOW,
+        drop=DROP,
+        plan=plan,
+        data=DATA,
     )
 
 
@@ -200,7 +207,11 @@ def test_the_request_for_llama_3_1_70b_is_the_sdks_field_by_field(
     )
     assert run.plan is not None
     spot = run.plan.training.model_copy(
-        update={"max_runtime_seconds": 36000, "max_wait_seconds": 72000, "checkpoint_s3_uri": "s3://my-bucket/ckpt/job1"}
+        update={
+            "max_runtime_seconds": 36000,
+            "max_wait_seconds": 72000,
+            "checkpoint_s3_uri": "s3://my-bucket/ckpt/job1",
+        }
     )
     request = request_of(run.model_copy(update={"plan": run.plan.model_copy(update={"training": spot})}))
 

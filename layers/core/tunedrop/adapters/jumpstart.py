@@ -118,7 +118,7 @@ class JumpStartCatalogue:
                 ),
             )
 
-    def _specs(self, model_id: str, version: str | None) -> Any:  # noqa: ANN401 - the SDK has no types
+    def _specs(self, model_id: str, version: str | None) -> Any:
         try:
             return JumpStartModelsAccessor.get_model_specs(
                 region=self._region, model_id=model_id, version=version or NEWEST, s3_client=self._s3_client
@@ -154,7 +154,7 @@ class JumpStartCatalogue:
         return f"https://{host}/{key}"
 
 
-def _hyperparameter(spec: Any) -> HyperparameterSpec:  # noqa: ANN401 - the SDK has no types
+def _hyperparameter(spec: Any) -> HyperparameterSpec:
     return HyperparameterSpec(
         name=spec.name,
         type=spec.type,

@@ -70,14 +70,12 @@ class TuneSpec(_Strict):
         pattern=r"^ml\.[a-z0-9-]{1,30}\.[a-z0-9-]{1,30}$",
         description="a training instance, such as ml.g5.12xlarge",
     )
-    accept_eula: bool = Field(False, description="true or false")
+    accept_eula: bool = Field(default=False, description="true or false")
     budget_usd: FiniteFloat | None = Field(None, gt=0, description="US dollars above 0, such as 40")
     serve: Annotated[ServeTarget, Field(strict=False)] = Field(
         ServeTarget.BEDROCK, description=" or ".join(ServeTarget)
     )
-    evaluate: EvaluateSpec = Field(
-        EvaluateSpec(), description="a mapping of metric, against, min_gain, held_out_ratio"
-    )
+    evaluate: EvaluateSpec = Field(EvaluateSpec(), description="a mapping of metric, against, min_gain, held_out_ratio")
 
     _lines: dict[str, int] = PrivateAttr(default_factory=dict)
 
@@ -143,70 +141,63 @@ class _Reader:
 
     def read(self) -> object:
         """Return the document as pydantic takes it; an empty mapping where there is no document to speak of."""
-        text = self._text()
-        if text is None:
-            raise TuneSpecError(tuple(self.problems))
         try:
-            self._events = yaml.parse(text, Loader=yaml.SafeLoader)
+            self._events = yaml.parse(self._text(), Loader=yaml.SafeLoader)
             root = self._document()
         except _UnreadableError as error:
             raise TuneSpecError((*self.problems, error.problem)) from None
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            raise TuneSpecError(
-                (*self.problems, _not_yaml(str(error.problem), mark.line + 1 if mark else None))
-            ) from None
+            unreadable = _UnreadableError(str(error.problem), mark.line + 1 if mark else None)
+            raise TuneSpecError((*self.problems, unreadable.problem)) from None
         except (yaml.YAMLError, ValueError, OverflowError) as error:
             # PyYAML lets ValueError and OverflowError of `chr` and `int` through: "\U00110000", %YAML 1.<5,000 digits>.
-            raise TuneSpecError((*self.problems, _not_yaml(excerpt(str(error)), None))) from None
-        if not isinstance(root, dict):
-            raise TuneSpecError((*self.problems, _not_yaml("the file is not a mapping of keys to values", 1)))
+            raise TuneSpecError((*self.problems, _UnreadableError(excerpt(str(error))).problem)) from None
         return {key: _texts(value) if key == "hyperparameters" else _values(value) for key, value in root.items()}
 
-    def _text(self) -> str | None:
+    def _text(self) -> str:
         if len(self._data) > SIZE_LIMIT:
-            self.problems.append(_not_yaml(f"the file has more than {SIZE_LIMIT:,} bytes", None))
-            return None
+            raise _UnreadableError(f"the file has more than {SIZE_LIMIT:,} bytes")
         try:
             return self._data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             line = self._data.count(b"\n", 0, error.start) + 1
-            self.problems.append(_not_yaml("the file is not UTF-8 text", line, fix="Save the file as UTF-8."))
-            return None
+            raise _UnreadableError("the file is not UTF-8 text", line, fix="Save the file as UTF-8.") from None
 
-    def _document(self) -> object:
+    def _document(self) -> dict[str, object]:
         next(self._events)  # the stream's start
         if isinstance(next(self._events), yaml.StreamEndEvent):
-            raise _UnreadableError(
-                _not_yaml("the file is empty", 1, fix="Write at least `model: <JumpStart model id>`.")
-            )
+            raise _UnreadableError("the file is empty", 1, fix="Write at least `model: <JumpStart model id>`.")
         root = self._node(next(self._events), "", 1)
+        if not isinstance(root, dict):
+            raise _UnreadableError("the file is not a mapping of keys to values", 1)
         next(self._events)  # the document's end
         if not isinstance(event := next(self._events), yaml.StreamEndEvent):
-            raise _UnreadableError(_not_yaml("the file holds a second document", event.start_mark.line + 1))
+            raise _UnreadableError("the file holds a second document", _line_of(event))
         return root
 
     def _node(self, event: yaml.Event, path: str, depth: int) -> object:
-        line = event.start_mark.line + 1
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise _UnreadableError(_not_yaml("anchors and aliases (& and *) are not allowed", line))
+            raise _UnreadableError("anchors and aliases (& and *) are not allowed", _line_of(event))
         if getattr(event, "tag", None):
-            raise _UnreadableError(_not_yaml("tags (!) are not allowed", line))
+            raise _UnreadableError("tags (!) are not allowed", _line_of(event))
         if isinstance(event, yaml.ScalarEvent):
             return _Scalar(event.value, plain=event.style is None)
         if depth > DEPTH_LIMIT:
-            raise _UnreadableError(_not_yaml(f"the file is nested more than {DEPTH_LIMIT} levels deep", line))
+            raise _UnreadableError(f"the file is nested more than {DEPTH_LIMIT} levels deep", _line_of(event))
         if isinstance(event, yaml.SequenceStartEvent):
             items: list[object] = []
             while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
                 items.append(self._node(event, path, depth + 1))
             return items
+        return self._mapping(path, depth)
+
+    def _mapping(self, path: str, depth: int) -> dict[str, object]:
         mapping: dict[str, object] = {}
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             key = self._node(event, path, depth + 1)
-            line = event.start_mark.line + 1
             if not isinstance(key, _Scalar):
-                raise _UnreadableError(_not_yaml("a key is not a plain word", line))
+                raise _UnreadableError("a key is not a plain word", _line_of(event))
             child = f"{path}.{key.text}" if path else key.text
             value = self._node(next(self._events), child, depth + 1)
             if key.text in mapping:
@@ -214,22 +205,33 @@ class _Reader:
                     Problem(
                         code="spec.duplicate-key",
                         message=f"{excerpt(child)} stands here and on line {self.lines[child]}.",
-                        where=f"{FILE}:{line}",
+                        where=f"{FILE}:{_line_of(event)}",
                         fix="Keep one of them.",
                     )
                 )
                 continue
             mapping[key.text] = value
-            self.lines[child] = line
+            self.lines[child] = _line_of(event)
         return mapping
 
 
 class _UnreadableError(Exception):
     """End the reading: what follows cannot be told."""
 
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(str(problem))
-        self.problem = problem
+    def __init__(
+        self, message: str, line: int | None = None, fix: str = "Write plain YAML: keys, values, lists."
+    ) -> None:
+        super().__init__(message)
+        self.problem = Problem(
+            code="spec.yaml",
+            message=f"{FILE} cannot be read: {message}.",
+            where=f"{FILE}:{line}" if line else FILE,
+            fix=fix,
+        )
+
+
+def _line_of(event: yaml.Event) -> int:
+    return event.start_mark.line + 1 if event.start_mark else 1
 
 
 def _values(node: object) -> object:
@@ -244,7 +246,7 @@ def _values(node: object) -> object:
 
 
 def _texts(node: object) -> object:
-    """Keep the hyperparameters as they were written; an empty value or one that is no scalar stays wrong for pydantic."""
+    """Keep the hyperparameters as they were written; pydantic refuses an empty value, and one that is no scalar."""
     if not isinstance(node, dict):
         return _values(node)
     return {
@@ -304,15 +306,6 @@ def _where(lines: Mapping[str, int], path: str) -> str:
 
 def _line(problem: Problem) -> int:
     return int(problem.where.partition(":")[2] or 0)
-
-
-def _not_yaml(message: str, line: int | None, fix: str = "Write plain YAML: keys, values, lists.") -> Problem:
-    return Problem(
-        code="spec.yaml",
-        message=f"{FILE} cannot be read: {message}.",
-        where=f"{FILE}:{line}" if line else FILE,
-        fix=fix,
-    )
 
 
 def _shown(value: object) -> str:

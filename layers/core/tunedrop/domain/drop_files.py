@@ -45,7 +45,7 @@ def assign_roles(prefix: str, objects: Sequence[PinnedObject]) -> DropFiles:
     ignored: list[str] = []
     for each in sorted(objects, key=lambda each: each.key):
         name = each.key.removeprefix(prefix)
-        if name == each.key or name == "tune.yaml" or (each.key.endswith("/") and not each.size):
+        if name in (each.key, "tune.yaml") or (each.key.endswith("/") and not each.size):
             continue  # another folder's, the spec itself, or the marker that the S3 console makes for a folder
         role = _role(name)
         if role is None:

@@ -1,4 +1,4 @@
-"""Make the plan of a run: what is asked for and what is there, checked together and frozen, or every problem at once."""
+"""Make the plan of a run: what is asked for and what is there, checked together and frozen."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -145,9 +145,9 @@ def _not_trainable(spec: TuneSpec, model: JumpStartModel) -> Problem:
     return Problem(
         code="model.not-trainable",
         message=f"JumpStart has no training script for {model.model_id} {model.version}: its spec says "
-        "training_supported: false. Newer models can only be tuned by SageMaker's recipes, which Tunedrop does not use.",
+        "training_supported: false. Newer models can only be tuned by recipes, which Tunedrop does not use.",
         where=spec.where("model"),
-        fix="Choose a model that JumpStart can fine-tune with a script, such as meta-textgeneration-llama-3-1-8b-instruct.",
+        fix="Choose one that JumpStart tunes with a script, such as meta-textgeneration-llama-3-1-8b-instruct.",
     )
 
 
@@ -246,5 +246,5 @@ def _model_warnings(model: JumpStartModel) -> list[str]:
 
 
 def _digest(spec: TuneSpec) -> str:
-    """Digest what is asked, not how it is written: a comment makes no other drop, and no ETag changes with a KMS key."""
+    """Digest what is asked, not how it is written: comments do not matter, nor ETags, which differ under SSE-KMS."""
     return hashlib.sha256(spec.model_dump_json().encode()).hexdigest()

@@ -89,7 +89,7 @@ def test_an_event_reaches_exactly_the_rules_that_it_should(name: str, rules: set
 
 
 @pytest.mark.parametrize(("name", "announced"), ANNOUNCED.items())
-def test_the_pipe_announces_runs_that_are_new_in_a_status_or_due(name: str, announced: bool) -> None:
+def test_the_pipe_announces_runs_that_are_new_in_a_status_or_due(name: str, *, announced: bool) -> None:
     assert is_announced(sample(name)) == announced
 
 

@@ -1,0 +1,310 @@
+"""What the template promises of every function, rule, role and bucket."""
+
+import ast
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+
+from tests.stack import FUNCTIONS, RESOURCES, ROOT, TEMPLATE
+from tunedrop.bootstrap import CALLS, CONVERSATION
+from tunedrop.domain.decide import IDLE, NOTICE_LEASE
+from tunedrop.domain.run import RunStatus
+from tunedrop.settings import Settings
+from tunedrop.steps.evaluate import RESERVE_SECONDS
+
+GLOBALS: dict[str, Any] = TEMPLATE["Globals"]["Function"]
+
+ANY_RESOURCE = {
+    ("TrainingRole", "cloudwatch:PutMetricData"): "knows no resources; the namespace is a condition",
+    ("TrainingRole", "ecr:GetAuthorizationToken"): "knows no resources",
+    ("deploy_model", "bedrock:CreateModelImportJob"): "knows no resources; a run's tag is a condition",
+    ("deploy_model", "bedrock:ListModelImportJobs"): "knows no resources",
+    ("reconcile_runs", "bedrock:ListImportedModels"): "knows no resources",
+    ("reconcile_runs", "sagemaker:ListTrainingJobs"): "knows no resources",
+    ("track_deployment", "bedrock:ListModelImportJobs"): "knows no resources",
+}
+"""Every permission on all resources, and why AWS leaves no other choice."""
+
+S3_READS = {"s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket", "s3:ListBucketVersions"}
+
+ENVIRONMENT_OF_LIBRARIES = {
+    "AWS_JUMPSTART_CONTENT_BUCKET_OVERRIDE",
+    "AWS_JUMPSTART_GATED_CONTENT_BUCKET_OVERRIDE",
+    "POWERTOOLS_LOG_LEVEL",
+    "POWERTOOLS_SERVICE_NAME",
+}
+
+NEEDED_BY_ADAPTER = {
+    "aliases": set(),
+    "conversation": set(),
+    "drops": {"DROP_BUCKET"},
+    "files": {"RUN_BUCKET"},
+    "imports": set(),
+    "jobs": set(),
+    "notifier": {"TOPIC_ARN"},
+    "runs": {"RUNS_TABLE"},
+}
+
+
+class Grant(NamedTuple):
+    """One action that a role is allowed."""
+
+    role: str
+    action: str
+    resources: list[Any]
+    condition: dict[str, Any]
+
+
+def grants() -> Iterator[Grant]:
+    for function, properties in FUNCTIONS.items():
+        for policy in properties["Policies"]:
+            yield from _granted(function, policy)
+    for name, resource in RESOURCES.items():
+        if resource["Type"] == "AWS::IAM::Role":
+            for policy in resource["Properties"]["Policies"]:
+                yield from _granted(name, policy["PolicyDocument"])
+
+
+def _granted(role: str, policy: dict[str, Any]) -> Iterator[Grant]:
+    for statement in policy["Statement"]:
+        assert statement["Effect"] == "Allow"
+        resources = statement["Resource"]
+        for action in _list(statement["Action"]):
+            yield Grant(role, action, _list(resources), statement.get("Condition", {}))
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _of_type(kind: str) -> dict[str, dict[str, Any]]:
+    return {name: each for name, each in RESOURCES.items() if each["Type"] == kind}
+
+
+def _timeout(function: str) -> int:
+    return int(FUNCTIONS[function].get("Timeout", GLOBALS["Timeout"]))
+
+
+# ---------------------------------------------------------------- functions
+
+
+def test_every_folder_of_functions_is_deployed() -> None:
+    assert set(FUNCTIONS) == {folder.name for folder in (ROOT / "functions").iterdir()}
+
+
+def test_a_failure_is_tried_again_twice_and_then_kept() -> None:
+    config = GLOBALS["EventInvokeConfig"]
+    assert config["MaximumRetryAttempts"] == 2
+    assert config["DestinationConfig"]["OnFailure"] == {
+        "Type": "SQS",
+        "Destination": {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]},
+    }
+    assert not [function for function, properties in FUNCTIONS.items() if "EventInvokeConfig" in properties]
+
+
+def test_every_function_is_traced_and_logs_into_a_group_that_forgets() -> None:
+    assert GLOBALS["Tracing"] == "Active"
+    assert GLOBALS["LoggingConfig"] == {"LogGroup": {"Ref": "FunctionLogs"}}
+    assert RESOURCES["FunctionLogs"]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+    for properties in FUNCTIONS.values():
+        assert not {"Tracing", "LoggingConfig"} & set(properties)
+
+
+def test_only_plan_run_carries_the_sagemaker_sdk() -> None:
+    assert GLOBALS["Layers"] == [{"Ref": "CoreLayer"}, {"Ref": "DepsLayer"}]
+    own = {function: properties["Layers"] for function, properties in FUNCTIONS.items() if "Layers" in properties}
+    assert own == {"plan_run": [{"Ref": "SageMakerLayer"}]}
+
+
+@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+def test_a_function_outlives_one_slow_call_and_ends_before_its_run_counts_as_idle(function: str) -> None:
+    assert CALLS.connect_timeout + CALLS.read_timeout < _timeout(function)
+    assert _timeout(function) < IDLE.total_seconds()
+
+
+def test_a_notice_s_lease_is_longer_than_its_sender_may_live() -> None:
+    assert _timeout("notify") < NOTICE_LEASE.total_seconds()
+
+
+def test_an_evaluation_ends_its_last_rows_within_its_time() -> None:
+    assert CONVERSATION.read_timeout <= RESERVE_SECONDS < _timeout("evaluate_model")
+
+
+@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+def test_a_function_is_given_the_settings_that_it_uses_and_no_others(function: str) -> None:
+    aliases = {name: field.alias for name, field in Settings.model_fields.items()}
+    used, adapters = _uses(function)
+    needed = {str(aliases[name]) for name in used}.union(*(NEEDED_BY_ADAPTER[name] for name in adapters))
+    given = set(FUNCTIONS[function].get("Environment", {}).get("Variables", {}))
+    if function == "deploy_model":
+        needed.add("IMPORT_ROLE_ARN")  # the one function that starts imports
+    everybody = set(GLOBALS["Environment"]["Variables"]) | {"AWS_REGION"}
+    assert needed <= given | everybody
+    assert given - ENVIRONMENT_OF_LIBRARIES <= needed
+
+
+def _uses(function: str) -> tuple[set[str], set[str]]:
+    """Return the settings and the adapters that the handler takes from its application."""
+    tree = ast.parse((ROOT / "functions" / function / "app.py").read_text())
+    attributes = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    settings = {found[1] for each in attributes if (found := re.fullmatch(r"(?:application\.)?settings\.(\w+)", each))}
+    adapters = {found[1] for each in attributes if (found := re.fullmatch(r"application\.(\w+)", each))}
+    return settings, adapters - {"settings", "clock", "advance", "from_environment"}
+
+
+# ---------------------------------------------------------------- rules
+
+
+def test_every_rule_tries_for_a_while_and_keeps_what_it_could_not_deliver() -> None:
+    events = [event for properties in FUNCTIONS.values() for event in properties["Events"].values()]
+    assert {event["Type"] for event in events} == {"EventBridgeRule", "Schedule"}
+    for event in events:
+        assert event["Properties"]["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}}
+        assert event["Properties"]["RetryPolicy"].keys() == {"MaximumRetryAttempts", "MaximumEventAgeInSeconds"}
+        if event["Type"] == "EventBridgeRule":
+            assert event["Properties"]["RetryPolicy"]["MaximumEventAgeInSeconds"] == 86400
+
+
+def test_rules_name_statuses_that_exist() -> None:
+    events = [event for properties in FUNCTIONS.values() for event in properties["Events"].values()]
+    details = [event["Properties"].get("Pattern", {}).get("detail", {}) for event in events]
+    named = {status for detail in details for status in detail.get("status", ())}
+    assert named == set(RunStatus)
+
+
+def test_the_pipe_keeps_what_it_could_not_announce() -> None:
+    stream = RESOURCES["Announcements"]["Properties"]["SourceParameters"]["DynamoDBStreamParameters"]
+    assert stream["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}}
+    assert stream["StartingPosition"] == "TRIM_HORIZON"
+
+
+def test_somebody_is_told_of_a_dead_letter() -> None:
+    alarm = RESOURCES["DeadLetterAlarm"]["Properties"]
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/SQS", "ApproximateNumberOfMessagesVisible")
+    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": ["DeadLetterQueue", "QueueName"]}}]
+    assert alarm["AlarmActions"] == [{"Ref": "Notifications"}]
+
+
+def test_eventbridge_may_fill_the_dead_letter_queue() -> None:
+    (statement,) = RESOURCES["DeadLetterQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+    assert statement["Action"] == "sqs:SendMessage"
+    assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+
+
+# ---------------------------------------------------------------- permissions
+
+
+def test_no_permission_has_a_wildcard_for_its_action() -> None:
+    assert [grant for grant in grants() if "*" in grant.action] == []
+
+
+def test_permissions_on_all_resources_are_those_that_know_no_resources() -> None:
+    assert {(grant.role, grant.action) for grant in grants() if "*" in grant.resources} == set(ANY_RESOURCE)
+
+
+def test_a_role_is_passed_to_one_service_only() -> None:
+    passed = {grant.role: grant for grant in grants() if grant.action == "iam:PassRole"}
+    assert {role: grant.condition for role, grant in passed.items()} == {
+        "launch_training": {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+        "deploy_model": {"StringEquals": {"iam:PassedToService": "bedrock.amazonaws.com"}},
+    }
+    assert passed["launch_training"].resources == [{"Fn::GetAtt": ["TrainingRole", "Arn"]}]
+    assert passed["deploy_model"].resources == [{"Fn::GetAtt": ["ImportRole", "Arn"]}]
+
+
+def test_nothing_that_runs_here_can_start_a_run_by_writing_a_drop() -> None:
+    writes = [grant for grant in grants() if grant.action.startswith("s3:") and grant.action not in S3_READS]
+    assert {grant.role for grant in writes} == {"validate_dataset", "deploy_model", "evaluate_model", "TrainingRole"}
+    for grant in writes:
+        for resource in grant.resources:
+            assert resource["Fn::Sub"].startswith("${RunBucket.Arn}/runs/")
+
+
+def test_no_role_may_remove_a_training_job_and_so_free_its_name() -> None:
+    assert not {grant.role for grant in grants() if grant.action == "sagemaker:DeleteTrainingJob"}
+
+
+def test_jobs_of_other_stacks_are_out_of_reach() -> None:
+    jobs = [grant for grant in grants() if grant.action.startswith("sagemaker:") and "*" not in grant.resources]
+    assert jobs
+    for grant in jobs:
+        assert all(resource["Fn::Sub"].endswith(":training-job/${AWS::StackName}-*") for resource in grant.resources)
+
+
+@pytest.mark.parametrize("role", sorted(_of_type("AWS::IAM::Role")))
+def test_a_role_trusts_its_service_for_this_account_only(role: str) -> None:
+    for statement in RESOURCES[role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]:
+        assert statement["Principal"].keys() == {"Service"}
+        assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+
+
+# ---------------------------------------------------------------- what is kept
+
+
+@pytest.mark.parametrize("bucket", sorted(_of_type("AWS::S3::Bucket")))
+def test_a_bucket_is_private_encrypted_and_kept(bucket: str) -> None:
+    resource = RESOURCES[bucket]
+    assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
+    assert len(resource["Properties"]["PublicAccessBlockConfiguration"]) == 4
+    assert all(resource["Properties"]["PublicAccessBlockConfiguration"].values())
+    assert resource["Properties"]["BucketEncryption"]
+
+
+@pytest.mark.parametrize("bucket", sorted(_of_type("AWS::S3::Bucket")))
+def test_a_bucket_speaks_tls_only(bucket: str) -> None:
+    (statement,) = [
+        statement
+        for policy in _of_type("AWS::S3::BucketPolicy").values()
+        if policy["Properties"]["Bucket"] == {"Ref": bucket}
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+    ]
+    assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
+    assert statement["Resource"] == [{"Fn::GetAtt": [bucket, "Arn"]}, {"Fn::Sub": f"${{{bucket}.Arn}}/*"}]
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": False}}
+
+
+def test_drops_are_versioned_and_announced() -> None:
+    properties = RESOURCES["DropBucket"]["Properties"]
+    assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert properties["NotificationConfiguration"] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+
+
+def test_the_record_is_kept_and_can_be_brought_back() -> None:
+    resource = RESOURCES["RunsTable"]
+    assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
+    assert resource["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert resource["Properties"]["SSESpecification"] == {"SSEEnabled": True}
+    assert resource["Properties"]["StreamSpecification"] == {"StreamViewType": "NEW_IMAGE"}
+
+
+def test_the_stack_tells_the_command_where_things_are() -> None:
+    text = (ROOT / "cli/tunedrop_cli/aws.py").read_text()
+    read = set(re.findall(r'outputs\["(\w+)"\]', text))
+    assert {"DropBucketName", "RunBucketName", "RunsTableName"} <= read
+    assert read <= set(TEMPLATE["Outputs"])
+
+
+def test_functions_stand_in_the_order_of_a_run() -> None:
+    order = [
+        "plan_run",
+        "validate_dataset",
+        "launch_training",
+        "track_training",
+        "deploy_model",
+        "track_deployment",
+        "evaluate_model",
+        "notify",
+        "reconcile_runs",
+    ]
+    assert list(FUNCTIONS) == order
+
+
+def test_the_template_merges_no_mappings() -> None:
+    # CloudFormation reads neither aliases nor merges; sam writes the aliases out before it uploads.
+    # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-formats.html
+    events = yaml.parse((ROOT / "template.yaml").read_text())
+    assert not [event for event in events if isinstance(event, yaml.ScalarEvent) and event.value == "<<"]

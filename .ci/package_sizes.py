@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import yaml
+from samtranslator.yaml_helper import yaml_parse
 
 LIMIT = 262_144_000
 """Bytes of a function and its layers, unzipped: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html."""
@@ -12,7 +12,7 @@ LIMIT = 262_144_000
 
 def main(template_path: Path) -> int:
     """Print the sizes; return 1 when a function is too large."""
-    template = yaml.load(template_path.read_text(), Loader=_TemplateLoader)  # noqa: S506 - a SafeLoader with tags
+    template = yaml_parse(template_path.read_text())
     resources: dict[str, Any] = template["Resources"]
     shared = template.get("Globals", {}).get("Function", {}).get("Layers", [])
     layers = {
@@ -37,22 +37,6 @@ def main(template_path: Path) -> int:
         print(f"\nLambda takes at most {LIMIT:,} bytes; the largest function has {worst:,}.", file=sys.stderr)
         return 1
     return 0
-
-
-class _TemplateLoader(yaml.SafeLoader):
-    """Read CloudFormation's tags; `!Ref X` is `{Ref: X}`, as `sam build` writes it."""
-
-
-def _intrinsic(loader: _TemplateLoader, name: str, node: yaml.Node) -> dict[str, object]:
-    match node:
-        case yaml.ScalarNode():
-            return {name: loader.construct_scalar(node)}
-        case yaml.SequenceNode():
-            return {name: loader.construct_sequence(node, deep=True)}
-    return {name: loader.construct_mapping(node, deep=True)}
-
-
-_TemplateLoader.add_multi_constructor("!", _intrinsic)
 
 
 def _size(folder: Path) -> int:

@@ -56,7 +56,7 @@ def smollm2() -> Path:
 
 def tiny_llama() -> Path:
     """Return the folder of a random two-layer Llama (under 1 MB) whose tokens are bytes, the same on every machine."""
-    return _cached("tiny-random-llama-1", _build_tiny_llama)
+    return _cached("tiny-random-llama-1.0.0", _build_tiny_llama)
 
 
 def cache_folder() -> Path:
@@ -141,6 +141,8 @@ def _build_tiny_llama(folder: Path) -> None:
         num_key_value_heads=2,
         max_position_embeddings=4096,
         tie_word_embeddings=True,
+        # Ten times the usual: with embeddings this narrow no logit could otherwise stand out, and nothing be learnt.
+        initializer_range=0.2,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
@@ -165,7 +167,8 @@ def _byte_tokenizer() -> PreTrainedTokenizerFast:
         tokenizer_object=backend,
         bos_token="<|im_start|>",
         eos_token="<|im_end|>",
-        pad_token="<|im_end|>",
+        # Not the end token: torch starts a padding token's embedding at zero, and the model could never say it.
+        pad_token="<|endoftext|>",
         unk_token="<|endoftext|>",
         clean_up_tokenization_spaces=False,
     )

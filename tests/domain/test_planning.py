@@ -266,11 +266,23 @@ def test_both_ways_to_save_memory_or_neither_are_refused(both: str) -> None:
     assert (problem.code, problem.where) == ("hyperparameter.memory-mode", "tune.yaml:2")
 
 
-def test_without_a_gpu_neither_way_to_save_memory_is_needed() -> None:
-    made = plan("instance_type: ml.m5.xlarge\nhyperparameters: {int8_quantization: false}")
+@pytest.mark.parametrize(
+    ("setting", "int8", "fsdp"),
+    [("int8_quantization: false", "False", "False"), ("enable_fsdp: true", "False", "True")],
+)
+def test_a_model_that_saves_no_memory_by_default_need_not(setting: str, int8: str, fsdp: str) -> None:
+    small = MODEL.model_copy(
+        update={
+            "hyperparameters": tuple(
+                each.model_copy(update={"default": "False"}) if each.name == "int8_quantization" else each
+                for each in MODEL.hyperparameters
+            )
+        }
+    )
+    chosen = plan(f"hyperparameters: {{{setting}}}", model=small).training.hyperparameters
 
-    assert made.training.hyperparameters["int8_quantization"] == "False"
-    assert made.training.hyperparameters["enable_fsdp"] == "False"
+    assert plan(model=small)
+    assert (chosen["int8_quantization"], chosen["enable_fsdp"]) == (int8, fsdp)
 
 
 def test_training_is_limited_to_a_day() -> None:

@@ -27,7 +27,6 @@ def choose_hyperparameters(
     model: JumpStartModel,
     technique: Technique,
     asked: Mapping[str, str],
-    instance_type: str,
     where: Callable[[str], str],
 ) -> tuple[dict[str, str], tuple[Problem, ...]]:
     """Return what differs from the model's defaults, in the API's spelling, and all that is wrong with what is asked.
@@ -53,13 +52,8 @@ def choose_hyperparameters(
         else:
             chosen[name] = value
     problems.extend(_contradictions(technique, specs, chosen, where))
-    problems.extend(_memory_mode(specs, chosen, instance_type, where))
+    problems.extend(_memory_mode(specs, chosen, where))
     return chosen, tuple(problems)
-
-
-def has_gpu(instance_type: str) -> bool:
-    """Tell whether the instance type has NVIDIA GPUs: the families whose names begin with g or p."""
-    return re.match(r"ml\.[gp][0-9]", instance_type) is not None
 
 
 def _unknown(name: str, specs: Mapping[str, HyperparameterSpec], where: str) -> Problem:
@@ -154,26 +148,31 @@ def _contradictions(
 
 
 def _memory_mode(
-    specs: Mapping[str, HyperparameterSpec], chosen: dict[str, str], instance_type: str, where: Callable[[str], str]
+    specs: Mapping[str, HyperparameterSpec], chosen: dict[str, str], where: Callable[[str], str]
 ) -> list[Problem]:
-    """Turn exactly one of int8 quantisation and FSDP on: both together are not supported, neither runs out of memory.
+    """Keep exactly one of int8 quantisation and FSDP on, for a model that has one of them on by default.
 
-    Without a GPU neither works, so both may be off. See AWS's notebook `sm-jumpstart_foundation_llama_3_finetuning`:
+    Both together are not supported, and neither runs out of memory. A model with both off by default needs neither.
+    See AWS's notebook `sm-jumpstart_foundation_llama_3_finetuning`:
     https://github.com/aws/amazon-sagemaker-examples/tree/main/generative_ai
     """
-    if not all(name in specs for name in _MEMORY_MODES):
+    if not all(name in specs for name in _MEMORY_MODES) or not any(name in chosen for name in _MEMORY_MODES):
         return []
     for one, other in (_MEMORY_MODES, _MEMORY_MODES[::-1]):
-        if one in chosen and other not in chosen and (chosen[one] == "True" or has_gpu(instance_type)):
-            chosen[other] = "False" if chosen[one] == "True" else "True"
+        if one in chosen and other not in chosen:
+            if chosen[one] == "True":
+                chosen[other] = "False"
+            elif specs[one].default == "True":
+                chosen[other] = "True"
     on = [name for name in _MEMORY_MODES if chosen.get(name, specs[name].default) == "True"]
-    if len(on) == 1 or (not on and not has_gpu(instance_type)):
+    needed = any(specs[name].default == "True" for name in _MEMORY_MODES)
+    if len(on) == 1 or (not on and not needed):
         return []
     return [
         Problem(
             code="hyperparameter.memory-mode",
             message=f"{_INT8} and {_FSDP} are both {'on' if on else 'off'}; exactly one of them must be on.",
-            where=where(next((name for name in _MEMORY_MODES if name in chosen), _INT8)),
+            where=where(_INT8),
             fix=f"Set only one of them, for example {_INT8}: True; the other follows.",
         )
     ]

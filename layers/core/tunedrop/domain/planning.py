@@ -61,7 +61,7 @@ def make_plan(
     if not model.training_supported or instance_type is None:
         return (_not_trainable(spec, model), *drop_files.problems)
     hyperparameters, hyperparameter_problems = choose_hyperparameters(
-        model, technique, spec.hyperparameters, instance_type, lambda name: spec.where(f"hyperparameters.{name}")
+        model, technique, spec.hyperparameters, lambda name: spec.where(f"hyperparameters.{name}")
     )
     price = usd_per_hour(instance_type, rules.region)
     longest = _longest_training(model, rules, spec.budget_usd, price)

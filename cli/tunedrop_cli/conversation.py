@@ -39,7 +39,7 @@ class Conversation:
         self._inference = {"maxTokens": max_tokens, "temperature": 0.0}
         self._messages: list[dict[str, Any]] = []
 
-    def ask(self, text: str, waiting: Callable[[float], None], sleep: Callable[[float], None] = time.sleep) -> str:
+    def ask(self, text: str, waiting: Callable[[float], None]) -> str:
         """Return the answer to the next user turn; `waiting` is told the seconds waited so far."""
         messages = [*self._messages, {"role": "user", "content": [{"text": text}]}]
         waited = 0.0
@@ -60,7 +60,7 @@ class Conversation:
                         f"The model did not get ready in {waited / 60:.0f} minutes.", "Try again later."
                     ) from error
                 waiting(waited)
-                sleep(RETRY_SECONDS)
+                time.sleep(RETRY_SECONDS)
                 waited += RETRY_SECONDS
             else:
                 message = answer["output"]["message"]

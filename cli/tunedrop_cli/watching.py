@@ -1,7 +1,6 @@
 """A run, followed until it ends."""
 
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 from rich.console import Console
@@ -25,12 +24,11 @@ STEP_LINES = 10
 class Watcher:
     """Print what becomes of a run as it happens, and a status line below it."""
 
-    def __init__(self, stack: Stack, console: Console, sleep: Callable[[float], None] = time.sleep) -> None:
-        """Poll the stack's records and logs, pausing with `sleep` between."""
+    def __init__(self, stack: Stack, console: Console) -> None:
+        """Poll the stack's records and logs, and print to `console`."""
         self._records = RunRecords(stack)
         self._logs = stack.client("logs")
         self._console = console
-        self._sleep = sleep
         self._log: TrainingLog | None = None
         self._step: Step | None = None
         self._losses: list[float] = []
@@ -47,7 +45,7 @@ class Watcher:
                 if run.status.terminal:
                     return run
                 line.update(Text(self._status_line(run)))
-                self._sleep(POLL_SECONDS)
+                time.sleep(POLL_SECONDS)
                 seen, run = run, self._records.get(run_id) or run
 
     def _started(self, run_id: str) -> Run:
@@ -58,7 +56,7 @@ class Watcher:
                     f"Run {run_id} has not started in {START_SECONDS:.0f} seconds.",
                     "Check the id with `tunedrop runs`, and the stack's dead-letter queue.",
                 )
-            self._sleep(POLL_SECONDS)
+            time.sleep(POLL_SECONDS)
             waited += POLL_SECONDS
         return run
 

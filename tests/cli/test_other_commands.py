@@ -1,0 +1,355 @@
+"""What the other commands show, and how every command tells that it cannot be carried out."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from typer.main import get_command
+from typer.testing import Result
+
+from tests.cli.conftest import REGION, Account, serving
+from tests.domain.sample_runs import MODEL_ARN, PROBLEMS, RUN_ID, STARTED, run
+from tunedrop.domain import names
+from tunedrop.domain.instruction_data import DataReport
+from tunedrop.domain.problem import Problem
+from tunedrop.domain.run import RunStatus
+from tunedrop_cli import conversation
+from tunedrop_cli.main import app
+
+Command = Callable[..., Result]
+COMMANDS = sorted(get_command(app).commands)  # type: ignore[attr-defined]  # the application is a group
+
+OTHER_ID = "zzzggzdfmztwq2lknnwg23tpoa"
+
+
+def other(**changes: Any) -> Any:
+    return run(RunStatus.TRAINING, run_id=OTHER_ID, created_at=STARTED + timedelta(hours=1), **changes)
+
+
+# ---------------------------------------------------------------- runs
+
+
+def test_runs_are_listed_newest_first(account: Account, tunedrop: Command) -> None:
+    account.store(run(RunStatus.PROMOTED))
+    account.store(other(dataset="invoices"))
+    lines = tunedrop("runs").output.splitlines()
+    assert [line.split()[0] for line in lines] == ["Run", OTHER_ID, RUN_ID]
+    assert "TRAINING" in lines[1]
+    for value in ("banking77", "PROMOTED", "12m30s", "0.963", "+0.938", "0.42 USD"):
+        assert value in lines[2]
+
+
+def test_runs_of_one_dataset_are_listed_alone(account: Account, tunedrop: Command) -> None:
+    account.store(run(RunStatus.PROMOTED))
+    account.store(other(dataset="invoices"))
+    output = tunedrop("runs", "--dataset", "banking77").output
+    assert RUN_ID in output
+    assert OTHER_ID not in output
+
+
+def test_the_number_of_runs_can_be_limited(account: Account, tunedrop: Command) -> None:
+    account.store(run(RunStatus.PROMOTED))
+    account.store(other())
+    output = tunedrop("runs", "--limit", "1").output
+    assert OTHER_ID in output
+    assert RUN_ID not in output
+
+
+@pytest.mark.usefixtures("account")
+def test_no_run_is_told_with_how_to_start_one(tunedrop: Command) -> None:
+    result = tunedrop("runs")
+    assert result.exit_code == 0
+    assert "tunedrop drop FOLDER" in result.output
+
+
+# ---------------------------------------------------------------- show
+
+
+def test_all_that_is_known_of_a_run_is_shown(account: Account, tunedrop: Command) -> None:
+    account.store(run(RunStatus.PROMOTED))
+    output = tunedrop("show", RUN_ID).output
+    for value in (
+        RUN_ID,
+        "epoch=2, lora_r=8",
+        "train.jsonl (training, 80,097 bytes)",
+        f"tunedrop-{RUN_ID}-a1 (Completed Completed)",
+        MODEL_ARN,
+        "s3://runs/answers.jsonl",
+        "s3://drops/datasets/banking77/tune.yaml (version v9)",
+        "77 of 80",
+    ):
+        assert value in output
+
+
+def test_problems_are_shown_in_full_from_the_report(account: Account, tunedrop: Command) -> None:
+    account.store(run(RunStatus.REJECTED))
+    further = Problem(code="data.nul", message="The row holds a NUL character.", where="train.jsonl:999")
+    report = DataReport(
+        training_rows=1,
+        validation_rows=0,
+        held_out_rows=0,
+        held_out_source="file",
+        longest_prompt_bytes=1,
+        longest_completion_bytes=1,
+        bytes=1,
+        problems=(*PROBLEMS, further),
+        problem_counts={"data.nul": 1995, "data.missing-field": 4, "data.not-json": 1},
+        warnings=(),
+    )
+    body = report.model_dump_json().encode()
+    account.client("s3").put_object(Bucket="run-files", Key=names.report_key(RUN_ID), Body=body)
+    output = tunedrop("show", "latest").output
+    assert [output.count(f"train.jsonl:{line}:") for line in (3, 9, 12, 15, 40, 999)] == [1] * 6
+    assert "and 1,994 more" in output
+
+
+def test_problems_are_shown_without_a_report(account: Account, tunedrop: Command) -> None:
+    account.store(run(RunStatus.REJECTED))
+    assert tunedrop("show").output.count("data.missing-field") == 4
+
+
+# ---------------------------------------------------------------- naming a run
+
+
+def test_a_run_is_named_by_a_unique_beginning(account: Account, tunedrop: Command) -> None:
+    account.store(run(RunStatus.PROMOTED))
+    account.store(other())
+    assert RUN_ID in tunedrop("show", "mfr").output
+
+
+def test_latest_is_the_newest_run(account: Account, tunedrop: Command) -> None:
+    account.store(run(RunStatus.PROMOTED))
+    account.store(other())
+    assert OTHER_ID in tunedrop("show", "latest").output
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("mf", '2 runs begin with "mf"'),
+        ("xyz", 'No run begins with "xyz"'),
+        ("a" * 26, f"There is no run {'a' * 26}"),
+    ],
+)
+def test_a_run_that_is_not_clear_is_refused(account: Account, tunedrop: Command, reference: str, message: str) -> None:
+    account.store(run(RunStatus.PROMOTED))
+    account.store(run(RunStatus.PROMOTED, run_id="mfzggzdfmztwq2lknnwg23tpoa"))
+    result = tunedrop("show", reference)
+    assert result.exit_code == 2
+    assert message in result.output
+
+
+@pytest.mark.usefixtures("account")
+def test_latest_without_any_run_is_refused(tunedrop: Command) -> None:
+    result = tunedrop("watch")
+    assert result.exit_code == 2
+    assert "There is no run yet." in result.output
+
+
+def test_a_record_of_another_version_is_no_traceback(account: Account, tunedrop: Command) -> None:
+    account.store(run(RunStatus.PROMOTED))
+    account.client("dynamodb").update_item(
+        TableName="runs",
+        Key={"id": {"S": f"run#{RUN_ID}"}},
+        UpdateExpression="SET document = :document",
+        ExpressionAttributeValues={":document": {"S": '{"from": "the future"}'}},
+    )
+    result = tunedrop("show", RUN_ID)
+    assert result.exit_code == 2
+    assert "another version" in result.output
+
+
+# ---------------------------------------------------------------- chat
+
+
+class Bedrock(ThreadingHTTPServer):
+    """Answer Converse over HTTP as Bedrock does: not ready a few times, then with an answer."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Converse)
+        self.failures: list[tuple[int, str]] = []
+        self.requests: list[tuple[str, dict[str, Any]]] = []
+
+
+class _Converse(BaseHTTPRequestHandler):
+    server: Bedrock
+
+    def do_POST(self) -> None:
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.requests.append((unquote(self.path), request))
+        if self.server.failures:
+            status, code = self.server.failures.pop(0)
+            self._reply(status, {"message": "made up"}, {"x-amzn-ErrorType": code})
+            return
+        text = request["messages"][-1]["content"][0]["text"]
+        answer = {
+            "output": {"message": {"role": "assistant", "content": [{"text": f"[bold]{text}"}]}},
+            "stopReason": "end_turn",
+            "usage": {"inputTokens": 1, "outputTokens": 1, "totalTokens": 2},
+            "metrics": {"latencyMs": 1},
+        }
+        self._reply(200, answer, {})
+
+    def _reply(self, status: int, body: dict[str, Any], headers: dict[str, str]) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        for name, value in {"Content-Type": "application/json", "Content-Length": str(len(data)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: Any) -> None:
+        """Keep the tests' output clean."""
+
+
+@pytest.fixture
+def bedrock(account: Account, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bedrock]:
+    account.promote("banking77", MODEL_ARN)
+    server = Bedrock()
+    with serving(server) as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", endpoint)
+        yield server
+
+
+@pytest.fixture
+def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    taken: list[float] = []
+    monkeypatch.setattr(conversation.time, "sleep", taken.append)
+    return taken
+
+
+def test_the_promoted_model_answers(bedrock: Bedrock, tunedrop: Command) -> None:
+    result = tunedrop("chat", "banking77", "--message", "Where is my card?", "--max-tokens", "7")
+    assert result.exit_code == 0
+    assert result.stdout == "[bold]Where is my card?\n"
+    path, request = bedrock.requests[0]
+    assert path == f"/model/{MODEL_ARN}/converse"
+    assert request["inferenceConfig"] == {"maxTokens": 7, "temperature": 0.0}
+
+
+def test_a_cold_model_is_waited_for(bedrock: Bedrock, tunedrop: Command, naps: list[float]) -> None:
+    bedrock.failures = [(429, "ModelNotReadyException")] * 3
+    result = tunedrop("chat", "banking77", "--message", "Hello")
+    assert result.stdout == "[bold]Hello\n"
+    assert result.stderr.count("warming up; this can take some minutes") == 1
+    assert naps == [conversation.RETRY_SECONDS] * 3
+    assert len(bedrock.requests) == 4
+
+
+def test_a_model_that_stays_cold_is_given_up(bedrock: Bedrock, tunedrop: Command, naps: list[float]) -> None:
+    bedrock.failures = [(429, "ModelNotReadyException")] * 1000
+    result = tunedrop("chat", "banking77", "--message", "Hello")
+    assert result.exit_code == 2
+    assert "did not get ready in 10 minutes" in result.stderr
+    assert sum(naps) == conversation.WARM_UP_SECONDS
+
+
+def test_a_conversation_keeps_its_turns_until_an_empty_line(bedrock: Bedrock, tunedrop: Command) -> None:
+    result = tunedrop("chat", "banking77", input="One\nTwo\n\nThree\n")
+    assert result.exit_code == 0
+    texts = [[turn["content"][0]["text"] for turn in request["messages"]] for _, request in bedrock.requests]
+    assert texts == [["One"], ["One", "[bold]One", "Two"]]
+
+
+def test_a_conversation_ends_with_the_input(bedrock: Bedrock, tunedrop: Command) -> None:
+    assert tunedrop("chat", "banking77", input="One").exit_code == 0
+    assert len(bedrock.requests) == 1
+
+
+def test_a_promoted_model_that_is_gone_is_told(bedrock: Bedrock, tunedrop: Command) -> None:
+    bedrock.failures = [(404, "ResourceNotFoundException")]
+    result = tunedrop("chat", "banking77", "--message", "Hello")
+    assert result.exit_code == 2
+    assert f"The promoted model {MODEL_ARN} is gone." in result.output
+
+
+def test_another_refusal_of_bedrock_is_told_as_it_is(bedrock: Bedrock, tunedrop: Command) -> None:
+    bedrock.failures = [(400, "ValidationException")]
+    result = tunedrop("chat", "banking77", "--message", "Hello")
+    assert result.exit_code == 2
+    assert "made up" in result.output
+
+
+@pytest.mark.usefixtures("account")
+def test_a_dataset_without_a_promoted_model_is_told(tunedrop: Command) -> None:
+    result = tunedrop("chat", "banking77", "--message", "Hello")
+    assert result.exit_code == 2
+    assert 'No model is promoted for the dataset "banking77" yet.' in result.output
+    assert "tunedrop runs --dataset banking77" in result.output
+
+
+# ---------------------------------------------------------------- what stops every command
+
+
+@pytest.mark.usefixtures("stacks")
+def test_a_missing_stack_is_told(tunedrop: Command) -> None:
+    result = tunedrop("--stack", "nowhere", "runs")
+    assert result.exit_code == 2
+    assert f'There is no stack "nowhere" in {REGION}.' in result.output
+    assert "TUNEDROP_STACK" in result.output
+
+
+def test_another_applications_stack_is_told(stacks: dict[str, dict[str, str]], tunedrop: Command) -> None:
+    stacks["website"] = {"Url": "https://example.com"}
+    result = tunedrop("--stack", "website", "runs")
+    assert result.exit_code == 2
+    assert "has no output 'DropBucketName'" in result.output
+
+
+@pytest.mark.usefixtures("stacks")
+def test_the_stack_is_taken_from_the_environment(tunedrop: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUNEDROP_STACK", "elsewhere")
+    assert 'no stack "elsewhere"' in tunedrop("runs").output
+
+
+def test_missing_credentials_are_told(tunedrop: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    result = tunedrop("runs")
+    assert result.exit_code == 2
+    assert "No usable AWS credentials were found." in result.output
+    assert "aws configure" in result.output
+
+
+def test_a_missing_region_is_told(tunedrop: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_REGION")
+    result = tunedrop("runs")
+    assert result.exit_code == 2
+    assert "No AWS region is set." in result.output
+
+
+def test_an_endpoint_that_is_not_there_is_told(tunedrop: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    result = tunedrop("runs")
+    assert result.exit_code == 2
+    assert "AWS cannot be reached" in result.output
+
+
+# ---------------------------------------------------------------- help
+
+
+def test_every_command_says_what_it_is_for(tunedrop: Command) -> None:
+    output = tunedrop("--help").output
+    for command in COMMANDS:
+        assert f" {command} " in output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_examples(tunedrop: Command, command: str) -> None:
+    output = tunedrop(command, "--help").output
+    assert "Examples:" in output
+    assert f"tunedrop {command}" in output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_in_the_readme(command: str) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    _, _, commands = readme.partition("\n## Commands\n")
+    table = commands.partition("\n## ")[0]
+    assert f"| `tunedrop {command}" in table

@@ -1,0 +1,213 @@
+"""A run is followed as it happens: statuses, losses from the training log, waits, and how it ended."""
+
+import io
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+from rich.console import Console
+from typer.testing import Result
+
+from tests.cli.conftest import REGION, STACK, Account
+from tests.domain.sample_runs import DATA, METRICS, NOW, PLAN, RUN_ID, TRAINING, run
+from tunedrop.domain.run import Run, RunStatus
+from tunedrop_cli.aws import Target, open_stack
+from tunedrop_cli.errors import CommandError
+from tunedrop_cli.training_log import LOG_GROUP, Reading, Step, TrainingLog, readings_in, step_in
+from tunedrop_cli.views import duration, news, sparkline
+from tunedrop_cli.watching import POLL_SECONDS, START_SECONDS, Watcher
+
+Command = Callable[..., Result]
+
+
+class Log:
+    """Write a training job's log as SageMaker does."""
+
+    def __init__(self, account: Account, job_name: str) -> None:
+        self._logs = account.client("logs")
+        self._stream = f"{job_name}/algo-1-1700000000"
+        self._logs.create_log_group(logGroupName=LOG_GROUP)
+        self._logs.create_log_stream(logGroupName=LOG_GROUP, logStreamName=self._stream)
+        self._clock = datetime.now(UTC)
+
+    def write(self, *lines: str) -> None:
+        self._clock += timedelta(seconds=1)
+        stamp = int(self._clock.timestamp() * 1000)
+        events = [{"timestamp": stamp, "message": line} for line in lines]
+        self._logs.put_log_events(logGroupName=LOG_GROUP, logStreamName=self._stream, logEvents=events)
+
+
+def followed(patch: pytest.MonkeyPatch, moments: list[Callable[[], None]]) -> tuple[Run, str, list[float]]:
+    """Follow the run while the moments pass, one each time the command sleeps."""
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        moments.pop(0)()
+
+    patch.setattr("tunedrop_cli.watching.time.sleep", sleep)
+    output = io.StringIO()
+    console = Console(file=output, width=200, markup=False, highlight=False)
+    ended = Watcher(open_stack(Target(STACK, REGION)), console).follow(RUN_ID)
+    assert not moments
+    return ended, output.getvalue(), slept
+
+
+def test_a_run_is_told_from_its_start_to_its_end(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Log(account, TRAINING.job_name)
+    step = "Training Epoch: {}/2, step {}/100 completed (loss: {:.6f})"
+
+    def train() -> None:
+        log.write(*(step.format(1, number, 3 - number / 50) for number in range(1, 101)))
+        log.write("epoch 1: train_epoch_loss=1.9900", "eval_ppl=tensor(4.5) eval_epoch_loss=tensor(1.504100)")
+
+    pending = TRAINING.model_copy(update={"secondary_status": "Starting"})
+    moments: list[Callable[[], None]] = [
+        lambda: account.store(run(RunStatus.PLANNING)),
+        lambda: account.store(run(RunStatus.VALIDATING, plan=PLAN)),
+        lambda: account.store(run(RunStatus.TRAINING, training=pending)),
+        lambda: account.store(run(RunStatus.TRAINING)),
+        train,
+        lambda: log.write(step.format(2, 1, 0.9)),
+        lambda: account.store(run(RunStatus.PROMOTED)),
+    ]
+    ended, output, slept = followed(monkeypatch, moments)
+    assert ended.status is RunStatus.PROMOTED
+    assert set(slept) == {POLL_SECONDS}
+    told = [line[10:] for line in output.splitlines() if line.strip()]
+    assert told[:8] == [
+        "PLANNING",
+        "VALIDATING",
+        f"  instruction tuning of {PLAN.model_id} 1.2.3 on 1 x ml.g5.2xlarge, 7.20 USD an hour",
+        "TRAINING",
+        "  400 rows to train on, 0 to validate with, 80 held out (file)",
+        f"  Training job {TRAINING.job_name}",
+        "  Starting",
+        "  Training",
+    ]
+    assert told[8] == "  epoch 1/2, step 1/100, loss 2.9800"
+    assert told[18] == "  epoch 1/2, step 100/100, loss 1.0000"
+    assert told[19:22] == ["  train-loss 1.99", "  eval-loss 1.5041", "  epoch 2/2, step 1/100, loss 0.9000"]
+    assert "PROMOTED" in told
+
+
+def test_a_wait_is_told_once_with_its_reason(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = run(RunStatus.LAUNCHING, plan=PLAN, reason="The quota is in use.", next_try_at=NOW)
+    later = waiting.model_copy(update={"next_try_at": NOW + timedelta(minutes=5)})
+    account.store(waiting)
+    moments: list[Callable[[], None]] = [
+        lambda: account.store(later),
+        lambda: account.store(run(RunStatus.FAILED)),
+    ]
+    _, output, _ = followed(monkeypatch, moments)
+    assert output.count("Waits: The quota is in use. Next try:") == 1
+
+
+@pytest.mark.usefixtures("account")
+def test_a_run_that_never_starts_is_told_to_be_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    patience = int(START_SECONDS / POLL_SECONDS)
+    with pytest.raises(CommandError, match="has not started") as caught:
+        followed(monkeypatch, [lambda: None] * (patience + 1))
+    assert "dead-letter queue" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("status", "exit_code", "expected"),
+    [
+        (RunStatus.PROMOTED, 0, ("0.963", "77 of 80", "+0.938", "tunedrop chat banking77")),
+        (RunStatus.NOT_PROMOTED, 1, ("champion", "-0.850", "tunedrop drop FOLDER --name banking77")),
+        (RunStatus.REJECTED, 1, ("data.missing-field (4 times): train.jsonl:3", "Fix: Add")),
+        (RunStatus.FAILED, 1, ("CUDA out of memory", "Choose a larger instance_type.")),
+        (RunStatus.STOPPED, 1, ("STOPPED",)),
+    ],
+)
+def test_the_end_is_told_with_what_to_do_next(
+    account: Account, tunedrop: Command, status: RunStatus, exit_code: int, expected: tuple[str, ...]
+) -> None:
+    account.store(run(status))
+    result = tunedrop("watch")
+    assert result.exit_code == exit_code
+    for words in expected:
+        assert words in result.output
+
+
+def test_an_interrupted_watch_leaves_the_run_and_says_so(
+    account: Account, tunedrop: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tunedrop_cli.watching.time.sleep", interrupt)
+    account.store(run(RunStatus.TRAINING))
+    result = tunedrop("watch", "latest")
+    assert result.exit_code == 1
+    assert f"The run goes on. Follow it again: tunedrop watch {RUN_ID}" in result.output
+
+
+def test_each_line_of_the_log_is_read_once(account: Account) -> None:
+    log = Log(account, TRAINING.job_name)
+    reader = TrainingLog(account.client("logs"), TRAINING.job_name)
+    assert list(reader.new_lines()) == []
+    log.write("one", "two")
+    assert list(reader.new_lines()) == ["one", "two"]
+    log.write("three")
+    assert list(reader.new_lines()) == ["three"]
+    assert list(reader.new_lines()) == []
+
+
+def test_only_the_jobs_own_streams_are_read() -> None:
+    # moto reads every stream of the group, whatever the prefix.
+    client = boto3.client("logs", region_name=REGION)
+    expected = {"logGroupName": LOG_GROUP, "logStreamNamePrefix": f"{TRAINING.job_name}/", "startTime": 0}
+    with Stubber(client) as logs:
+        logs.add_response("filter_log_events", {"events": []}, expected)
+        assert list(TrainingLog(client, TRAINING.job_name).new_lines()) == []
+
+
+def test_a_log_that_does_not_exist_yet_is_empty(account: Account) -> None:
+    assert list(TrainingLog(account.client("logs"), TRAINING.job_name).new_lines()) == []
+
+
+def test_progress_is_read_from_the_lines_of_llama_recipes() -> None:
+    line = "Training Epoch: 1/5, step 12/120 completed (loss: 0.5321):  10%|#   | 12/120 [00:10<01:30]"
+    assert step_in(line) == Step(1, 5, 12, 120, 0.5321)
+    assert step_in("Downloading the model") is None
+
+
+@pytest.mark.parametrize(
+    ("line", "readings"),
+    [
+        ("eval_epoch_loss=tensor(0.2144)", [Reading("eval-loss", 0.2144)]),
+        ("Epoch 1: train_epoch_loss=0.5, done", [Reading("train-loss", 0.5)]),
+        ("train_epoch_loss=0.5. eval_epoch_loss=tensor(.)", []),
+        ("nothing here", []),
+    ],
+)
+def test_metrics_are_read_by_the_models_own_regexes(line: str, readings: list[Reading]) -> None:
+    assert readings_in(line, METRICS) == readings
+
+
+def test_only_what_is_new_is_news() -> None:
+    before = run(RunStatus.VALIDATING, plan=PLAN)
+    assert list(news(before, before)) == []
+    assert list(news(before, before.model_copy(update={"data": DATA.model_copy(update={"warnings": ("Old.",)})}))) == [
+        "  400 rows to train on, 0 to validate with, 80 held out (file)",
+        "  Warning: Old.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(-3, "0s"), (0, "0s"), (59.9, "59s"), (65, "1m05s"), (3599, "59m59s"), (7325, "2h02m")]
+)
+def test_durations_are_written_as_people_say_them(seconds: float, text: str) -> None:
+    assert duration(timedelta(seconds=seconds)) == text
+
+
+@pytest.mark.parametrize(
+    ("values", "text"), [([], ""), ([1.0], "▁"), ([3.0, 2.0, 1.0], "█▅▁"), ([0.0] * 30 + [1.0], "▁" * 23 + "█")]
+)
+def test_losses_are_drawn(values: list[Any], text: str) -> None:
+    assert sparkline(values) == text

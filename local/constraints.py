@@ -52,35 +52,44 @@ def check(shape: Shape | None, value: Any) -> None:
 def _violations(shape: Shape, value: Any, path: str) -> Iterator[str]:
     if shape.metadata.get("document"):
         return
-    allowed = _JSON_TYPES[shape.type_name]
-    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+    if not _has_type(shape, value):
         raise AwsError("SerializationException", f"{path or 'The request'} cannot be converted to {shape.type_name}")
-
     for constraint in _broken(shape, value):
-        yield f"Value '{value}' at '{path}' failed to satisfy constraint: {constraint}"
+        yield _violation(value, path, constraint)
     if isinstance(shape, StructureShape):
-        for name in shape.required_members:
-            if value.get(name) is None:
-                yield f"Value null at '{_join(path, name)}' failed to satisfy constraint: Member must not be null"
-        for name, member in shape.members.items():
-            if value.get(name) is not None:
-                yield from _violations(member, value[name], _join(path, name))
+        yield from _member_violations(shape, value, path)
     elif isinstance(shape, ListShape):
         for position, member in enumerate(value, start=1):
             yield from _violations(shape.member, member, f"{path}.{position}.member")
     elif isinstance(shape, MapShape):
-        for key, member in value.items():
-            broken_key, broken_value = list(_broken(shape.key, key)), list(_broken(shape.value, member))
-            if broken_key:
-                yield (
-                    f"Value '{value}' at '{path}' failed to satisfy constraint: "
-                    f"Map keys must satisfy constraint: [{', '.join(broken_key)}]"
-                )
-            if broken_value:
-                yield (
-                    f"Value '{value}' at '{path}' failed to satisfy constraint: "
-                    f"Map value must satisfy constraint: [{', '.join(broken_value)}]"
-                )
+        yield from _entry_violations(shape, value, path)
+
+
+def _has_type(shape: Shape, value: Any) -> bool:
+    allowed = _JSON_TYPES[shape.type_name]
+    # To Python True is an integer.
+    return isinstance(value, allowed) and (bool in allowed or not isinstance(value, bool))
+
+
+def _member_violations(shape: StructureShape, value: dict[str, Any], path: str) -> Iterator[str]:
+    for name in shape.required_members:
+        if value.get(name) is None:
+            yield f"Value null at '{_join(path, name)}' failed to satisfy constraint: Member must not be null"
+    for name, member in shape.members.items():
+        if value.get(name) is not None:
+            yield from _violations(member, value[name], _join(path, name))
+
+
+def _entry_violations(shape: MapShape, value: dict[str, Any], path: str) -> Iterator[str]:
+    for key, member in value.items():
+        if broken := list(_broken(shape.key, key)):
+            yield _violation(value, path, f"Map keys must satisfy constraint: [{', '.join(broken)}]")
+        if broken := list(_broken(shape.value, member)):
+            yield _violation(value, path, f"Map value must satisfy constraint: [{', '.join(broken)}]")
+
+
+def _violation(value: Any, path: str, constraint: str) -> str:
+    return f"Value '{value}' at '{path}' failed to satisfy constraint: {constraint}"
 
 
 def _broken(shape: Shape, value: Any) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,3 +53,20 @@ def download_channel(s3: Any, prefix: S3Prefix, folder: Path, cache: ArtifactCac
             cache.provide(s3, source, target)
         else:
             download(s3, source, target)
+
+
+def with_gated_model(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the job with the gated model that its environment names as a `model` channel.
+
+    Version 2 of the SDK sends gated models so: variables in place of a channel with a ModelAccessConfig.
+    https://github.com/aws/sagemaker-python-sdk/blob/v2.257.6/src/sagemaker/jumpstart/artifacts/environment_variables.py
+    """
+    channels, environment = list(job.get("InputDataConfig", [])), job.get("Environment", {})
+    if "SageMakerGatedModelS3Uri" in environment:
+        source = {
+            "S3DataType": "S3Prefix",
+            "S3Uri": environment["SageMakerGatedModelS3Uri"],
+            "ModelAccessConfig": {"AcceptEula": environment.get("accept_eula") == "true"},
+        }
+        channels.append({"ChannelName": "model", "DataSource": {"S3DataSource": source}})
+    return {**job, "InputDataConfig": channels}

@@ -157,6 +157,8 @@ class Container:
             "PATH": os.defpath,
             "LANG": "C.UTF-8",
             "PYTHONUNBUFFERED": "1",
+            # Threads that spin while they wait starve the engine's other processes on the same cores.
+            "OMP_WAIT_POLICY": "PASSIVE",
             # A script that reads somebody's home or cache here would find nothing of it on AWS.
             "HOME": str(self.root),
             "TMPDIR": str(self._temporary),
@@ -170,7 +172,9 @@ class Container:
         shutil.rmtree(self.root, ignore_errors=True)
 
     def _arguments(self) -> list[str]:
-        return [part for name, value in sorted(self._script_hyperparameters.items()) for part in (f"--{name}", str(value))]
+        return [
+            part for name, value in sorted(self._script_hyperparameters.items()) for part in (f"--{name}", str(value))
+        ]
 
     def _channels(self) -> dict[str, dict[str, str]]:
         return {

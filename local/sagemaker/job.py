@@ -141,7 +141,10 @@ class TrainingJob:
             transitions = job["SecondaryStatusTransitions"]
             if transitions:
                 transitions[-1]["EndTime"] = now
-            status, text = _STATUS_OF[secondary_status], (message or _MESSAGE_OF.get(secondary_status, ""))[:_MAX_REASON]
+            status, text = (
+                _STATUS_OF[secondary_status],
+                (message or _MESSAGE_OF.get(secondary_status, ""))[:_MAX_REASON],
+            )
             transitions.append({"Status": secondary_status, "StartTime": now, "StatusMessage": text})
             job.update(fields, TrainingJobStatus=status, SecondaryStatus=secondary_status, LastModifiedTime=now)
             if secondary_status == "Downloading":

@@ -13,7 +13,7 @@ from local.constraints import check
 from local.engine.host import AwsError, IamCheck, Request
 
 TARGET_PREFIX = "SageMaker."
-_MAX_TAGS = 50
+MAX_TAGS = 50
 _MAX_CHANNELS = 20
 # Fields that change what is trained, or where: refused rather than ignored.
 _UNSUPPORTED = (
@@ -126,6 +126,13 @@ def _condition_value(value: Any) -> Any:
 
 def _check_training_job(parameters: dict[str, Any]) -> None:
     """Check the rules between members, which the service model does not hold."""
+    _check_sections(parameters)
+    _check_tags(parameters)
+    _check_channels(parameters)
+    _check_spot(parameters)
+
+
+def _check_sections(parameters: dict[str, Any]) -> None:
     for name in _UNSUPPORTED:
         if name in parameters:
             raise AwsError("ValidationException", f"The local SageMaker does not support {name}")
@@ -136,23 +143,29 @@ def _check_training_job(parameters: dict[str, Any]) -> None:
                 f"1 validation error detected: Value null at '{name[0].lower()}{name[1:]}' failed to satisfy "
                 "constraint: Member must not be null",
             )
-    if not parameters["AlgorithmSpecification"].get("TrainingImage"):
-        raise AwsError("ValidationException", "The local SageMaker needs AlgorithmSpecification.TrainingImage")
-    if not parameters["ResourceConfig"].get("InstanceType"):
-        raise AwsError("ValidationException", "The local SageMaker needs ResourceConfig.InstanceType")
-
+    for section, name in (("AlgorithmSpecification", "TrainingImage"), ("ResourceConfig", "InstanceType")):
+        if not parameters[section].get(name):
+            raise AwsError("ValidationException", f"The local SageMaker needs {section}.{name}")
     if parameters["ResourceConfig"].get("InstanceCount") != 1:
         raise AwsError("ValidationException", "The local SageMaker trains on one instance: InstanceCount must be 1")
 
-    tags = [tag["Key"].lower() for tag in parameters.get("Tags", [])]
-    if len(tags) > _MAX_TAGS:
-        raise AwsError("ValidationException", f"Too many tags: at most {_MAX_TAGS} tags are allowed on a resource")
-    if len(set(tags)) != len(tags):
-        raise AwsError("ValidationException", "Duplicate tag keys found. Please note that Tag keys are case insensitive.")
-    channels = [channel["ChannelName"] for channel in parameters.get("InputDataConfig", [])]
-    if len(channels) > _MAX_CHANNELS or len(set(channels)) != len(channels):
+
+def _check_tags(parameters: dict[str, Any]) -> None:
+    keys = [tag["Key"].lower() for tag in parameters.get("Tags", [])]
+    if len(keys) > MAX_TAGS:
+        raise AwsError("ValidationException", f"Too many tags: at most {MAX_TAGS} tags are allowed on a resource")
+    if len(set(keys)) != len(keys):
+        raise AwsError(
+            "ValidationException", "Duplicate tag keys found. Please note that Tag keys are case insensitive."
+        )
+
+
+def _check_channels(parameters: dict[str, Any]) -> None:
+    channels = parameters.get("InputDataConfig", [])
+    names = {channel["ChannelName"] for channel in channels}
+    if len(channels) > _MAX_CHANNELS or len(names) != len(channels):
         raise AwsError("ValidationException", f"Channel names must be unique, at most {_MAX_CHANNELS} of them")
-    for channel in parameters.get("InputDataConfig", []):
+    for channel in channels:
         source = channel["DataSource"].get("S3DataSource", {})
         if source.get("S3DataType") != "S3Prefix" or channel.get("CompressionType", "None") != "None":
             raise AwsError(
@@ -161,6 +174,8 @@ def _check_training_job(parameters: dict[str, Any]) -> None:
                 f"unlike '{channel['ChannelName']}'",
             )
 
+
+def _check_spot(parameters: dict[str, Any]) -> None:
     stopping = parameters["StoppingCondition"]
     spot = parameters.get("EnableManagedSpotTraining", False)
     if spot and stopping.get("MaxWaitTimeInSeconds", 0) < stopping.get("MaxRuntimeInSeconds", 86400):

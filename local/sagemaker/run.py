@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local.engine.host import Host
 from local.s3_prefix import S3Prefix, UnsafeKeyError, cause, upload, upload_folder
-from local.sagemaker.channels import ArtifactCache, download_channel
+from local.sagemaker.channels import ArtifactCache, download_channel, with_gated_model
 from local.sagemaker.container import Container, ScriptMissingError
 from local.sagemaker.job import TrainingJob
 from local.sagemaker.logs import TrainingLog
@@ -61,7 +62,7 @@ class TrainingRun(threading.Thread):
         self.job = job
         self._host = host
         self._settings = settings
-        self._description = job.describe()
+        self._description = with_gated_model(job.describe())
         self._container = Container(folder / job.name, self._description)
         self._cache = cache
         self._ended = ended
@@ -85,7 +86,7 @@ class TrainingRun(threading.Thread):
             pass
         except JobFailedError as failure:
             self.job.enter("Failed", str(failure))
-        except Exception as error:  # whatever breaks in the service itself is an internal error to the caller
+        except Exception as error:  # noqa: BLE001 - whatever breaks in the service itself is its internal error
             self._log.write(f"{type(error).__name__}: {error}")
             self.job.enter("Failed", "InternalServerError: We encountered an internal error. Please try again.")
         finally:
@@ -106,9 +107,14 @@ class TrainingRun(threading.Thread):
         self.job.enter(end, **self._upload())
 
     def _download(self) -> None:
-        s3 = self._host.client("s3", self._description["RoleArn"])
-        for channel in self._description.get("InputDataConfig", []):
-            name, uri = channel["ChannelName"], channel["DataSource"]["S3DataSource"]["S3Uri"]
+        for channel in self._description["InputDataConfig"]:
+            name, source = channel["ChannelName"], channel["DataSource"]["S3DataSource"]
+            access, uri = source.get("ModelAccessConfig"), source["S3Uri"]
+            if access and not access["AcceptEula"]:
+                msg = f"ClientError: Data download failed:the EULA of the gated model {uri} was not accepted"
+                raise JobFailedError(msg)
+            # A gated model lies where no role of the account may read: SageMaker itself fetches it.
+            s3 = self._host.client("s3", None if access else self._description["RoleArn"])
             try:
                 download_channel(s3, S3Prefix.of(uri), self._container.channel(name), self._cache_for(name))
             except _S3_ERRORS as error:
@@ -182,7 +188,9 @@ class TrainingRun(threading.Thread):
         else:
             program = self._container.hyperparameters["sagemaker_program"]
             ending = "\n".join(self._log.tail)[-700:]
-            reason = f'ExecuteUserScriptError:\nExitCode {exit_code}\nErrorMessage "{ending}"\nCommand "python {program}"'
+            reason = (
+                f'ExecuteUserScriptError:\nExitCode {exit_code}\nErrorMessage "{ending}"\nCommand "python {program}"'
+            )
         return f"AlgorithmError: {reason[:950]}, exit code: {exit_code}"
 
     def _upload(self) -> dict[str, Any]:
@@ -222,7 +230,5 @@ def _archive(folder: Path, stem: Path) -> Path:
 
 
 def _kill(process: subprocess.Popen[str], signum: signal.Signals) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signum)
-    except ProcessLookupError:
-        pass

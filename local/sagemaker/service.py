@@ -23,7 +23,6 @@ from local.sagemaker.settings import Settings
 
 _PRINCIPAL = "sagemaker.amazonaws.com"
 _DEFAULT_PAGE = 10
-_MAX_TAGS = 50
 _SORT_KEYS = {"Name": "TrainingJobName", "CreationTime": "CreationTime", "Status": "TrainingJobStatus"}
 
 
@@ -76,7 +75,9 @@ class SageMaker:
     def iam(self, request: Request) -> list[IamCheck]:
         """Name the permissions that the request needs, with the tags of the job that it is about."""
         checks = requests.permissions(request, self._host.region, self._host.account_id)
-        return [(action, resource, {**self._resource_tags(resource), **context}) for action, resource, context in checks]
+        return [
+            (action, resource, {**self._resource_tags(resource), **context}) for action, resource, context in checks
+        ]
 
     async def handle(self, request: Request) -> Response:
         """Answer one request.
@@ -129,9 +130,9 @@ class SageMaker:
             raise AwsError(
                 "ResourceLimitExceeded",
                 f"The account-level service limit '{instance_type} for training job usage' is "
-                f"{self._settings.instance_quota} Instances, with current utilization of {used} Instances and a request "
-                "delta of 1 Instances. Please use AWS Service Quotas to request an increase for this quota. If AWS "
-                "Service Quotas is not available, contact AWS support to request an increase for this quota.",
+                f"{self._settings.instance_quota} Instances, with current utilization of {used} Instances and a "
+                "request delta of 1 Instances. Please use AWS Service Quotas to request an increase for this quota. If "
+                "AWS Service Quotas is not available, contact AWS support to request an increase for this quota.",
             )
 
     def _check_channels(self, parameters: dict[str, Any]) -> None:
@@ -199,13 +200,15 @@ class SageMaker:
     def _add_tags(self, parameters: dict[str, Any]) -> dict[str, Any]:
         job = self._tagged(parameters["ResourceArn"])
         tags = {tag["Key"]: tag["Value"] for tag in parameters["Tags"]}
-        if len({*job.tags, *tags}) > _MAX_TAGS:
-            raise AwsError("ValidationException", f"Too many tags: at most {_MAX_TAGS} tags are allowed on a resource")
+        if len({*job.tags, *tags}) > requests.MAX_TAGS:
+            raise AwsError(
+                "ValidationException", f"Too many tags: at most {requests.MAX_TAGS} tags are allowed on a resource"
+            )
         job.tag(tags)
         return {"Tags": _tag_list(job.tags)}
 
     def _list_tags(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        return _page("Tags", _tag_list(self._tagged(parameters["ResourceArn"]).tags), parameters, _MAX_TAGS)
+        return _page("Tags", _tag_list(self._tagged(parameters["ResourceArn"]).tags), parameters, requests.MAX_TAGS)
 
     def _tagged(self, arn: str) -> TrainingJob:
         job = self._jobs.by_arn(arn)

@@ -36,7 +36,7 @@ class FakeHost:
     endpoint_url: str = "http://127.0.0.1:1"
     events: list[dict[str, Any]] = field(default_factory=list)
     logs: dict[str, list[str]] = field(default_factory=dict)
-    metrics: list[tuple[str, float]] = field(default_factory=list)
+    metrics: list[tuple[str, str, float, Mapping[str, str]]] = field(default_factory=list)
     denied: set[tuple[str, str]] = field(default_factory=set)
 
     def emit(self, source: str, detail_type: str, detail: Mapping[str, Any], resources: Sequence[str] = ()) -> None:
@@ -71,7 +71,7 @@ class FakeHost:
         self.logs.setdefault(f"{group}:{stream}", []).extend(text for _, text in lines)
 
     def put_metric(self, namespace: str, name: str, value: float, dimensions: Mapping[str, str]) -> None:
-        self.metrics.append((name, value))
+        self.metrics.append((namespace, name, value, dimensions))
 
 
 def connect(service: Service, api: str) -> Any:

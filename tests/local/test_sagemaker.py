@@ -6,18 +6,21 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tarfile
 import textwrap
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from local.engine.host import Request
 from local.sagemaker.service import SageMaker
 from local.sagemaker.settings import Settings
 from tests.local.fake_host import BUCKET, ROLE, UNTRUSTING_ROLE, FakeHost, connect, eventually, fake_host
@@ -157,7 +160,7 @@ def test_script_sees_the_container_contract(host: FakeHost, sagemaker: Any) -> N
 
 
 @pytest.mark.parametrize("isolated", [True, False])
-def test_isolated_script_has_no_credentials(host: FakeHost, sagemaker: Any, isolated: bool) -> None:
+def test_isolated_script_has_no_credentials(host: FakeHost, sagemaker: Any, *, isolated: bool) -> None:
     put_script(host)
     sagemaker.create_training_job(**job(EnableNetworkIsolation=isolated))
     ended(sagemaker)
@@ -167,13 +170,86 @@ def test_isolated_script_has_no_credentials(host: FakeHost, sagemaker: Any, isol
         assert environment["AWS_ACCESS_KEY_ID"] == f"key-of-{ROLE}"
 
 
+@pytest.mark.parametrize("isolated", [True, False])
+def test_isolated_script_has_no_network(host: FakeHost, sagemaker: Any, *, isolated: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        put_script(
+            host,
+            f"""
+            import socket
+            try:
+                socket.create_connection(("127.0.0.1", {port}), timeout=2)
+                print("reached")
+            except OSError as error:
+                print("not reached")
+            """,
+        )
+        sagemaker.create_training_job(**job(EnableNetworkIsolation=isolated))
+        ended(sagemaker)
+    ((_, lines),) = host.logs.items()
+    if "network isolation is not possible here" in lines[0]:
+        pytest.skip("this machine has no network namespaces")
+    assert lines[1] == ("not reached" if isolated else "reached")
+
+
+def test_gated_model_is_a_channel_once_its_eula_is_accepted(host: FakeHost, sagemaker: Any) -> None:
+    put_script(
+        host,
+        """
+        import os, pathlib
+        print(pathlib.Path(os.environ["SM_CHANNEL_MODEL"], "weights").read_text())
+        """,
+    )
+    host.client("s3").put_object(Bucket=BUCKET, Key="gated/weights", Body=b"gated weights")
+    gated = {"SageMakerGatedModelS3Uri": f"s3://{BUCKET}/gated/"}
+    sagemaker.create_training_job(**job("job-1", Environment={**gated, "accept_eula": "true"}))
+    assert ended(sagemaker, "job-1")["TrainingJobStatus"] == "Completed"
+    assert "gated weights" in next(iter(host.logs.values()))
+    sagemaker.create_training_job(**job("job-2", Environment={**gated, "accept_eula": "false"}))
+    assert "was not accepted" in ended(sagemaker, "job-2")["FailureReason"]
+
+
+def test_permissions_are_those_of_aws(service: SageMaker, host: FakeHost, sagemaker: Any) -> None:
+    put_script(host)
+
+    def checks(operation: str, **parameters: Any) -> list[tuple[str, str, dict[str, Any]]]:
+        body = json.dumps(parameters).encode()
+        return service.iam(Request("POST", "/", {"x-amz-target": f"SageMaker.{operation}"}, {}, body))
+
+    arn = "arn:aws:sagemaker:us-east-1:123456789012:training-job/job-1"
+    tags = {"aws:RequestTag/run": "r1", "aws:TagKeys": ["run"]}
+    (create, tagging) = checks("CreateTrainingJob", **job())
+    assert create == (
+        "sagemaker:CreateTrainingJob",
+        arn,
+        {
+            **tags,
+            "sagemaker:InstanceTypes": ["ml.g5.2xlarge"],
+            "sagemaker:MaxRuntimeInSeconds": "60",
+            "sagemaker:NetworkIsolation": "true",
+            "sagemaker:InterContainerTrafficEncryption": "false",
+        },
+    )
+    assert tagging == ("sagemaker:AddTags", arn, {"sagemaker:TaggingAction": "CreateTrainingJob", **tags})
+    sagemaker.create_training_job(**job())
+    resource_tags = {"aws:ResourceTag/run": "r1"}
+    assert checks("StopTrainingJob", TrainingJobName="job-1") == [("sagemaker:StopTrainingJob", arn, resource_tags)]
+    assert checks("ListTags", ResourceArn=arn) == [("sagemaker:ListTags", arn, resource_tags)]
+    assert checks("ListTrainingJobs") == [("sagemaker:ListTrainingJobs", "*", {})]
+
+
 def test_log_and_metrics_follow_the_script(host: FakeHost, sagemaker: Any) -> None:
     put_script(host)
     sagemaker.create_training_job(**job())
     metrics = ended(sagemaker)["FinalMetricDataList"]
     assert [(metric["MetricName"], metric["Value"]) for metric in metrics] == [("train-loss", 0.5)]
-    assert host.metrics == [("train-loss", 1.0), ("train-loss", 0.5)]
-    (stream, lines), = host.logs.items()
+    job_1 = {"TrainingJobName": "job-1"}
+    assert host.metrics == [
+        ("/aws/sagemaker/TrainingJobs", "train-loss", 1.0, job_1),
+        ("/aws/sagemaker/TrainingJobs", "train-loss", 0.5, job_1),
+    ]
+    ((stream, lines),) = host.logs.items()
     assert stream.startswith("/aws/sagemaker/TrainingJobs:job-1/algo-1-")
     assert "image:1 is not run" in lines[0]
     assert lines[1:] == ["train_epoch_loss=1.0000", "train_epoch_loss=0.5000"]
@@ -402,8 +478,9 @@ def test_jobs_are_listed_newest_first_by_page(host: FakeHost, sagemaker: Any) ->
     rest = sagemaker.list_training_jobs(MaxResults=2, NextToken=page["NextToken"])
     assert [summary["TrainingJobName"] for summary in rest["TrainingJobSummaries"]] == ["job-0"]
     created = sagemaker.describe_training_job(TrainingJobName="job-0")["CreationTime"]
-    later = sagemaker.list_training_jobs(CreationTimeAfter=created)["TrainingJobSummaries"]
-    assert [summary["TrainingJobName"] for summary in later] == ["job-2", "job-1"]
+    hour = timedelta(hours=1)
+    assert sagemaker.list_training_jobs(CreationTimeAfter=created + hour)["TrainingJobSummaries"] == []
+    assert len(sagemaker.list_training_jobs(CreationTimeAfter=created - hour)["TrainingJobSummaries"]) == 3
     assert sagemaker.list_training_jobs(StatusEquals="Failed")["TrainingJobSummaries"] == []
 
 

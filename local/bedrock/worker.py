@@ -1,0 +1,113 @@
+"""Serve one model in a process of its own: one JSON request a line on standard input, one JSON answer a line out.
+
+Requests that wait while a batch is generated form the next batch. The process ends when its input does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TextIO
+
+# Threads that spin while they wait starve the engine's other processes on the same cores. Read when torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+from jinja2 import TemplateError
+
+from local.bedrock.language_model import LanguageModel, Prompt
+
+_GATHER_SECONDS = 0.02
+
+
+class InvalidPromptError(Exception):
+    """Report a prompt that this model cannot be asked."""
+
+
+def serve(model: LanguageModel, batch_size: int, requests: TextIO, answers: TextIO) -> None:
+    """Answer requests until there are no more.
+
+    A request is `{"id", "messages" | "prompt", "max_tokens", "temperature", "top_p", "stop_sequences"}`, its answer
+    `{"id"}` with either the members of Answer or `"invalid"`: why the prompt cannot be asked.
+    """
+    waiting: queue.Queue[dict[str, Any] | None] = queue.Queue()
+
+    def read() -> None:
+        for line in requests:
+            waiting.put(json.loads(line))
+        waiting.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    for batch in _batches(waiting, batch_size):
+        prompts: dict[str, Prompt] = {}
+        for request in batch:
+            try:
+                prompts[request["id"]] = _prompt(model, request)
+            except InvalidPromptError as error:
+                _send(answers, {"id": request["id"], "invalid": str(error)})
+        if prompts:
+            for identifier, answer in zip(prompts, model.generate(list(prompts.values())), strict=True):
+                _send(answers, {"id": identifier, **asdict(answer)})
+
+
+def _batches(waiting: queue.Queue[dict[str, Any] | None], size: int) -> Iterator[list[dict[str, Any]]]:
+    """Yield what has arrived, at least one request and at most `size`, until the end of input."""
+    while (first := waiting.get()) is not None:
+        batch = [first]
+        while len(batch) < size:
+            try:
+                # Callers that were answered together come back together: a moment's patience keeps batches full.
+                request = waiting.get(timeout=_GATHER_SECONDS)
+            except queue.Empty:
+                break
+            if request is None:
+                waiting.put(None)
+                break
+            batch.append(request)
+        yield batch
+
+
+def _prompt(model: LanguageModel, request: dict[str, Any]) -> Prompt:
+    try:
+        tokens = model.render(request["messages"]) if "messages" in request else model.encode(request["prompt"])
+    except TemplateError as error:
+        raise InvalidPromptError(str(error)) from error
+    room = model.context_length - len(tokens)
+    if room <= 0:
+        msg = "Input is too long for requested model."
+        raise InvalidPromptError(msg)
+    if not tokens:
+        msg = "The prompt is empty."
+        raise InvalidPromptError(msg)
+    return Prompt(
+        tokens=tokens,
+        max_tokens=min(request["max_tokens"], room),
+        temperature=request["temperature"],
+        top_p=request["top_p"],
+        stop_sequences=tuple(request["stop_sequences"]),
+    )
+
+
+def _send(answers: TextIO, answer: dict[str, Any]) -> None:
+    answers.write(json.dumps(answer) + "\n")
+    answers.flush()
+
+
+def main() -> None:
+    """Load the model of the folder in the first argument and serve it; the second argument is the batch size."""
+    folder, batch_size = sys.argv[1:]
+    # Answers have standard output to themselves: libraries print there too.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    model = LanguageModel(Path(folder))
+    _send(answers, {"id": "ready"})
+    serve(model, int(batch_size), sys.stdin, answers)
+
+
+if __name__ == "__main__":
+    main()

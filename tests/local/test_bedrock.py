@@ -1,0 +1,432 @@
+"""The local Bedrock imports real weights and answers from them, whatever becomes of their source."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local.bedrock.language_model import LanguageModel, Prompt
+from local.bedrock.service import Bedrock
+from local.bedrock.settings import Settings
+from local.engine.host import Request
+from local.jumpstart.models import tiny_llama
+from tests.local.fake_host import BUCKET, ROLE, UNTRUSTING_ROLE, FakeHost, connect, eventually, fake_host
+
+BASE = "tunedrop.tiny-random-llama"
+USER = {"role": "user", "content": [{"text": "hello"}]}
+SHORT = {"maxTokens": 5, "temperature": 0.0}
+
+
+@pytest.fixture(scope="module")
+def weights() -> Path:
+    return tiny_llama()
+
+
+@pytest.fixture
+def host(tmp_path: Path, weights: Path) -> Iterator[FakeHost]:
+    with fake_host(tmp_path) as host:
+        for file in weights.iterdir():
+            host.client("s3").upload_file(str(file), BUCKET, f"model/{file.name}")
+        yield host
+
+
+@pytest.fixture
+def service(host: FakeHost, weights: Path) -> Iterator[Bedrock]:
+    service = Bedrock({BASE: weights}, Settings(imported_models=2))
+    service.start(host)
+    yield service
+    service.stop()
+
+
+@pytest.fixture
+def bedrock(service: Bedrock) -> Any:
+    return connect(service, "bedrock")
+
+
+@pytest.fixture
+def runtime(service: Bedrock) -> Any:
+    return connect(service, "bedrock-runtime")
+
+
+def job(name: str = "job-1", **changes: Any) -> dict[str, Any]:
+    return {
+        "jobName": name,
+        "importedModelName": name,
+        "roleArn": ROLE,
+        "modelDataSource": {"s3DataSource": {"s3Uri": f"s3://{BUCKET}/model/"}},
+        **changes,
+    }
+
+
+def finished(bedrock: Any, name: str = "job-1") -> dict[str, Any]:
+    def state() -> Any:
+        answer = bedrock.get_model_import_job(jobIdentifier=name)
+        return answer if answer["status"] != "InProgress" else None
+
+    return eventually(state)
+
+
+def imported(bedrock: Any, name: str = "job-1") -> str:
+    bedrock.create_model_import_job(**job(name))
+    state = finished(bedrock, name)
+    assert state["status"] == "Completed", state
+    return str(state["importedModelArn"])
+
+
+def warm(runtime: Any, **parameters: Any) -> Any:
+    """Converse as a patient client does: again while the model is not ready."""
+
+    def answer() -> Any:
+        try:
+            return runtime.converse(**parameters)
+        except runtime.exceptions.ModelNotReadyException:
+            return None
+
+    return eventually(answer, 120)
+
+
+def refused(call: Any, **parameters: Any) -> tuple[str, str]:
+    with pytest.raises(ClientError) as caught:
+        call(**parameters)
+    error = caught.value.response["Error"]
+    return error["Code"], error["Message"]
+
+
+def replace(host: FakeHost, name: str, **members: Any) -> None:
+    """Change members of one of the artifact's JSON files; None removes."""
+    s3 = host.client("s3")
+    content = json.loads(s3.get_object(Bucket=BUCKET, Key=f"model/{name}")["Body"].read()) | members
+    kept = {key: value for key, value in content.items() if value is not None}
+    s3.put_object(Bucket=BUCKET, Key=f"model/{name}", Body=json.dumps(kept).encode())
+
+
+def test_import_makes_a_model_that_can_converse(bedrock: Any, weights: Path, host: FakeHost) -> None:
+    arn = imported(bedrock)
+    model = bedrock.get_imported_model(modelIdentifier="job-1")
+    assert model["modelArn"] == arn == bedrock.get_imported_model(modelIdentifier=arn)["modelArn"]
+    assert model["modelArchitecture"] == "LlamaForCausalLM"
+    assert model["instructSupported"] is True
+    assert model["modelDataSource"]["s3DataSource"]["s3Uri"] == f"s3://{BUCKET}/model/"
+    record = json.loads((host.data_dir / "bedrock/imported-models" / arn[-12:] / "imported-model.json").read_text())
+    assert record["weightsSha256"] == hashlib.sha256((weights / "model.safetensors").read_bytes()).hexdigest()
+    assert [each["modelName"] for each in bedrock.list_imported_models()["modelSummaries"]] == ["job-1"]
+
+
+def test_answer_outlives_the_artifact_and_the_engine(host: FakeHost, weights: Path) -> None:
+    service = Bedrock({})
+    service.start(host)
+    arn = imported(connect(service, "bedrock"))
+    service.stop()
+    s3 = host.client("s3")
+    for entry in s3.list_objects_v2(Bucket=BUCKET)["Contents"]:
+        s3.delete_object(Bucket=BUCKET, Key=entry["Key"])
+    restarted = Bedrock({})
+    restarted.start(host)
+    try:
+        answer = warm(connect(restarted, "bedrock-runtime"), modelId=arn, messages=[USER], inferenceConfig=SHORT)
+    finally:
+        restarted.stop()
+    model = LanguageModel(weights)
+    tokens = model.render([{"role": "user", "content": "hello"}])
+    (expected,) = model.generate([Prompt(tokens, max_tokens=5, temperature=0, top_p=1)])
+    assert answer["output"]["message"] == {"role": "assistant", "content": [{"text": expected.text}]}
+
+
+def test_first_call_of_an_imported_model_is_a_cold_start(bedrock: Any, runtime: Any) -> None:
+    arn = imported(bedrock)
+    code, _ = refused(runtime.converse, modelId=arn, messages=[USER], inferenceConfig=SHORT)
+    assert code == "ModelNotReadyException"
+    answer = warm(runtime, modelId=arn, messages=[USER], inferenceConfig=SHORT)
+    assert answer["stopReason"] in {"end_turn", "max_tokens"}
+    assert answer["usage"]["totalTokens"] == answer["usage"]["inputTokens"] + answer["usage"]["outputTokens"]
+    assert answer["usage"]["outputTokens"] <= 5
+    assert answer["metrics"]["latencyMs"] >= 0
+
+
+def test_on_demand_model_waits_instead(runtime: Any) -> None:
+    assert runtime.converse(modelId=BASE, messages=[USER], inferenceConfig=SHORT)["usage"]["outputTokens"] <= 5
+
+
+def test_concurrent_calls_get_the_answers_of_single_calls(runtime: Any) -> None:
+    questions = [f"question {'x' * length}" for length in range(12)]
+
+    def ask(text: str) -> str:
+        turns = [{"role": "user", "content": [{"text": text}]}]
+        answer = runtime.converse(modelId=BASE, messages=turns, inferenceConfig={"maxTokens": 20, "temperature": 0.0})
+        return str(answer["output"]["message"]["content"][0]["text"])
+
+    single = [ask(question) for question in questions]
+    with ThreadPoolExecutor(12) as pool:
+        assert list(pool.map(ask, questions)) == single
+    assert len(set(single)) > 1
+
+
+def test_invoke_model_speaks_the_three_formats(runtime: Any) -> None:
+    def invoke(**body: Any) -> dict[str, Any]:
+        return json.loads(runtime.invoke_model(modelId=BASE, body=json.dumps(body))["body"].read())
+
+    original = invoke(prompt="hello", max_gen_len=5, temperature=0)
+    assert set(original) == {"generation", "prompt_token_count", "generation_token_count", "stop_reason", "logprobs"}
+    completion = invoke(prompt="hello", max_tokens=5, temperature=0)
+    assert completion["object"] == "text_completion"
+    assert completion["choices"][0]["text"] == original["generation"]
+    chat = invoke(messages=[{"role": "user", "content": "hello"}], max_tokens=5, temperature=0)
+    conversed = runtime.converse(modelId=BASE, messages=[USER], inferenceConfig=SHORT)
+    text = conversed["output"]["message"]["content"][0]["text"]
+    assert chat["choices"][0]["message"] == {"role": "assistant", "content": text}
+    assert chat["usage"]["prompt_tokens"] == conversed["usage"]["inputTokens"]
+
+
+@pytest.mark.parametrize(
+    ("turns", "part"),
+    [
+        ([{"role": "assistant", "content": [{"text": "a"}]}], "must start with a user message"),
+        ([USER, USER], "must alternate between user and assistant roles"),
+        (
+            [USER, {"role": "assistant", "content": [{"text": "a"}]}],
+            "last turn in the conversation to be a user message",
+        ),
+        ([{"role": "user", "content": []}], "content field in the Message object at messages.0 is empty"),
+        ([{"role": "user", "content": [{"text": " "}]}], "ContentBlock object at messages.0.content.0 is blank"),
+        ([{"role": "user", "content": [{"image": {"format": "png", "source": {"bytes": b"x"}}}]}], "support the image"),
+        ([{"role": "user", "content": [{"text": "long " * 2000}]}], "Input is too long for requested model."),
+    ],
+)
+def test_invalid_conversation_is_refused(runtime: Any, turns: list[Any], part: str) -> None:
+    code, message = refused(runtime.converse, modelId=BASE, messages=turns)
+    assert code == "ValidationException"
+    assert part in message
+
+
+def test_temperature_beyond_one_is_refused(runtime: Any) -> None:
+    config = {"temperature": 1.5}
+    code, message = refused(runtime.converse, modelId=BASE, messages=[USER], inferenceConfig=config)
+    assert code == "ValidationException"
+    assert "'inferenceConfig.temperature' failed to satisfy constraint: Member must have value less than" in message
+
+
+def test_unknown_models_are_told_apart(runtime: Any) -> None:
+    assert refused(runtime.converse, modelId="no.such-model", messages=[USER]) == (
+        "ValidationException",
+        "The provided model identifier is invalid.",
+    )
+    arn = "arn:aws:bedrock:us-east-1:123456789012:imported-model/abcdefghijkl"
+    assert refused(runtime.converse, modelId=arn, messages=[USER])[0] == "ResourceNotFoundException"
+
+
+def test_model_without_chat_template_cannot_converse(host: FakeHost, bedrock: Any, runtime: Any) -> None:
+    host.client("s3").delete_object(Bucket=BUCKET, Key="model/chat_template.jinja")
+    replace(host, "tokenizer_config.json", chat_template=None)
+    arn = imported(bedrock)
+    assert bedrock.get_imported_model(modelIdentifier=arn)["instructSupported"] is False
+    code, message = refused(runtime.converse, modelId=arn, messages=[USER])
+    assert code == "ValidationException"
+    assert message.startswith("This action doesn't support the model that you provided.")
+
+
+@pytest.mark.parametrize(
+    ("file", "members", "message"),
+    [
+        ("config.json", {"architectures": ["GemmaForCausalLM"]}, "architecture GemmaForCausalLM is not supported"),
+        ("config.json", {"architectures": ["T5ForConditionalGeneration"]}, "local Bedrock does not serve"),
+        ("config.json", {"max_position_embeddings": 131072}, "must be less than 128K"),
+        ("tokenizer_config.json", {"tokenizer_class": "XLMTokenizer"}, "tokenizer class XLMTokenizer"),
+    ],
+)
+def test_unsupported_model_fails_its_import(
+    host: FakeHost, bedrock: Any, file: str, members: dict[str, Any], message: str
+) -> None:
+    replace(host, file, **members)
+    bedrock.create_model_import_job(**job())
+    state = finished(bedrock)
+    assert state["status"] == "Failed"
+    assert message in state["failureMessage"]
+    assert "importedModelArn" not in state
+    assert bedrock.list_imported_models()["modelSummaries"] == []
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("model.safetensors", "safetensors"),
+        ("config.json", "config.json"),
+        ("tokenizer.json", "tokenizer"),
+        ("tokenizer_config.json", "tokenizer"),
+    ],
+)
+def test_missing_file_fails_the_import(host: FakeHost, bedrock: Any, file: str, message: str) -> None:
+    host.client("s3").delete_object(Bucket=BUCKET, Key=f"model/{file}")
+    bedrock.create_model_import_job(**job())
+    state = finished(bedrock)
+    assert state["status"] == "Failed"
+    assert message in state["failureMessage"]
+
+
+def test_corrupt_weights_fail_the_import(host: FakeHost, bedrock: Any) -> None:
+    host.client("s3").put_object(Bucket=BUCKET, Key="model/model.safetensors", Body=b"not weights")
+    bedrock.create_model_import_job(**job())
+    assert "not a valid safetensors file" in finished(bedrock)["failureMessage"]
+
+
+@pytest.mark.parametrize("call", ["ListObjectsV2", "GetObject"])
+def test_role_without_read_permission_fails_the_import(host: FakeHost, bedrock: Any, call: str) -> None:
+    host.denied = {(ROLE, call), (ROLE, "HeadObject")} if call == "GetObject" else {(ROLE, call)}
+    bedrock.create_model_import_job(**job())
+    assert "AccessDenied" in finished(bedrock)["failureMessage"]
+
+
+def test_role_that_bedrock_cannot_assume_is_refused(bedrock: Any) -> None:
+    assert refused(bedrock.create_model_import_job, **job(roleArn=UNTRUSTING_ROLE))[0] == "ValidationException"
+
+
+def test_quotas_names_and_tokens_hold(bedrock: Any) -> None:
+    arn = bedrock.create_model_import_job(**job(clientRequestToken="t1"))["jobArn"]
+    assert bedrock.create_model_import_job(**job(clientRequestToken="t1"))["jobArn"] == arn
+    finished(bedrock)
+    assert refused(bedrock.create_model_import_job, **job())[0] == "ConflictException"
+    assert refused(bedrock.create_model_import_job, **job("job-2", importedModelName="job-1"))[0] == "ConflictException"
+    imported(bedrock, "job-2")
+    code, message = refused(bedrock.create_model_import_job, **job("job-3"))
+    assert code == "ServiceQuotaExceededException"
+    assert "Imported models per account" in message
+    bedrock.delete_imported_model(modelIdentifier="job-1")
+    assert refused(bedrock.get_imported_model, modelIdentifier="job-1")[0] == "ResourceNotFoundException"
+    imported(bedrock, "job-3")
+
+
+def test_second_import_waits_its_turn(host: FakeHost) -> None:
+    service = Bedrock({}, Settings(import_jobs=0))
+    service.start(host)
+    code, message = refused(connect(service, "bedrock").create_model_import_job, **job())
+    service.stop()
+    assert code == "ServiceQuotaExceededException"
+    assert "Concurrent model import jobs" in message
+
+
+def test_import_in_flight_fails_when_the_engine_comes_back(host: FakeHost, bedrock: Any) -> None:
+    imported(bedrock)
+    (path,) = (host.data_dir / "bedrock/model-import-jobs").glob("*.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"status": "InProgress"}))
+    restarted = Bedrock({})
+    restarted.start(host)
+    state = connect(restarted, "bedrock").get_model_import_job(jobIdentifier="job-1")
+    restarted.stop()
+    assert state["status"] == "Failed"
+    assert "engine stopped" in state["failureMessage"]
+
+
+def test_jobs_are_listed_newest_first_by_page(bedrock: Any) -> None:
+    imported(bedrock, "job-1")
+    imported(bedrock, "job-2")
+    page = bedrock.list_model_import_jobs(nameContains="job", statusEquals="Completed", maxResults=1)
+    assert [each["jobName"] for each in page["modelImportJobSummaries"]] == ["job-2"]
+    rest = bedrock.list_model_import_jobs(maxResults=1, nextToken=page["nextToken"])
+    assert [each["jobName"] for each in rest["modelImportJobSummaries"]] == ["job-1"]
+    assert bedrock.list_model_import_jobs(statusEquals="Failed")["modelImportJobSummaries"] == []
+
+
+def test_foundation_models_are_described(bedrock: Any) -> None:
+    arn = f"arn:aws:bedrock:us-east-1::foundation-model/{BASE}"
+    assert [model["modelArn"] for model in bedrock.list_foundation_models()["modelSummaries"]] == [arn]
+    assert bedrock.get_foundation_model(modelIdentifier=BASE)["modelDetails"]["inferenceTypesSupported"] == [
+        "ON_DEMAND"
+    ]
+    assert bedrock.list_foundation_models(byProvider="other")["modelSummaries"] == []
+
+
+def test_idle_model_is_evicted_and_comes_back_cold(host: FakeHost) -> None:
+    service = Bedrock({}, Settings(idle_seconds=0.5))
+    service.start(host)
+    try:
+        arn = imported(connect(service, "bedrock"))
+        runtime = connect(service, "bedrock-runtime")
+        warm(runtime, modelId=arn, messages=[USER], inferenceConfig=SHORT)
+
+        def cold() -> bool:
+            code = "ModelNotReadyException"
+            try:
+                runtime.converse(modelId=arn, messages=[USER], inferenceConfig=SHORT)
+            except ClientError as error:
+                return bool(error.response["Error"]["Code"] == code)
+            finally:
+                # Longer than the idle time: each call would keep the model in memory.
+                time.sleep(2)
+            return False
+
+        eventually(cold)
+    finally:
+        service.stop()
+
+
+def test_permissions_are_those_of_aws(service: Bedrock, bedrock: Any) -> None:
+    def checks(method: str, path: str, body: bytes = b"{}") -> list[tuple[str, str, dict[str, Any]]]:
+        return service.iam(Request(method, path, {}, {}, body))
+
+    arn = imported(bedrock)
+    account = "arn:aws:bedrock:us-east-1:123456789012"
+    tags = json.dumps({"jobTags": [{"key": "run", "value": "r1"}], "importedModelTags": [{"key": "a", "value": "b"}]})
+    assert checks("POST", "/model-import-jobs", tags.encode()) == [
+        ("bedrock:CreateModelImportJob", "*", {"aws:RequestTag/run": "r1", "aws:TagKeys": ["run"]}),
+        ("bedrock:TagResource", f"{account}:model-import-job/*", {"aws:RequestTag/run": "r1", "aws:TagKeys": ["run"]}),
+        ("bedrock:TagResource", f"{account}:imported-model/*", {"aws:RequestTag/a": "b", "aws:TagKeys": ["a"]}),
+    ]
+    quoted = arn.replace(":", "%3A").replace("/", "%2F")
+    assert checks("POST", f"/model/{quoted}/converse") == [("bedrock:InvokeModel", arn, {})]
+    assert checks("POST", f"/model/{BASE}/invoke") == [
+        ("bedrock:InvokeModel", f"arn:aws:bedrock:us-east-1::foundation-model/{BASE}", {})
+    ]
+    assert checks("DELETE", "/imported-models/job-1") == [("bedrock:DeleteImportedModel", arn, {})]
+    assert checks("GET", "/model-import-jobs") == [("bedrock:ListModelImportJobs", "*", {})]
+    assert checks("GET", "/model-import-jobs/none") == [
+        ("bedrock:GetModelImportJob", f"{account}:model-import-job/none", {})
+    ]
+
+
+def test_separate_chat_template_wins(tmp_path: Path, weights: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(weights, folder)
+    template = "{{ bos_token }}{% for m in messages %}[{{ m.content }}]{% endfor %}"
+    (folder / "chat_template.jinja").write_text(template)
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps({**config, "chat_template": "{{ 'the other' }}"}))
+    model = LanguageModel(folder)
+    tokens = model.render([{"role": "user", "content": "ab"}])
+    assert model.decode(tokens) == "<|im_start|>[ab]"
+
+
+def test_answer_ends_at_stop_sequence_and_token_limit(weights: Path) -> None:
+    model = LanguageModel(weights)
+    tokens = model.encode("hello")
+    (free,) = model.generate([Prompt(tokens, max_tokens=12, temperature=0, top_p=1)])
+    assert (free.stop_reason, free.output_tokens) == ("max_tokens", 12)
+    stop = free.text[4:6]
+    (stopped,) = model.generate([Prompt(tokens, max_tokens=12, temperature=0, top_p=1, stop_sequences=(stop,))])
+    assert stopped.stop_reason == "stop_sequence"
+    assert stopped.text == free.text[: free.text.index(stop)]
+
+
+def test_batch_gives_the_answers_of_single_prompts(weights: Path) -> None:
+    model = LanguageModel(weights)
+    prompts = [
+        Prompt(model.encode("word " * length), max_tokens=3 * length, temperature=0, top_p=1) for length in range(1, 9)
+    ]
+    assert model.generate(prompts) == [model.generate([prompt])[0] for prompt in prompts]
+
+
+def test_sampling_varies_within_the_most_likely_tokens(weights: Path) -> None:
+    model = LanguageModel(weights)
+    tokens = model.encode("hello")
+    hot = [Prompt(tokens, max_tokens=8, temperature=1, top_p=1)] * 8
+    assert len({answer.text for answer in model.generate(hot)}) > 1
+    narrow = [Prompt(tokens, max_tokens=8, temperature=1, top_p=0)] * 8
+    (greedy,) = model.generate([Prompt(tokens, max_tokens=8, temperature=0, top_p=1)])
+    assert {answer.text for answer in model.generate(narrow)} == {greedy.text}

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import importlib.util
 import json
 import signal
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack import app as ministack
 
-from local.engine import schedules
+from local.engine import s3_events, schedules
 from local.engine.async_queue import AsyncQueue
 from local.engine.database import Database
 from local.engine.delivery import Delivery
@@ -49,8 +48,9 @@ class _Engine:
         self._snapshots = Snapshots(self._database, self._async_queue, settings.snapshot_seconds)
         self._pipes = Pipes(iam, settings.pipe_poll_seconds, self._snapshots.changed)
         schedules.install(settings.seconds_per_minute)
+        s3_events.install()
         self._host = EngineHost(iam, self._endpoint_url, data_dir, work_dir)
-        self._services = _load_services(settings.services)
+        self._services = _make_services(settings.services)
         for service in self._services:
             mount(service, iam)
 
@@ -125,12 +125,11 @@ class _Engine:
         raise LookupError(command)
 
 
-def _load_services(factories: tuple[str, ...]) -> list[Service]:
+def _make_services(factories: Mapping[str, Mapping[str, Any]]) -> list[Service]:
     services = []
-    for factory in factories:
-        module, _, function = factory.partition(":")
-        if importlib.util.find_spec(module) is not None:
-            services.append(getattr(importlib.import_module(module), function)())
+    for factory, arguments in factories.items():
+        module, _, name = factory.partition(":")
+        services.append(getattr(importlib.import_module(module), name)(**arguments))
     return services
 
 

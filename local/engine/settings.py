@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
-from typing import Self
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
 
 ACCOUNT_ID = "123456789012"
 REGION = "us-east-1"
@@ -32,7 +33,7 @@ class Settings:
         deliveries: how often every event is delivered to every target (1, though AWS promises only at least once).
         pipe_poll_seconds: delay between two looks of a pipe at its stream.
         snapshot_seconds: shortest time between two snapshots of the state.
-        services: factories of further services, ``module:callable``; one whose module is absent is left out.
+        services: what makes each further service: ``module:callable`` and its keyword arguments.
     """
 
     port: int = 0
@@ -42,7 +43,7 @@ class Settings:
     deliveries: int = 1
     pipe_poll_seconds: float = 0.1
     snapshot_seconds: float = 0.5
-    services: tuple[str, ...] = ("local.sagemaker.service:SageMaker", "local.bedrock.service:Bedrock")
+    services: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Write the settings for another process."""
@@ -51,5 +52,4 @@ class Settings:
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Read settings that ``to_json`` wrote."""
-        values = json.loads(text)
-        return cls(**{**values, "services": tuple(values["services"])})
+        return cls(**json.loads(text))

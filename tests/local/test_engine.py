@@ -20,7 +20,7 @@ from local.engine import Engine, Settings
 
 TEMPLATE = Path(__file__).parent / "fixture_app" / "template.yaml"
 SETTINGS = Settings(
-    services=("tests.local.fixture_app.training:service",), seconds_per_minute=1, retry_backoff_seconds=0.1
+    services={"tests.local.fixture_app.training:Training": {}}, seconds_per_minute=1, retry_backoff_seconds=0.1
 )
 
 
@@ -233,6 +233,20 @@ class TestEvents:
         [event] = wait_for(lambda: stack.audited(lambda event: event.get("detail", {}).get("id") == name))
         assert (event["source"], event["detail-type"]) == ("fixture", "Record Changed")
         assert event["detail"] == {"id": name, "text": 'now WRITTEN "twice"', "before": ""}
+
+    def test_an_upload_is_announced_with_its_version(self, stack: Stack) -> None:
+        events, sqs = stack.engine.client("events"), stack.engine.client("sqs")
+        url = sqs.create_queue(QueueName="uploads")["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        events.put_rule(Name="uploads", EventPattern='{"source": ["aws.s3"], "detail-type": ["Object Created"]}')
+        events.put_targets(Rule="uploads", Targets=[{"Id": "1", "Arn": arn}])
+        bucket = stack.outputs["DropBucket"]
+        put = stack.engine.client("s3").put_object(Bucket=bucket, Key="elsewhere/x y+z.txt", Body=b"12345")
+        [message] = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=10)["Messages"]
+        events.remove_targets(Rule="uploads", Ids=["1"])
+        announced = json.loads(message["Body"])["detail"]["object"]
+        assert announced["version-id"] == put["VersionId"]
+        assert (announced["key"], announced["size"]) == ("elsewhere/x y+z.txt", 5)
 
     def test_a_record_that_the_pipe_filters_out_moves_nothing(self, stack: Stack) -> None:
         table = stack.outputs["Records"]

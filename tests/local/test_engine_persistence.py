@@ -14,7 +14,7 @@ import pytest
 from local.engine import Engine, Settings
 
 TEMPLATE = Path(__file__).parent / "fixture_app" / "template.yaml"
-SETTINGS = Settings(services=(), retry_backoff_seconds=0.1)
+SETTINGS = Settings(retry_backoff_seconds=0.1)
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_an_event_that_was_being_handled_in_a_crash_is_handled_again(engine: Eng
 
 def test_a_stream_record_that_no_pipe_has_read_is_read_after_the_restart(engine: Engine) -> None:
     outputs = engine.deploy(TEMPLATE, {}, "fixture")
-    engine.restart(Settings(services=(), pipe_poll_seconds=3600))
+    engine.restart(Settings(pipe_poll_seconds=3600))
     item = {"id": {"S": "late"}, "kind": {"S": "run"}, "status": {"S": "new"}}
     time.sleep(1)
     engine.client("dynamodb").put_item(TableName=outputs["Records"], Item=item)

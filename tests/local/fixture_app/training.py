@@ -51,8 +51,3 @@ class Training:
 
     def _answer(self, content: dict[str, str]) -> Response:
         return Response(200, json.dumps(content).encode(), {"Content-Type": "application/x-amz-json-1.1"})
-
-
-def service() -> Training:
-    """Make the service."""
-    return Training()

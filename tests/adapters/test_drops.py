@@ -1,0 +1,121 @@
+"""A drop is read in the versions that were there at plan time; the same in S3 and in memory."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.fakes import FakeClock, InMemoryDrops
+from tests.samples import DROP_BUCKET
+from tunedrop.adapters.s3 import S3Drops
+from tunedrop.domain.plan import FileRole, PinnedFile
+from tunedrop.errors import ObjectTooLargeError
+from tunedrop.ports import Drops
+
+
+class Bucket(NamedTuple):
+    """The drops, and what their user can do."""
+
+    drops: Drops
+    put: Callable[[str, bytes], str]
+    delete: Callable[[str], object]
+
+
+@pytest.fixture(params=["memory", "s3"])
+def bucket(request: pytest.FixtureRequest) -> Bucket:
+    if request.param == "memory":
+        drops = InMemoryDrops(clock=FakeClock(datetime.now(UTC)))
+        return Bucket(drops, drops.put, drops.delete)
+    client: Any = request.getfixturevalue("aws")("s3")
+    client.create_bucket(Bucket=DROP_BUCKET)
+    client.put_bucket_versioning(Bucket=DROP_BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    return Bucket(
+        S3Drops(client, DROP_BUCKET),
+        lambda key, data: str(client.put_object(Bucket=DROP_BUCKET, Key=key, Body=data)["VersionId"]),
+        lambda key: client.delete_object(Bucket=DROP_BUCKET, Key=key),
+    )
+
+
+def test_the_bucket_is_named(bucket: Bucket) -> None:
+    assert bucket.drops.bucket == DROP_BUCKET
+
+
+def test_the_newest_version_of_every_file_of_the_folder_is_listed(bucket: Bucket) -> None:
+    bucket.put("datasets/receipts/train.jsonl", b"old")
+    newest = bucket.put("datasets/receipts/train.jsonl", b"newer")
+    bucket.put("datasets/receipts/held-out.jsonl", b"")
+    bucket.put("datasets/receipts-2/train.jsonl", b"another dataset")
+    bucket.put("elsewhere/datasets/receipts/x.jsonl", b"elsewhere")
+    files = bucket.drops.files("receipts")
+    assert [(file.key, file.size) for file in files] == [
+        ("datasets/receipts/held-out.jsonl", 0),
+        ("datasets/receipts/train.jsonl", 5),
+    ]
+    assert files[1].version_id == newest
+
+
+def test_equal_bytes_have_an_equal_etag(bucket: Bucket) -> None:
+    for name, data in (("a", b"same"), ("b", b"same"), ("c", b"other")):
+        bucket.put(f"datasets/receipts/{name}", data)
+    first, second, third = (file.etag for file in bucket.drops.files("receipts"))
+    assert first == second != third
+
+
+def test_a_deleted_file_is_not_listed(bucket: Bucket) -> None:
+    bucket.put("datasets/receipts/train.jsonl", b"x")
+    bucket.delete("datasets/receipts/train.jsonl")
+    assert bucket.drops.files("receipts") == []
+
+
+def test_an_empty_folder_has_no_files(bucket: Bucket) -> None:
+    assert bucket.drops.files("receipts") == []
+
+
+def test_the_version_that_was_pinned_is_read_though_there_is_a_newer_one(bucket: Bucket) -> None:
+    pinned = bucket.put("datasets/receipts/tune.yaml", b"model: a")
+    bucket.put("datasets/receipts/tune.yaml", b"model: b")
+    assert bucket.drops.read("datasets/receipts/tune.yaml", pinned, 8) == b"model: a"
+    file = PinnedFile(
+        key="datasets/receipts/tune.yaml",
+        version_id=pinned,
+        etag="",
+        size=8,
+        role=FileRole.TRAINING,
+        name="tune.yaml",
+    )
+    assert b"".join(bucket.drops.blocks(file)) == b"model: a"
+
+
+def test_more_bytes_than_allowed_are_not_read(bucket: Bucket) -> None:
+    version = bucket.put("datasets/receipts/tune.yaml", b"model: a")
+    with pytest.raises(ObjectTooLargeError):
+        bucket.drops.read("datasets/receipts/tune.yaml", version, 7)
+
+
+def test_a_large_file_is_streamed_whole(bucket: Bucket) -> None:
+    data = b"0123456789abcdef" * 200_000
+    version = bucket.put("datasets/receipts/train.jsonl", data)
+    file = PinnedFile(
+        key="datasets/receipts/train.jsonl",
+        version_id=version,
+        etag="",
+        size=len(data),
+        role=FileRole.TRAINING,
+        name="train.jsonl",
+    )
+    blocks = list(bucket.drops.blocks(file))
+    assert b"".join(blocks) == data
+    assert len(blocks) > 1
+
+
+def test_every_uploaded_tune_yaml_is_found_wherever_it_lies_below_datasets(bucket: Bucket) -> None:
+    newest = {}
+    for key in ("datasets/b/tune.yaml", "datasets/a/tune.yaml", "datasets/a/tune.yaml", "datasets/a/old/tune.yaml"):
+        newest[key] = bucket.put(key, b"model: a")
+    for key in ("datasets/a/train.jsonl", "datasets/a/not-tune.yaml", "tune.yaml"):
+        bucket.put(key, b"x")
+    specs = list(bucket.drops.specs())
+    assert {spec.key: spec.version_id for spec in specs} == newest
+    assert all(abs(datetime.now(UTC) - spec.last_modified) < timedelta(minutes=5) for spec in specs)
+    assert all(spec.uploaded_by for spec in specs)

@@ -1,0 +1,327 @@
+"""The ports in memory. Those that hold state pass the very tests that their adapters pass (`tests/adapters`)."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from tests.samples import ACCOUNT, DROP_BUCKET, NOW, REGION, RUN_BUCKET
+from tunedrop.domain.decide import settled
+from tunedrop.domain.jumpstart import HyperparameterSpec, JumpStartModel, TrainingArtifacts
+from tunedrop.domain.plan import PinnedFile, PinnedObject
+from tunedrop.domain.run import Run, RunStatus, Training
+from tunedrop.domain.training_request import REQUEST_HASH_TAG
+from tunedrop.errors import (
+    ClaimHeldError,
+    ForeignResourceError,
+    ObjectTooLargeError,
+    UnavailableError,
+    UnknownModelError,
+    VersionConflictError,
+)
+from tunedrop.ports import Answer, DropListing, ImportedModel, ImportState
+
+
+@dataclass
+class FakeClock:
+    """A clock that stands still until it is moved."""
+
+    time: datetime = NOW
+
+    def now(self) -> datetime:
+        return self.time
+
+    def move(self, delta: timedelta) -> None:
+        self.time += delta
+
+
+@dataclass
+class InMemoryRunStore:
+    """Runs as JSON, and who holds which claim; `written` is told of every write, as the table's stream is."""
+
+    written: Callable[[Run], None] = lambda _run: None
+    runs: dict[str, str] = field(default_factory=dict)
+    holders: dict[str, str] = field(default_factory=dict)
+
+    def get(self, run_id: str) -> Run | None:
+        document = self.runs.get(run_id)
+        return Run.model_validate_json(document) if document else None
+
+    def create(self, run: Run) -> bool:
+        if run.run_id in self.runs:
+            return False
+        self._store(run)
+        return True
+
+    def commit(self, before: Run, after: Run) -> Run:
+        current = self.get(before.run_id)
+        if current is None or current.version != before.version:
+            raise VersionConflictError
+        for claim in sorted(after.claims - before.claims):
+            holder = self.holders.get(claim, after.run_id)
+            if holder != after.run_id:
+                raise ClaimHeldError(claim, holder)
+        for claim in after.claims - before.claims:
+            self.holders[claim] = after.run_id
+        for claim in before.claims - after.claims:
+            del self.holders[claim]
+        stored = after.model_copy(update={"version": before.version + 1})
+        self._store(stored)
+        return stored
+
+    def live(self, status: RunStatus | None = None) -> Iterator[Run]:
+        runs = [Run.model_validate_json(document) for document in self.runs.values()]
+        for run in sorted(runs, key=lambda each: each.created_at):
+            if not settled(run) and (status is None or run.status is status):
+                yield run
+
+    def _store(self, run: Run) -> None:
+        self.runs[run.run_id] = run.model_dump_json()
+        self.written(run)
+
+
+@dataclass
+class InMemoryDrops:
+    """A versioned bucket; `put` is the user."""
+
+    bucket: str = DROP_BUCKET
+    clock: FakeClock = field(default_factory=FakeClock)
+    versions: dict[tuple[str, str], tuple[bytes, datetime]] = field(default_factory=dict)
+    newest: dict[str, str] = field(default_factory=dict)
+
+    def put(self, key: str, data: bytes) -> str:
+        version = f"v{len(self.versions) + 1}"
+        self.versions[key, version] = (data, self.clock.now())
+        self.newest[key] = version
+        return version
+
+    def delete(self, key: str) -> None:
+        del self.newest[key]
+
+    def files(self, dataset: str) -> list[PinnedObject]:
+        found = []
+        for key, version in sorted(self.newest.items()):
+            if key.startswith(f"datasets/{dataset}/"):
+                data, _ = self.versions[key, version]
+                found.append(PinnedObject(key=key, version_id=version, etag=_etag(data), size=len(data)))
+        return found
+
+    def read(self, key: str, version_id: str, limit: int) -> bytes:
+        data, _ = self.versions[key, version_id]
+        if len(data) > limit:
+            raise ObjectTooLargeError(key)
+        return data
+
+    def blocks(self, file: PinnedFile) -> Iterator[bytes]:
+        data, _ = self.versions[file.key, file.version_id]
+        yield data[: len(data) // 2]
+        yield data[len(data) // 2 :]
+
+    def specs(self) -> Iterator[DropListing]:
+        for key, version in sorted(self.newest.items()):
+            data, time = self.versions[key, version]
+            if key.startswith("datasets/") and key.endswith("/tune.yaml"):
+                yield DropListing(
+                    key=key, version_id=version, etag=_etag(data), last_modified=time, uploaded_by=ACCOUNT
+                )
+
+
+def _etag(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+@dataclass
+class InMemoryRunFiles:
+    """Objects by key, each whole or not there."""
+
+    objects: dict[str, bytes] = field(default_factory=dict)
+
+    def uri(self, key: str) -> str:
+        return f"s3://{RUN_BUCKET}/{key}"
+
+    def write(self, key: str, data: bytes) -> None:
+        self.objects[key] = data
+
+    @contextmanager
+    def writer(self, key: str) -> Iterator[Callable[[bytes], None]]:
+        pieces: list[bytes] = []
+        yield pieces.append
+        self.objects[key] = b"".join(pieces)
+
+    def read(self, key: str) -> bytes | None:
+        return self.objects.get(key)
+
+
+@dataclass
+class InMemoryAliases:
+    """What each alias names."""
+
+    values: dict[str, str] = field(default_factory=dict)
+
+    def get(self, name: str) -> str | None:
+        return self.values.get(name)
+
+    def put(self, name: str, model_arn: str) -> None:
+        self.values[name] = model_arn
+
+
+@dataclass
+class FakeTrainingJobs:
+    """SageMaker's training jobs; `finish` is the training."""
+
+    requests: dict[str, Mapping[str, object]] = field(default_factory=dict)
+    statuses: dict[str, str] = field(default_factory=dict)
+    stopped: list[str] = field(default_factory=list)
+    files: InMemoryRunFiles = field(default_factory=InMemoryRunFiles)
+
+    def create(self, request: Mapping[str, object]) -> str:
+        name = str(request["TrainingJobName"])
+        known = self.requests.setdefault(name, request)
+        if _request_hash(known) != _request_hash(request):
+            raise ForeignResourceError(name)
+        self.statuses.setdefault(name, "InProgress")
+        return self._arn(name)
+
+    def finish(self, name: str, status: str) -> None:
+        self.statuses[name] = status
+        key = self._artifact(name).removeprefix(self.files.uri(""))
+        self.files.write(f"{key}tokenizer.json", b"{}")
+
+    def describe(self, job_name: str, attempt: int) -> tuple[Training, str] | None:
+        status = self.statuses.get(job_name)
+        if status is None:
+            return None
+        training = Training(
+            job_name=job_name,
+            job_arn=self._arn(job_name),
+            attempt=attempt,
+            status=status,
+            secondary_status="Training" if status == "InProgress" else status,
+            artifact_uri=self._artifact(job_name) if status == "Completed" else None,
+        )
+        return training, "AlgorithmError: out of memory" if status == "Failed" else ""
+
+    def in_progress(self, name_prefix: str) -> Iterator[str]:
+        names = [name for name, status in self.statuses.items() if status == "InProgress"]
+        yield from (name for name in names if name.startswith(name_prefix))
+
+    def stop(self, job_name: str) -> None:
+        if self.statuses[job_name] == "InProgress":
+            self.statuses[job_name] = "Stopped"
+            self.stopped.append(job_name)
+
+    def _artifact(self, name: str) -> str:
+        output = self.requests[name]["OutputDataConfig"]
+        assert isinstance(output, dict)
+        return f"{output['S3OutputPath']}/{name}/output/model/"
+
+    @staticmethod
+    def _arn(name: str) -> str:
+        return f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:training-job/{name}"
+
+
+def _request_hash(request: Mapping[str, object]) -> str:
+    tags = request["Tags"]
+    assert isinstance(tags, list)
+    return str({each["Key"]: each["Value"] for each in tags}[REQUEST_HASH_TAG])
+
+
+@dataclass
+class FakeModelImports:
+    """Bedrock's imports, one at a time; `finish` is Bedrock."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    states: dict[str, ImportState] = field(default_factory=dict)
+    by_arn: dict[str, ImportedModel] = field(default_factory=dict)
+    created: dict[str, datetime] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
+    deleted: list[str] = field(default_factory=list)
+
+    def start(self, name: str, artifact_uri: str, run_id: str) -> str:
+        if name not in self.states:
+            if any(state.status == "InProgress" for state in self.states.values()):
+                raise UnavailableError(f"one import at a time; {run_id} has to wait")
+            job_arn = f"arn:aws:bedrock:{REGION}:{ACCOUNT}:model-import-job/{name}"
+            self.states[name] = ImportState(job_arn=job_arn, status="InProgress")
+            self.sources[name] = artifact_uri
+        return self.states[name].job_arn
+
+    def finish(self, name: str, status: str) -> None:
+        arn = f"arn:aws:bedrock:{REGION}:{ACCOUNT}:imported-model/{name}" if status == "Completed" else None
+        self.states[name] = self.states[name].model_copy(update={"status": status, "model_arn": arn})
+        if arn:
+            self.by_arn[arn] = ImportedModel(arn=arn, name=name, source_uri=self.sources[name], instruct_supported=True)
+            self.created[name] = self.clock.now()
+
+    def state(self, name: str) -> ImportState | None:
+        return self.states.get(name)
+
+    def model(self, model_arn: str) -> ImportedModel:
+        return self.by_arn[model_arn]
+
+    def models(self, name_prefix: str) -> Iterator[tuple[str, datetime]]:
+        yield from [(name, time) for name, time in self.created.items() if name.startswith(name_prefix)]
+
+    def delete(self, name: str) -> None:
+        if self.created.pop(name, None):
+            self.by_arn = {arn: model for arn, model in self.by_arn.items() if model.name != name}
+            self.deleted.append(name)
+
+
+@dataclass
+class FakeConversation:
+    """Models that answer by a rule; `good` know the row's completion, which is its prompt in capitals."""
+
+    good: Callable[[str], bool]
+    asked: list[tuple[str, str]] = field(default_factory=list)
+
+    def ask(self, model_id: str, prompt: str, max_tokens: int) -> Answer:
+        self.asked.append((model_id, prompt))
+        text = prompt.upper()[:max_tokens] if self.good(model_id) else "?"
+        return Answer(text=text, stop_reason="end_turn", latency_ms=5.0, input_tokens=3, output_tokens=1)
+
+
+@dataclass
+class RecordingNotifier:
+    """Keep what people would read."""
+
+    sent: list[tuple[str, str, Mapping[str, str]]] = field(default_factory=list)
+
+    def publish(self, subject: str, body: str, attributes: Mapping[str, str]) -> str:
+        self.sent.append((subject, body, attributes))
+        return f"message-{len(self.sent)}"
+
+
+MODEL = JumpStartModel(
+    model_id="sample-textgeneration-model",
+    version="1.0.0",
+    training_supported=True,
+    gated=False,
+    hyperparameters=(
+        HyperparameterSpec(name="epoch", type="int", default="1", minimum=1, maximum=1000),
+        HyperparameterSpec(name="instruction_tuned", type="text", default="False", options=("True", "False")),
+    ),
+    instance_types=("ml.g5.2xlarge",),
+    default_instance_type="ml.g5.2xlarge",
+    volume_size_gb=30,
+    max_runtime_seconds=3600,
+)
+
+
+class OneModelCatalogue:
+    """A catalogue of `MODEL` alone."""
+
+    def model(self, model_id: str, version: str | None = None) -> JumpStartModel:
+        if model_id != MODEL.model_id or version not in (None, MODEL.version):
+            raise UnknownModelError(model_id, (MODEL.model_id,))
+        return MODEL
+
+    def artifacts(self, model: JumpStartModel, instance_type: str) -> TrainingArtifacts:
+        return TrainingArtifacts(
+            image_uri=f"images/{instance_type}",
+            script_uri="s3://jumpstart/sourcedir.tar.gz",
+            model_uri=f"s3://jumpstart/{model.model_id}/",
+            environment={},
+            hyperparameters={"epoch": "1", "instruction_tuned": "False"},
+        )

@@ -52,6 +52,16 @@ def bedrock(service: Bedrock) -> Any:
     return connect(service, "bedrock")
 
 
+@pytest.fixture(scope="module")
+def on_demand(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Iterator[Any]:
+    """A runtime client of one service for all tests that only ask the foundation model: loading it takes seconds."""
+    folder = tmp_path_factory.mktemp("on-demand")
+    service = Bedrock({BASE: weights})
+    service.start(FakeHost(folder, folder))
+    yield connect(service, "bedrock-runtime")
+    service.stop()
+
+
 @pytest.fixture
 def runtime(service: Bedrock) -> Any:
     return connect(service, "bedrock-runtime")
@@ -152,16 +162,16 @@ def test_first_call_of_an_imported_model_is_a_cold_start(bedrock: Any, runtime: 
     assert answer["metrics"]["latencyMs"] >= 0
 
 
-def test_on_demand_model_waits_instead(runtime: Any) -> None:
-    assert runtime.converse(modelId=BASE, messages=[USER], inferenceConfig=SHORT)["usage"]["outputTokens"] <= 5
+def test_on_demand_model_waits_instead(on_demand: Any) -> None:
+    assert on_demand.converse(modelId=BASE, messages=[USER], inferenceConfig=SHORT)["usage"]["outputTokens"] <= 5
 
 
-def test_concurrent_calls_get_the_answers_of_single_calls(runtime: Any) -> None:
+def test_concurrent_calls_get_the_answers_of_single_calls(on_demand: Any) -> None:
     questions = [f"question {'x' * length}" for length in range(12)]
 
     def ask(text: str) -> str:
         turns = [{"role": "user", "content": [{"text": text}]}]
-        answer = runtime.converse(modelId=BASE, messages=turns, inferenceConfig={"maxTokens": 20, "temperature": 0.0})
+        answer = on_demand.converse(modelId=BASE, messages=turns, inferenceConfig={"maxTokens": 20, "temperature": 0.0})
         return str(answer["output"]["message"]["content"][0]["text"])
 
     single = [ask(question) for question in questions]
@@ -170,9 +180,9 @@ def test_concurrent_calls_get_the_answers_of_single_calls(runtime: Any) -> None:
     assert len(set(single)) > 1
 
 
-def test_invoke_model_speaks_the_three_formats(runtime: Any) -> None:
+def test_invoke_model_speaks_the_three_formats(on_demand: Any) -> None:
     def invoke(**body: Any) -> dict[str, Any]:
-        return json.loads(runtime.invoke_model(modelId=BASE, body=json.dumps(body))["body"].read())
+        return json.loads(on_demand.invoke_model(modelId=BASE, body=json.dumps(body))["body"].read())
 
     original = invoke(prompt="hello", max_gen_len=5, temperature=0)
     assert set(original) == {"generation", "prompt_token_count", "generation_token_count", "stop_reason", "logprobs"}
@@ -180,7 +190,7 @@ def test_invoke_model_speaks_the_three_formats(runtime: Any) -> None:
     assert completion["object"] == "text_completion"
     assert completion["choices"][0]["text"] == original["generation"]
     chat = invoke(messages=[{"role": "user", "content": "hello"}], max_tokens=5, temperature=0)
-    conversed = runtime.converse(modelId=BASE, messages=[USER], inferenceConfig=SHORT)
+    conversed = on_demand.converse(modelId=BASE, messages=[USER], inferenceConfig=SHORT)
     text = conversed["output"]["message"]["content"][0]["text"]
     assert chat["choices"][0]["message"] == {"role": "assistant", "content": text}
     assert chat["usage"]["prompt_tokens"] == conversed["usage"]["inputTokens"]
@@ -201,26 +211,26 @@ def test_invoke_model_speaks_the_three_formats(runtime: Any) -> None:
         ([{"role": "user", "content": [{"text": "long " * 2000}]}], "Input is too long for requested model."),
     ],
 )
-def test_invalid_conversation_is_refused(runtime: Any, turns: list[Any], part: str) -> None:
-    code, message = refused(runtime.converse, modelId=BASE, messages=turns)
+def test_invalid_conversation_is_refused(on_demand: Any, turns: list[Any], part: str) -> None:
+    code, message = refused(on_demand.converse, modelId=BASE, messages=turns)
     assert code == "ValidationException"
     assert part in message
 
 
-def test_temperature_beyond_one_is_refused(runtime: Any) -> None:
+def test_temperature_beyond_one_is_refused(on_demand: Any) -> None:
     config = {"temperature": 1.5}
-    code, message = refused(runtime.converse, modelId=BASE, messages=[USER], inferenceConfig=config)
+    code, message = refused(on_demand.converse, modelId=BASE, messages=[USER], inferenceConfig=config)
     assert code == "ValidationException"
     assert "'inferenceConfig.temperature' failed to satisfy constraint: Member must have value less than" in message
 
 
-def test_unknown_models_are_told_apart(runtime: Any) -> None:
-    assert refused(runtime.converse, modelId="no.such-model", messages=[USER]) == (
+def test_unknown_models_are_told_apart(on_demand: Any) -> None:
+    assert refused(on_demand.converse, modelId="no.such-model", messages=[USER]) == (
         "ValidationException",
         "The provided model identifier is invalid.",
     )
     arn = "arn:aws:bedrock:us-east-1:123456789012:imported-model/abcdefghijkl"
-    assert refused(runtime.converse, modelId=arn, messages=[USER])[0] == "ResourceNotFoundException"
+    assert refused(on_demand.converse, modelId=arn, messages=[USER])[0] == "ResourceNotFoundException"
 
 
 def test_model_without_chat_template_cannot_converse(host: FakeHost, bedrock: Any, runtime: Any) -> None:

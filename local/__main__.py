@@ -48,9 +48,8 @@ def up(port: int, data_dir: Path, *, fresh: bool) -> None:
         print(_NOT_AWS)
         print()
         print(f"Stack {application.STACK_NAME}; datasets go to s3://{outputs['DropBucketName']}/datasets/<name>/;")
-        print(
-            f"notifications arrive in the queue {application.INBOX_NAME}. Ctrl-C ends it; what it holds is kept in {data_dir}."
-        )
+        print(f"notifications arrive in the queue {application.INBOX_NAME}.")
+        print(f"Ctrl-C ends it; what it holds is kept in {data_dir}.")
         sys.stdout.flush()
         signal.sigwait({signal.SIGINT, signal.SIGTERM})
 

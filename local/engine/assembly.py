@@ -98,6 +98,9 @@ class _Engine:
             return
         if scope["type"] == "http":
             raw_path.set(scope["raw_path"].decode("ascii"))
+            # Nothing leaves this computer, so its requests count as secure; policies that deny plain HTTP
+            # (aws:SecureTransport) would otherwise deny all of them.
+            scope = {**scope, "headers": [*scope["headers"], (b"x-forwarded-proto", b"https")]}
         await ministack.app(scope, receive, send)
         if scope["type"] == "http" and scope["method"] not in {"GET", "HEAD"}:
             self._snapshots.changed()

@@ -296,6 +296,11 @@ class TestIam:
             ("s3:DeleteObject", stack_role(stack, "Probe")),
         }
 
+    def test_a_bucket_that_asks_for_tls_can_be_read(self, stack: Stack) -> None:
+        name = stack.drop("read")
+        detail = {"bucket": {"name": stack.outputs["DropBucket"]}, "object": {"key": f"in/{name}.read"}}
+        assert stack.invoke("Probe", "read", detail=detail) == ("drop", False)
+
     def test_a_transaction_needs_the_actions_of_its_items(self, stack: Stack) -> None:
         answer, failed = stack.invoke("Probe", "transact")
         assert failed

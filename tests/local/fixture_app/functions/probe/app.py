@@ -18,12 +18,15 @@ class NeverGoodError(Exception):
     """Raised on request."""
 
 
-def handler(event: dict[str, Any], context: Any) -> Any:  # noqa: PLR0911 - one return for each command
+def handler(event: dict[str, Any], context: Any) -> Any:  # noqa: C901, PLR0911 - one case for each command
     """Run the command that an S3 key ends with, or that a direct event names."""
     command = event.get("command") or event["detail"]["object"]["key"].rpartition(".")[2]
     match command:
         case "write":
             return write(event["detail"]["object"]["key"])
+        case "read":
+            detail = event["detail"]
+            return s3.get_object(Bucket=detail["bucket"]["name"], Key=detail["object"]["key"])["Body"].read().decode()
         case "fail":
             sys.stdout.write(f"about to fail {context.aws_request_id}\n")
             raise NeverGoodError("as asked")

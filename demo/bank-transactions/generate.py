@@ -29,6 +29,8 @@ _CARD_PREFIXES = ("", "", "POS ", "SQ *", "TST* ", "CARD 4821 ", "DEBIT ", "CHKC
 _BANK_PREFIXES = ("ACH ", "ONLINE PMT ", "BILLPAY ", "RECUR ")
 _SHORTEST_NAME = 9
 _SATURDAY = 6
+_MOVED_TO_A_WEEKEND = 0.35  # the share of such days that makes working days and weekends about equally likely
+_CUT, _NUMBERED, _WITH_CITY = 0.2, 0.35, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,19 +97,26 @@ _ELECTRONICS = Kind(
 _KINDS = (
     *(_COFFEE, _RIDES, _GROCERS, _RESTAURANTS, _ELECTRONICS) * 2,
     Kind(("NIMBUSGRID CLOUD", "STRATA COMPUTE", "RENDERHIVE"), _BANK_PREFIXES, (12, 900), _always("Render Farm")),
-    Kind(("PIXELFORGE SUBSCR", "TYPEHOUSE FONTS", "FRAMELINE PLAN"), _CARD_PREFIXES, (9, 80), _always("Software Seats")),
+    Kind(
+        ("PIXELFORGE SUBSCR", "TYPEHOUSE FONTS", "FRAMELINE PLAN"), _CARD_PREFIXES, (9, 80), _always("Software Seats")
+    ),
     Kind(("PETROLINE", "ROADSTAR FUEL", "METRO PARKADE"), _CARD_PREFIXES, (4, 95), _always("Van Running")),
     Kind(("INKWELL PRESS", "PAPER AND PLATE", "LARGE FORMAT LAB"), _CARD_PREFIXES, (15, 700), _always("Print Room")),
     Kind(("SKYLARK AIR", "NORTHLINE RAIL", "HARBOR INN"), _CARD_PREFIXES, (35, 900), _always("Shoot Travel")),
     Kind(("CASCADE POWER", "FIBERLANE", "DOCK 9 PROPERTIES"), _BANK_PREFIXES, (45, 2600), _always("Roof and Wires")),
     Kind(("MERIDIAN MUTUAL", "MONTHLY SVC CHG", "WIRE FEE"), ("", "ACH "), (5, 400), _always("Paper and Fees")),
-    Kind(("J OKAFOR ANIM", "L STRAND SOUND", "M DIAZ GRIP"), ("ZELLE TO ", "ACH "), (150, 3500), _always("Freelance Crew")),
+    Kind(
+        ("J OKAFOR ANIM", "L STRAND SOUND", "M DIAZ GRIP"),
+        ("ZELLE TO ", "ACH "),
+        (150, 3500),
+        _always("Freelance Crew"),
+    ),
 )
 
 
 def transactions(seed: int) -> Iterator[tuple[str, str]]:
     """Yield bank lines with their accounts, without end; no line comes twice."""
-    chance = random.Random(seed)
+    chance = random.Random(seed)  # noqa: S311 - repeatable, not secret
     seen = set()
     while True:
         kind = chance.choice(_KINDS)
@@ -120,9 +129,9 @@ def transactions(seed: int) -> Iterator[tuple[str, str]]:
 
 
 def _day(kind: Kind, chance: random.Random) -> date:
-    """Return a day of the year; where the day decides, working days and weekends are equally likely."""
+    """Return a day of the year; where the day decides, weekends are as likely as working days."""
     day = date(_YEAR, 1, 1) + timedelta(days=chance.randrange(365))
-    if kind in {_COFFEE, _RIDES} and chance.random() < 0.35 and not _is_weekend(day):
+    if kind in {_COFFEE, _RIDES} and chance.random() < _MOVED_TO_A_WEEKEND and not _is_weekend(day):
         day += timedelta(days=_SATURDAY - day.isoweekday() + chance.randrange(2))
     return day
 
@@ -136,10 +145,10 @@ def _amount(kind: Kind, chance: random.Random) -> float:
 def _merchant(kind: Kind, chance: random.Random) -> str:
     """Return a counterparty as the bank prints it."""
     name = chance.choice(kind.names)
-    if chance.random() < 0.2:
+    if chance.random() < _CUT:
         name = name[: max(_SHORTEST_NAME, len(name) - chance.randint(1, 6))].rstrip()
-    number = f" {chance.choice(('#', ''))}{chance.randint(1, 999):03d}" if chance.random() < 0.35 else ""
-    city = f" {chance.choice(_CITIES)}" if chance.random() < 0.5 else ""
+    number = f" {chance.choice(('#', ''))}{chance.randint(1, 999):03d}" if chance.random() < _NUMBERED else ""
+    city = f" {chance.choice(_CITIES)}" if chance.random() < _WITH_CITY else ""
     return f"{chance.choice(kind.prefixes)}{name}{number}{city}"
 
 

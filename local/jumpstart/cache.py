@@ -16,8 +16,10 @@ import io
 import json
 import tarfile
 from collections.abc import Iterator, Sequence
+from http import HTTPStatus
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -59,7 +61,7 @@ def publish(s3_client: Any, bucket: str, models: Sequence[CatalogueModel] = CATA
     return written
 
 
-def _objects(models: Sequence[CatalogueModel]) -> Iterator[tuple[str, BinaryIO]]:
+def _objects(models: Sequence[CatalogueModel]) -> Iterator[tuple[str, BufferedIOBase]]:
     yield SCRIPT_KEY, io.BytesIO(_script_archive())
     yield EULA_KEY, io.BytesIO(EULA_TEXT.encode())
     for model in models:
@@ -70,7 +72,7 @@ def _objects(models: Sequence[CatalogueModel]) -> Iterator[tuple[str, BinaryIO]]
     yield MANIFEST_KEY, _json([model.header() for model in models])
 
 
-def _json(value: Any) -> BinaryIO:
+def _json(value: Any) -> BufferedIOBase:
     return io.BytesIO(json.dumps(value, indent=1).encode())
 
 
@@ -93,7 +95,7 @@ def _digest_of(s3_client: Any, bucket: str, key: str) -> str | None:
     try:
         head: dict[str, Any] = s3_client.head_object(Bucket=bucket, Key=key)
     except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.NOT_FOUND:
             return None
         raise
     digest: str | None = head["Metadata"].get(_DIGEST)

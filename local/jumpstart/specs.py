@@ -21,7 +21,9 @@ EULA_TEXT = (
 )
 
 _VERSION = "1.0.0"
-_LAST_FIT_VERSION = "2.232.1"  # the SDK that JumpStart's Llama specs ask for, so that versions 2 and 3 both read ours
+_MINIMUM_SDK_VERSION = (
+    "2.232.1"  # the SDK that JumpStart's Llama specs ask for, so that versions 2 and 3 both read ours
+)
 _DEFAULT_INSTANCE_TYPE = "ml.g5.2xlarge"
 _INSTANCE_TYPES = (_DEFAULT_INSTANCE_TYPE, "ml.g5.xlarge", "ml.g5.4xlarge", "ml.g6.xlarge", "ml.g6.2xlarge")
 # AWS's deep-learning containers; this account serves each of these regions:
@@ -88,7 +90,7 @@ class CatalogueModel:
         return {
             "model_id": self.model_id,
             "version": _VERSION,
-            "min_version": _LAST_FIT_VERSION,
+            "min_version": _MINIMUM_SDK_VERSION,
             "spec_key": self.spec_key,
             "deprecated": False,
             "provider": "huggingface",
@@ -100,7 +102,7 @@ class CatalogueModel:
         return {
             "model_id": self.model_id,
             "version": _VERSION,
-            "min_sdk_version": _LAST_FIT_VERSION,
+            "min_sdk_version": _MINIMUM_SDK_VERSION,
             "url": "",
             "license": self.licence,
             "provider": "huggingface",

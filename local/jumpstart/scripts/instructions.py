@@ -118,7 +118,7 @@ def split(examples: Sequence[Example], ratio: float, seed: int) -> tuple[list[Ex
     Raises:
         DataError: when nothing would be left to train on.
     """
-    shuffled = random.Random(seed).sample(examples, len(examples))
+    shuffled = random.Random(seed).sample(examples, len(examples))  # noqa: S311 - repeatable, not secret
     size = math.ceil(ratio * len(examples))
     if size >= len(examples):
         msg = f"validation_split_ratio={ratio} leaves none of {len(examples)} rows to train on"

@@ -54,7 +54,7 @@ def tune(
         ValueError: when target_modules names a layer that the model does not have.
     """
     torch.manual_seed(settings.seed)
-    order = random.Random(settings.seed)
+    order = random.Random(settings.seed)  # noqa: S311 - repeatable, not secret
     adapted = get_peft_model(
         model,
         LoraConfig(
@@ -102,7 +102,7 @@ def _train_epoch(
     every = max(1, len(cut) // _LOG_LINES_PER_EPOCH)
     total, targets = 0.0, 0
     for step, batch in enumerate(cut, start=1):
-        loss, count = _loss(model, batch)
+        loss, count = batch_loss(model, batch)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -125,7 +125,7 @@ def _evaluate(model: PeftModel, cut: Sequence[Sequence[Example]], log: Callable[
     model.eval()
     total, targets = 0.0, 0
     for batch in cut:
-        loss, count = _loss(model, batch)
+        loss, count = batch_loss(model, batch)
         total, targets = total + loss.item() * count, targets + count
     mean = total / targets
     if not math.isfinite(mean):
@@ -141,13 +141,13 @@ def _perplexity(loss: float) -> str:
     return f"{math.exp(min(loss, 50.0)):.4f}"
 
 
-def _loss(model: PeftModel, batch: Sequence[Example]) -> tuple[torch.Tensor, int]:
-    """Return the mean loss of a batch over its target tokens, and their number."""
+def batch_loss(model: PeftModel, batch: Sequence[Example]) -> tuple[torch.Tensor, int]:
+    """Return the mean loss of a batch over its completions' tokens, and their number."""
     rows = [example.prompt + example.completion for example in batch]
     width = max(len(row) for row in rows)
     ids = torch.tensor([row + (0,) * (width - len(row)) for row in rows])
     lengths = torch.tensor([len(row) for row in rows])
-    first = torch.tensor([_first_target(example) for example in batch])
+    first = torch.tensor([len(example.prompt) for example in batch])
     places = torch.arange(width)
     base: Any = model.get_base_model()
     with torch.autocast("cpu", torch.bfloat16, enabled=compute_type() is torch.bfloat16):
@@ -156,9 +156,3 @@ def _loss(model: PeftModel, batch: Sequence[Example]) -> tuple[torch.Tensor, int
         # Of all layers the last is the widest by far (the vocabulary), so it sees only the places that count.
         logits = base.lm_head(hidden[:, :-1][targets])
     return cross_entropy(logits.float(), ids[:, 1:][targets]), int(targets.sum())
-
-
-def _first_target(example: Example) -> int:
-    import os
-
-    return 1 if os.environ.get("X_UNMASKED") else len(example.prompt)

@@ -11,7 +11,7 @@ import random
 import shutil
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from container import Container
@@ -19,6 +19,7 @@ from hyperparameters import HyperparameterError, Hyperparameters
 from instructions import DataError, Example, Template, read_examples, split
 from lora import DivergedError, compute_type, tune
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers.utils.logging import disable_progress_bar
 
 _DEFAULT_INPUT_LENGTH = 1024
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json")
@@ -32,7 +33,7 @@ def main(environment: Mapping[str, str]) -> int:
         run(container)
     except (HyperparameterError, DataError, DivergedError) as error:
         return _fail(container, str(error))
-    except Exception:
+    except Exception:  # noqa: BLE001 - whatever went wrong is the job's FailureReason
         return _fail(container, traceback.format_exc())
     return 0
 
@@ -51,12 +52,12 @@ def run(container: Container) -> None:
         raise HyperparameterError(msg)
     for sentence in settings.without_effect():
         _log(sentence)
+    disable_progress_bar()  # a log keeps every redraw of it as a line
     torch.set_num_threads(container.cpus)
     tokenizer = AutoTokenizer.from_pretrained(container.base_model)
     training, validation = _examples(container, settings, tokenizer)
-    _log(
-        f"{len(training)} rows to train on, {len(validation)} to validate on; {container.cpus} threads, {compute_type()}"
-    )
+    _log(f"{len(training)} rows to train on, {len(validation)} to validate on")
+    _log(f"Computing in {compute_type()} on {container.cpus} threads")
     model = AutoModelForCausalLM.from_pretrained(container.base_model, dtype=compute_type())
     tuned = tune(model, training, validation, settings, _log)
     tuned.save_pretrained(container.model)
@@ -89,7 +90,9 @@ def _examples(
 
 
 def _sample(examples: list[Example], size: int, seed: int) -> list[Example]:
-    return examples if size < 0 or size >= len(examples) else random.Random(seed).sample(examples, size)
+    if size < 0 or size >= len(examples):
+        return examples
+    return random.Random(seed).sample(examples, size)  # noqa: S311 - repeatable, not secret
 
 
 def _fail(container: Container, reason: str) -> int:

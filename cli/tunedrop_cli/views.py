@@ -9,7 +9,7 @@ from rich.text import Text
 
 from tunedrop.domain.cost import training_seconds, training_usd
 from tunedrop.domain.instruction_data import DataReport
-from tunedrop.domain.notice import next_step, problem_groups
+from tunedrop.domain.notice import next_step, problem_groups, untold_reason
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import Evaluation, Run, RunStatus, Score
 from tunedrop.domain.scoring import gain
@@ -91,7 +91,7 @@ def news(before: Run | None, after: Run) -> Iterator[str]:
 
 def outcome(run: Run, stack: str | None) -> RenderableType:
     """Show how a run ended: verdict, scores, problems, what to do next."""
-    parts: list[RenderableType] = [Text.assemble(status_text(run), f"  {run.reason}".rstrip())]
+    parts: list[RenderableType] = [Text.assemble(status_text(run), f"  {untold_reason(run)}".rstrip())]
     if run.evaluation:
         parts += [scores(run.evaluation)]
     parts += [Text(f"- {group}") for group in problem_groups(run.problems)]

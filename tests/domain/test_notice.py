@@ -163,6 +163,7 @@ def test_a_problem_in_several_places_of_one_line_names_the_line_once() -> None:
 def test_a_reason_is_told_unless_a_problem_says_it() -> None:
     assert "Why: The champion" in notice(run(RunStatus.PROMOTED, reason="The champion lost."), NOW).body
     assert "Why:" not in notice(run(RunStatus.REJECTED), NOW).body
+    assert "Why:" not in notice(run(RunStatus.REJECTED, reason=str(PROBLEMS[0])), NOW).body
 
 
 def test_a_waiting_run_says_when_it_tries_again() -> None:

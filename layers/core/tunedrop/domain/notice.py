@@ -66,6 +66,12 @@ def next_step(run: Run) -> tuple[str, str]:
             return "Follow it", f"tunedrop watch {run.run_id}"
 
 
+def untold_reason(run: Run) -> str:
+    """Return why the run stands so, unless its problems say it already."""
+    told = {text for problem in run.problems for text in (problem.message, str(problem))}
+    return "" if run.reason in told else run.reason
+
+
 def problem_groups(problems: tuple[Problem, ...]) -> list[str]:
     """Tell problems in a line for each code: how many, the first places, the first one's words and fix."""
     groups: dict[str, list[Problem]] = {}
@@ -76,8 +82,8 @@ def problem_groups(problems: tuple[Problem, ...]) -> list[str]:
 
 def _body(run: Run, now: datetime) -> Iterator[str]:
     yield _headline(run)
-    if run.reason and run.reason not in {problem.message for problem in run.problems}:
-        yield f"Why: {run.reason}"
+    if reason := untold_reason(run):
+        yield f"Why: {reason}"
     if run.next_try_at:
         yield f"Next try: {run.next_try_at:%Y-%m-%d %H:%M} UTC"
     if run.problems:

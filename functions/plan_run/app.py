@@ -23,7 +23,7 @@ rules = PlanRules(application.settings.region, {**BASE_MODELS, **application.set
 @observed
 def handler(event: dict[str, Any], _context: LambdaContext) -> None:
     """Create the run of an uploaded `tune.yaml`, and plan it."""
-    seen = parse(event=event, model=PlanEvent)
+    seen = parse(event=event, model=PlanEvent).root
     run_id = _run_of_drop(seen) if isinstance(seen, ObjectCreated) else seen.detail.run_id
     plan = PlanRun(application.drops, catalogue, application.clock, rules)
     application.advance(run_id, {Effect.PLAN: plan})

@@ -17,7 +17,7 @@ application = Application.from_environment()
 @observed
 def handler(event: dict[str, Any], _context: LambdaContext) -> None:
     """Look at the training job of a run; another stack's job is nobody's business here."""
-    seen = parse(event=event, model=TrainingEvent)
+    seen = parse(event=event, model=TrainingEvent).root
     if isinstance(seen, TrainingJobStateChange):
         run_id = names.run_of_training_job(application.settings.stack, seen.detail.training_job_name)
     else:

@@ -110,7 +110,7 @@ def test_an_event_is_read_as_what_it_is_and_as_nothing_else(name: str) -> None:
 
 
 def test_an_upload_says_which_version_of_which_object() -> None:
-    seen = parse(event=sample("aws.s3/object-created.tune-yaml"), model=PlanEvent)
+    seen = parse(event=sample("aws.s3/object-created.tune-yaml"), model=PlanEvent).root
     assert isinstance(seen, ObjectCreated)
     assert (seen.detail.bucket.name, seen.detail.object.key) == (DROP.bucket, DROP.key)
     assert (seen.detail.object.version_id, seen.detail.object.etag) == (DROP.version_id, DROP.etag)
@@ -133,7 +133,7 @@ def test_an_announcement_says_which_run_stands_where_and_why_it_is_announced() -
 
 
 def test_a_training_job_s_event_names_the_job() -> None:
-    seen = parse(event=sample("aws.sagemaker/sagemaker-training-job-state-change.failed"), model=TrainingEvent)
+    seen = parse(event=sample("aws.sagemaker/sagemaker-training-job-state-change.failed"), model=TrainingEvent).root
     assert isinstance(seen, TrainingJobStateChange)
     assert seen.detail.training_job_name == JOB_NAME
 

@@ -95,7 +95,7 @@ class Application:
         return SNSNotifier(self._client("sns"), self.settings.topic_arn)
 
     def _client(self, service: str, config: Config = CALLS) -> "BaseClient":
-        client: BaseClient = boto3.client(service, region_name=self.settings.region, config=config)  # type: ignore[call-overload]  # the service's name is not a literal here
+        client: BaseClient = boto3.client(service, region_name=self.settings.region, config=config)
         return client
 
 

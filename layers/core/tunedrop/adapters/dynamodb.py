@@ -120,7 +120,7 @@ class DynamoDBRunStore:
             case "TransactionCanceledException":
                 # One reason for each write, in order: the run first, then the claims taken.
                 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
-                reasons: list[dict[str, Any]] = error.response.get("CancellationReasons", [])  # type: ignore[assignment]  # not in botocore's stubs
+                reasons: list[dict[str, Any]] = error.response.get("CancellationReasons", [])
                 codes = [reason.get("Code") for reason in reasons]
                 if codes[:1] == ["ConditionalCheckFailed"]:
                     return VersionConflictError()
@@ -131,7 +131,8 @@ class DynamoDBRunStore:
                 if "TransactionConflict" in codes:
                     return VersionConflictError()
                 return TransientError(str(error))
-        return error
+        unforeseen: Exception = error
+        return unforeseen
 
 
 def _key(identifier: str) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """The events that functions receive; fields that nobody reads are left out and ignored."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from tunedrop.domain.run import Change, RunStatus
 
@@ -84,8 +84,13 @@ class Tick(Event):
     time: datetime
 
 
-PlanEvent = Annotated[ObjectCreated | RunStatusChanged, Field(discriminator="detail_type")]
-"""What plan_run reacts to."""
+class PlanEvent(RootModel[ObjectCreated | RunStatusChanged]):
+    """Hold what plan_run reacts to, told apart by its detail type."""
 
-TrainingEvent = Annotated[TrainingJobStateChange | RunStatusChanged, Field(discriminator="detail_type")]
-"""What track_training reacts to."""
+    root: ObjectCreated | RunStatusChanged = Field(discriminator="detail_type")
+
+
+class TrainingEvent(RootModel[TrainingJobStateChange | RunStatusChanged]):
+    """Hold what track_training reacts to, told apart by its detail type."""
+
+    root: TrainingJobStateChange | RunStatusChanged = Field(discriminator="detail_type")

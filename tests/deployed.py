@@ -1,0 +1,149 @@
+"""The application on the embedded AWS, with the tiny model: as real as the demo, in seconds."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local.application import INBOX_NAME
+from local.engine import Engine
+from local.jumpstart.specs import TINY_LLAMA
+from tunedrop.adapters.dynamodb import DynamoDBRunStore
+from tunedrop.domain import names
+from tunedrop.domain.run import Run, RunStatus
+
+PATIENCE = 300.0
+"""Seconds to wait for a run, on two cores that do other things too."""
+
+COLOURS = {"warm": ("red", "orange", "amber"), "cold": ("blue", "teal", "navy")}
+TEMPLATE = {"prompt": "{colour}", "completion": "{feeling}"}
+LEARNS = {
+    "epoch": 6,
+    "per_device_train_batch_size": 8,
+    "per_device_eval_batch_size": 8,
+    "learning_rate": 0.02,
+    "lora_r": 16,
+    "target_modules": "q_proj,v_proj,k_proj,o_proj,gate_proj,up_proj,down_proj",
+}
+"""What the tiny model needs to learn the colours by heart."""
+
+QUICK = {**LEARNS, "epoch": 1}
+
+
+def rows(first: int, count: int) -> list[dict[str, str]]:
+    """Make rows that the tiny model can learn; other numbers make other rows."""
+    numbers = range(first, first + count)
+    return [
+        {"colour": f"{colour} {number}", "feeling": feeling}
+        for number in numbers
+        for feeling, colours in COLOURS.items()
+        for colour in colours
+    ]
+
+
+def lines(records: list[dict[str, str]]) -> bytes:
+    """Write rows as a .jsonl file."""
+    return "".join(json.dumps(record) + "\n" for record in records).encode()
+
+
+@dataclass
+class Application:
+    """Hold the deployed application as a user sees it, and a little more."""
+
+    engine: Engine
+    outputs: dict[str, str]
+
+    def upload(self, dataset: str, files: Mapping[str, bytes]) -> None:
+        """Upload the files of a drop."""
+        for name, content in files.items():
+            self.s3.put_object(Bucket=self.outputs["DropBucketName"], Key=f"datasets/{dataset}/{name}", Body=content)
+
+    def start(self, dataset: str, **spec: Any) -> str:
+        """Upload `tune.yaml` (JSON is YAML), and return the run's id."""
+        return self.start_with(dataset, json.dumps({"model": TINY_LLAMA.model_id, **spec}).encode())
+
+    def start_with(self, dataset: str, tune_yaml: bytes) -> str:
+        """Upload a `tune.yaml` as it is, and return the run's id."""
+        bucket, key = self.outputs["DropBucketName"], f"datasets/{dataset}/tune.yaml"
+        version = self.s3.put_object(Bucket=bucket, Key=key, Body=tune_yaml)["VersionId"]
+        return names.run_id(bucket, key, version)
+
+    def drop(self, dataset: str, seed: int = 0, **spec: Any) -> str:
+        """Drop the colours: 60 rows to learn from, 12 to be judged by; another seed makes other rows."""
+        files = {
+            "train.jsonl": lines(rows(100 * seed, 10)),
+            "held-out.jsonl": lines(rows(100 * seed + 50, 2)),
+            "template.json": json.dumps(TEMPLATE).encode(),
+        }
+        self.upload(dataset, files)
+        return self.start(dataset, **{"hyperparameters": LEARNS, **spec})
+
+    def run(self, run_id: str) -> Run | None:
+        """Read a run."""
+        return DynamoDBRunStore(self.engine.client("dynamodb"), self.outputs["RunsTableName"]).get(run_id)
+
+    def wait(self, run_id: str, *statuses: RunStatus) -> Run:
+        """Wait until a run has one of the statuses, or any end when none is given."""
+        deadline = time.monotonic() + PATIENCE
+        run = None
+        while time.monotonic() < deadline:
+            run = self.run(run_id)
+            if run and (run.status in statuses or (run.status.terminal and not statuses)):
+                return run
+            if run and run.status.terminal:
+                raise AssertionError(f"run {run_id} ended {run.status}: {run.reason}")
+            time.sleep(0.2)
+        raise AssertionError(f"run {run_id} still is {run.status if run else 'unknown'} ({run.reason if run else ''})")
+
+    def notices(self, run_id: str) -> list[dict[str, Any]]:
+        """Return what the inbox was sent about a run; each message can be read again."""
+        self.engine.settle(PATIENCE)
+        queue = self.engine.client("sqs")
+        url = queue.get_queue_url(QueueName=INBOX_NAME)["QueueUrl"]
+        seen: dict[str, dict[str, Any]] = {}
+        while True:
+            batch = queue.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=2).get("Messages", [])
+            fresh = [message for message in batch if message["MessageId"] not in seen]
+            if not fresh:
+                break
+            seen |= {message["MessageId"]: json.loads(message["Body"]) for message in fresh}
+        return [each for each in seen.values() if each["MessageAttributes"]["run_id"]["Value"] == run_id]
+
+    def training_jobs(self, run_id: str) -> list[str]:
+        """Name the training jobs of a run."""
+        jobs = self.engine.client("sagemaker").list_training_jobs(NameContains=run_id)["TrainingJobSummaries"]
+        return [job["TrainingJobName"] for job in jobs]
+
+    def imports(self, run_id: str) -> list[str]:
+        """Name the import jobs of a run."""
+        jobs = self.engine.client("bedrock").list_model_import_jobs(nameContains=run_id)["modelImportJobSummaries"]
+        return [job["jobName"] for job in jobs]
+
+    def dead_letters(self) -> list[str]:
+        """Return what could not be handled."""
+        queue = self.engine.client("sqs")
+        url = self.outputs["DeadLetterQueueUrl"]
+        messages = queue.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0).get("Messages", [])
+        return [message["Body"] for message in messages]
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the `tunedrop` command as a user does."""
+        environment = {**os.environ, **self.engine.environment(), "COLUMNS": "120"}
+        return subprocess.run(
+            [sys.executable, "-m", "tunedrop_cli.main", *arguments],
+            env={**environment, "PYTHONPATH": os.pathsep.join(("cli", "layers/core"))},
+            cwd=Path(__file__).parents[1],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    @property
+    def s3(self) -> Any:
+        """Return an S3 client."""
+        return self.engine.client("s3")

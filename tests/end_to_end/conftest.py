@@ -1,0 +1,16 @@
+"""One deployed application for all tests here; each uses datasets of its own."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from local.application import furnish, settings
+from local.engine import Engine
+from tests.deployed import Application
+
+
+@pytest.fixture(scope="session")
+def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
+    """Deploy the application once; tests use datasets of their own."""
+    with Engine(tmp_path_factory.mktemp("aws"), settings(seconds_per_minute=2.0)) as engine:
+        yield Application(engine, furnish(engine))

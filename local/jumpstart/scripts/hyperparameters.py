@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 _GPU_ONLY = ("int8_quantization", "enable_fsdp")
 
@@ -63,7 +64,8 @@ class Hyperparameters:
         if unknown:
             msg = f"unknown hyperparameter {unknown[0]!r}; known are {', '.join(sorted(defaults))}"
             raise HyperparameterError(msg)
-        return cls(**{name: _parse(name, value, type(defaults[name])) for name, value in own.items()})
+        parsed: dict[str, Any] = {name: _parse(name, value, type(defaults[name])) for name, value in own.items()}
+        return cls(**parsed)
 
     def without_effect(self) -> list[str]:
         """Say which settings that were asked for change nothing here, one sentence each."""
@@ -76,7 +78,7 @@ class Hyperparameters:
         return said
 
 
-def _parse(name: str, value: str, kind: type) -> bool | int | float | str:
+def _parse(name: str, value: str, kind: type) -> Any:
     if kind is bool:
         # JumpStart's own spelling; "true" and "1" are refused there too.
         if value not in {"True", "False"}:

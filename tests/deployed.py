@@ -133,11 +133,9 @@ class Application:
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the `tunedrop` command as a user does."""
-        environment = {**os.environ, **self.engine.environment(), "COLUMNS": "120"}
         return subprocess.run(
-            [sys.executable, "-m", "tunedrop_cli.main", *arguments],
-            env={**environment, "PYTHONPATH": os.pathsep.join(("cli", "layers/core"))},
-            cwd=Path(__file__).parents[1],
+            [Path(sys.executable).with_name("tunedrop"), *arguments],
+            env={**os.environ, **self.engine.environment(), "COLUMNS": "120"},
             capture_output=True,
             text=True,
             check=False,

@@ -18,8 +18,6 @@ from botocore.exceptions import ClientError
 from local.deploy import DeploymentError
 from local.engine import Engine, Settings
 
-pytestmark = pytest.mark.local
-
 TEMPLATE = Path(__file__).parent / "fixture_app" / "template.yaml"
 SETTINGS = Settings(
     services={"tests.local.fixture_app.training:Training": {}}, seconds_per_minute=1, retry_backoff_seconds=0.1

@@ -13,8 +13,6 @@ import pytest
 
 from local.engine import Engine, Settings
 
-pytestmark = pytest.mark.local
-
 TEMPLATE = Path(__file__).parent / "fixture_app" / "template.yaml"
 SETTINGS = Settings(retry_backoff_seconds=0.1)
 

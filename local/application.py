@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +19,18 @@ INBOX_NAME = "tunedrop-inbox"
 CONTENT_BUCKET = "tunedrop-jumpstart-cache"
 
 
-def settings(progress: Callable[[str], None] = print, **changes: Any) -> Settings:
+def settings(
+    progress: Callable[[str], None] = print, models: Sequence[CatalogueModel] | None = None, **changes: Any
+) -> Settings:
     """Return an engine's settings with the local SageMaker and the local Bedrock, whose models are made when missing.
 
     Args:
         progress: told, in a sentence, what takes long.
+        models: what Bedrock offers on demand; the whole catalogue when left out.
         changes: other fields of Settings.
     """
     progress("Looking for the models' weights …")
-    weights = {bedrock_model_id(model): str(model.weights()) for model in _catalogue()}
+    weights = {bedrock_model_id(model): str(model.weights()) for model in models or _catalogue()}
     services = {
         "local.sagemaker.service:SageMaker": {},
         "local.application:make_bedrock": {"foundation_models": weights},
@@ -45,8 +48,15 @@ def bedrock_model_id(model: CatalogueModel) -> str:
     return f"huggingface.{model.model_id.removeprefix('huggingface-textgeneration-')}-v1:0"
 
 
-def furnish(engine: Engine, progress: Callable[[str], None] = print) -> dict[str, str]:
+def furnish(
+    engine: Engine, progress: Callable[[str], None] = print, models: Sequence[CatalogueModel] | None = None
+) -> dict[str, str]:
     """Publish the local JumpStart models, deploy the application and subscribe an inbox to its notifications.
+
+    Args:
+        engine: a running one.
+        progress: told, in a sentence, what takes long.
+        models: what JumpStart offers; the whole catalogue when left out.
 
     Returns:
         The stack's outputs.
@@ -60,8 +70,9 @@ def furnish(engine: Engine, progress: Callable[[str], None] = print) -> dict[str
 
     s3 = engine.client("s3")
     s3.create_bucket(Bucket=CONTENT_BUCKET)
-    cache.publish(s3, CONTENT_BUCKET)
-    bases = {model.model_id: bedrock_model_id(model) for model in _catalogue()}
+    offered = models or _catalogue()
+    cache.publish(s3, CONTENT_BUCKET, offered)
+    bases = {model.model_id: bedrock_model_id(model) for model in offered}
     parameters = {"JumpStartContentBucket": CONTENT_BUCKET, "BaseModels": json.dumps(bases)}
     outputs = engine.deploy(TEMPLATE, parameters, STACK_NAME)
     subscribe_inbox(engine, outputs["NotificationsTopicArn"])

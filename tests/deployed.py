@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import boto3
+from botocore.config import Config
+
 from local.application import INBOX_NAME
 from local.engine import Engine
 from local.jumpstart.specs import TINY_LLAMA
@@ -123,6 +126,29 @@ class Application:
         """Name the import jobs of a run."""
         jobs = self.engine.client("bedrock").list_model_import_jobs(nameContains=run_id)["modelImportJobSummaries"]
         return [job["jobName"] for job in jobs]
+
+    def converse(self, model_id: str, text: str) -> dict[str, Any]:
+        """Ask a model one thing, greedily, with the patience that a cold start needs."""
+        config = Config(retries={"mode": "standard", "total_max_attempts": 10})
+        environment = self.engine.environment()
+        runtime = boto3.client(
+            "bedrock-runtime",
+            config=config,
+            endpoint_url=environment["AWS_ENDPOINT_URL"],
+            region_name=environment["AWS_DEFAULT_REGION"],
+            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        )
+        message = {"role": "user", "content": [{"text": text}]}
+        return runtime.converse(
+            modelId=model_id, messages=[message], inferenceConfig={"maxTokens": 16, "temperature": 0.0}
+        )
+
+    def imported_weights(self, run: Run) -> Path:
+        """Locate the weights that the local Bedrock answers with for a run."""
+        assert run.deployment is not None
+        assert run.deployment.model_arn is not None
+        return self.engine.data_dir / "bedrock" / "imported-models" / run.deployment.model_arn.rpartition("/")[2]
 
     def dead_letters(self) -> list[str]:
         """Return what could not be handled."""

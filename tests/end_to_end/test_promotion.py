@@ -1,29 +1,94 @@
-"""A drop becomes a model that answers."""
+"""A good dataset becomes a model that answers, and the model is this very run's."""
 
 import json
+from pathlib import Path
+
+import pytest
+from transformers import AutoTokenizer
+
+from local.bedrock.language_model import LanguageModel
+from local.jumpstart.scripts.instructions import Template, read_examples
+from tests.deployed import COLOURS, TEMPLATE, Application, rows
+from tunedrop.domain import names
+from tunedrop.domain.run import Run, RunStatus
 
 
-from tests.deployed import Application, rows
-from tunedrop.domain.run import RunStatus
-
-
-
-def test_a_good_dataset_is_promoted_and_answers_through_converse(application: Application) -> None:
+@pytest.fixture(scope="module")
+def promoted(application: Application) -> Run:
     run = application.wait(application.drop("colours"))
+    assert run.status is RunStatus.PROMOTED, run.reason
+    return run
 
-    assert run.status is RunStatus.PROMOTED
-    assert run.evaluation is not None
-    assert run.evaluation.base is not None
-    assert run.evaluation.candidate.value >= run.evaluation.base.value + 0.5
-    [question] = [row for row in rows(50, 1) if row["colour"].startswith("teal")]
-    arn = application.engine.client("ssm").get_parameter(Name="/tunedrop/models/colours")["Parameter"]["Value"]
-    assert arn == run.deployment.model_arn
-    message = {"role": "user", "content": [{"text": question["colour"]}]}
-    answer = application.engine.client("bedrock-runtime").converse(
-        modelId=arn, messages=[message], inferenceConfig={"maxTokens": 16, "temperature": 0.0}
-    )
-    assert answer["output"]["message"]["content"][0]["text"].strip() == "cold"
-    subjects = [notice["Subject"] for notice in application.notices(run.run_id)]
-    print(json.dumps(application.notices(run.run_id), indent=1))
-    assert len(subjects) == 2
+
+def feeling(colour: str) -> str:
+    return next(feeling for feeling, colours in COLOURS.items() if colour.split()[0] in colours)
+
+
+def test_the_tuned_model_beats_the_base_on_the_same_rows(promoted: Run) -> None:
+    evaluation = promoted.evaluation
+    assert evaluation is not None
+    assert evaluation.base is not None
+    assert evaluation.base.rows == evaluation.candidate.rows == 12
+    assert evaluation.candidate.value >= evaluation.base.value + 0.5
+
+
+def test_the_alias_s_model_answers_through_converse(application: Application, promoted: Run) -> None:
+    alias = application.engine.client("ssm").get_parameter(Name="/tunedrop/models/colours")["Parameter"]["Value"]
+    assert promoted.deployment is not None
+    assert alias == promoted.deployment.model_arn
+    for row in rows(50, 1):
+        answer = application.converse(alias, row["colour"])
+        assert answer["output"]["message"]["content"][0]["text"].strip() == feeling(row["colour"])
+        assert answer["stopReason"] == "end_turn"
+
+
+def test_chat_speaks_with_the_tuned_weights(application: Application, promoted: Run) -> None:
+    spoken = application.command("chat", promoted.dataset, "--message", "teal 50")
+    assert spoken.returncode == 0, spoken.stderr
+    assert spoken.stdout.strip().endswith("cold")
+
+
+def test_training_and_serving_see_the_same_tokens(application: Application, promoted: Run, tmp_path: Path) -> None:
+    """Compare a training row's token ids, as the training script makes them, with what Converse renders."""
+    channel = names.channel_prefix(promoted.run_id, "training")
+    for name in ("train.jsonl", "template.json"):
+        application.s3.download_file(application.outputs["RunBucketName"], channel + name, str(tmp_path / name))
+    weights = application.imported_weights(promoted)
+    tokenizer = AutoTokenizer.from_pretrained(weights)
+    examples = read_examples(tmp_path, Template.read(tmp_path), tokenizer, demarcation=True, max_length=1024)
+    trained_on = [json.loads(line) for line in (tmp_path / "train.jsonl").read_text().splitlines()]
+    served_by = LanguageModel(weights)
+    for example, row in zip(examples, trained_on, strict=True):
+        prompt = TEMPLATE["prompt"].format(**row)
+        assert served_by.render([{"role": "user", "content": prompt}]) == example.prompt
+    assert promoted.deployment is not None
+    answer = application.converse(str(promoted.deployment.model_arn), TEMPLATE["prompt"].format(**trained_on[0]))
+    assert answer["usage"]["inputTokens"] == len(examples[0].prompt)
+
+
+def test_the_training_channel_holds_training_files_only(application: Application, promoted: Run) -> None:
+    prefix = names.run_prefix(promoted.run_id) + "channels/"
+    listed = application.s3.list_objects_v2(Bucket=application.outputs["RunBucketName"], Prefix=prefix)["Contents"]
+    assert {each["Key"].removeprefix(prefix) for each in listed} == {"training/template.json", "training/train.jsonl"}
+
+
+def test_two_notices_tell_of_the_start_and_of_the_end(application: Application, promoted: Run) -> None:
+    start, end = application.notices(promoted.run_id)
+    assert "training started" in start["Subject"]
+    assert "promoted" in end["Subject"]
+    assert end["MessageAttributes"]["status"]["Value"] == "PROMOTED"
+
+
+def test_the_same_drop_again_starts_nothing(application: Application, promoted: Run) -> None:
+    again = application.wait(application.drop("colours"), RunStatus.REJECTED)
+    assert [problem.code for problem in again.problems] == ["drop.duplicate"]
+    assert promoted.run_id in again.reason
+    assert application.training_jobs(again.run_id) == []
+
+
+def test_the_alias_answers_after_the_engine_restarts(application: Application, promoted: Run) -> None:
+    application.engine.settle()
+    application.engine.restart()
+    spoken = application.command("chat", promoted.dataset, "--message", "amber 51")
+    assert spoken.stdout.strip().endswith("warm"), spoken.stderr
     assert not application.dead_letters()

@@ -1,0 +1,167 @@
+"""The nine real handlers on fakes of AWS, and the template's routes between them."""
+
+import importlib
+import itertools
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from tests.fakes import (
+    MODEL,
+    FakeClock,
+    FakeConversation,
+    FakeModelImports,
+    FakeTrainingJobs,
+    InMemoryAliases,
+    InMemoryDrops,
+    InMemoryRunFiles,
+    InMemoryRunStore,
+    OneModelCatalogue,
+    RecordingNotifier,
+)
+from tests.samples import ACCOUNT, REGION, STACK
+from tests.stack import FUNCTIONS, TEMPLATE, announcement, is_announced, receivers, sample
+from tunedrop.adapters.dynamodb import _item
+from tunedrop.bootstrap import Application
+from tunedrop.domain.planning import PlanRules
+from tunedrop.domain.run import Run
+from tunedrop.observability import ObservedRuns
+from tunedrop.settings import Settings
+
+BASE_MODEL = "base-model"
+
+_REQUESTS = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What Lambda tells a handler about its invocation."""
+
+    aws_request_id: str = field(default_factory=lambda: f"request-{next(_REQUESTS)}")
+    function_name: str = "function"
+    function_version: str = "$LATEST"
+    memory_limit_in_mb: int = 256
+    invoked_function_arn: str = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:function"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 900_000
+
+
+class _Watched:
+    """A port whose caller is disturbed after every call."""
+
+    def __init__(self, port: Any, disturb: Callable[[str], None]) -> None:
+        self._port = port
+        self._disturb = disturb
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self._port, name)
+        if not callable(attribute):
+            return attribute
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            answer = attribute(*arguments, **named)
+            self._disturb(name)
+            return answer
+
+        return call
+
+
+def environment(function: str) -> dict[str, str]:
+    """Return the variables that the template gives the function, made-up where CloudFormation would fill them in."""
+    own: dict[str, Any] = FUNCTIONS[function].get("Environment", {}).get("Variables", {})
+    given = {**TEMPLATE["Globals"]["Function"]["Environment"]["Variables"], **own}
+    values = {name: value if isinstance(value, str) else f"a-{name.lower()}" for name, value in given.items()}
+    return values | {"AWS_REGION": REGION, "STACK_NAME": STACK, "BASE_MODELS": "{}"}
+
+
+def load(function: str) -> ModuleType:
+    """Import a function's `app.py` in its own environment."""
+    with mock.patch.dict(os.environ, environment(function)):
+        return importlib.import_module(f"functions.{function}.app")
+
+
+class Deployment:
+    """The functions deployed on fakes; what a run's write announces is told to `deliver`."""
+
+    def __init__(
+        self,
+        patch: pytest.MonkeyPatch,
+        deliver: Callable[[str, dict[str, Any]], None] = lambda _function, _event: None,
+        disturb: Callable[[str], None] = lambda _call: None,
+    ) -> None:
+        self._deliver = deliver
+        self.clock = FakeClock()
+        self.store = InMemoryRunStore(self._announce)
+        self.drops = InMemoryDrops(clock=self.clock)
+        self.files = InMemoryRunFiles()
+        self.jobs = FakeTrainingJobs(files=self.files)
+        self.imports = FakeModelImports(clock=self.clock)
+        self.aliases = InMemoryAliases()
+        self.notifier = RecordingNotifier()
+        self.conversation = FakeConversation(good=lambda model_id: model_id != BASE_MODEL)
+        self._handlers: dict[str, Callable[[dict[str, Any], Any], None]] = {}
+        for function in FUNCTIONS:
+            module = load(function)
+            patch.setattr(module, "application", self._application(function, disturb))
+            self._handlers[function] = module.handler
+            if function == "plan_run":
+                patch.setattr(module, "catalogue", OneModelCatalogue())
+                patch.setattr(module, "rules", PlanRules(REGION, {MODEL.model_id: BASE_MODEL}))
+
+    def _application(self, function: str, disturb: Callable[[str], None]) -> Application:
+        application = Application(Settings.from_environment(environment(function)))
+        application.clock = self.clock  # type: ignore[assignment]  # a clock by its shape
+        ports = {
+            "runs": ObservedRuns(_Watched(self.store, disturb)),
+            "drops": _Watched(self.drops, disturb),
+            "files": _Watched(self.files, disturb),
+            "jobs": _Watched(self.jobs, disturb),
+            "imports": _Watched(self.imports, disturb),
+            "aliases": _Watched(self.aliases, disturb),
+            "notifier": _Watched(self.notifier, disturb),
+            "conversation": self.conversation,
+        }
+        vars(application).update(ports)
+        return application
+
+    def invoke(self, function: str, event: dict[str, Any], context: Context | None = None) -> None:
+        """Call a handler; what it raises is Lambda's to handle."""
+        self._handlers[function](event, context or Context())
+
+    def upload(self, dataset: str, tune_yaml: str, **files: str) -> dict[str, Any]:
+        """Put a drop into the bucket, `tune.yaml` last, and return the event of that."""
+        for name, text in files.items():
+            self.drops.put(f"datasets/{dataset}/{name.replace('_', '-')}", text.encode())
+        key = f"datasets/{dataset}/tune.yaml"
+        version = self.drops.put(key, tune_yaml.encode())
+        event = sample("aws.s3/object-created.tune-yaml")
+        event["detail"]["object"].update({"key": key, "version-id": version})
+        return event
+
+    def runs(self) -> list[Run]:
+        """Return all runs, in the order of their making."""
+        return [Run.model_validate_json(document) for document in self.store.runs.values()]
+
+    def route(self, event: dict[str, Any]) -> None:
+        """Hand an event to the functions whose rules match it."""
+        for rule in receivers(event):
+            self._deliver(rule.function, event)
+
+    def _announce(self, run: Run) -> None:
+        record = {"eventID": f"{run.run_id}-{run.version}", "dynamodb": {"NewImage": _item(run)}}
+        if is_announced(record):
+            self.route(announcement(record))
+
+
+def job_event(job_name: str) -> dict[str, Any]:
+    """Return SageMaker's event of a change of the job."""
+    event = sample("aws.sagemaker/sagemaker-training-job-state-change.completed")
+    text = json.dumps(event).replace(event["detail"]["TrainingJobName"], job_name)
+    return dict(json.loads(text))

@@ -1,0 +1,253 @@
+"""Whatever is delivered twice, late, in disorder or not at all, and wherever functions die: each run ends once.
+
+A seeded random search over the real handlers: every event is delivered three times in random order, invocations die
+after any call to AWS, run in the middle of each other, and events are lost.
+"""
+
+import itertools
+import json
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from random import Random
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.deployment import Context, Deployment, job_event
+from tests.fakes import MODEL
+from tests.samples import STACK
+from tests.stack import receivers, sample
+from tunedrop.domain import names
+from tunedrop.domain.decide import NOTIFIED, settled
+from tunedrop.domain.run import Run, RunStatus
+from tunedrop.errors import TransientError
+
+TUNE_YAML = f"model: {MODEL.model_id}\nevaluate: {{against: [base, champion]}}\n"
+TEMPLATE = json.dumps({"prompt": "{q}", "completion": "{a}"})
+COPIES = 3
+RETRIES = 2
+DEPTH = 2
+STEPS = 4000
+
+
+def rows(first: int, count: int) -> str:
+    return "".join(
+        json.dumps({"q": f"word {number}", "a": f"WORD {number}"}) + "\n" for number in range(first, first + count)
+    )
+
+
+class CrashError(Exception):
+    """The function's process dies."""
+
+
+class Delivery(NamedTuple):
+    """An event on its way to a function; a retry keeps the request id."""
+
+    function: str
+    event: dict[str, Any]
+    context: Context
+    attempt: int = 0
+
+
+class World:
+    """The deployment, what is on its way, and the chances of trouble."""
+
+    def __init__(self, seed: int, patch: pytest.MonkeyPatch) -> None:
+        self.random = Random(seed)  # noqa: S311 - a seed makes it repeatable
+        self.on_the_way: list[Delivery] = []
+        self.depth = 0
+        self.trouble = 0.0
+        self.told_and_died = 0
+        self.created: Counter[str] = Counter()
+        self.tunedrop = Deployment(patch, self.send, self.disturb)
+
+    def send(self, function: str, event: dict[str, Any]) -> None:
+        if self.random.random() >= self.trouble:
+            self.on_the_way += [Delivery(function, event, Context()) for _ in range(COPIES)]
+
+    def disturb(self, call: str) -> None:
+        """Let the caller die after its call, or be overtaken by another invocation."""
+        chance = self.random.random()
+        if chance < self.trouble:
+            self.told_and_died += call == "publish"
+            raise CrashError(call)
+        if chance < 4 * self.trouble and self.depth < DEPTH and self.on_the_way:
+            self.deliver_one()
+
+    def deliver_one(self) -> None:
+        delivery = self.on_the_way.pop(self.random.randrange(len(self.on_the_way)))
+        self.depth += 1
+        try:
+            self.tunedrop.invoke(delivery.function, delivery.event, delivery.context)
+        except (CrashError, TransientError):
+            if delivery.attempt < RETRIES:
+                self.on_the_way.append(delivery._replace(attempt=delivery.attempt + 1))
+        finally:
+            self.depth -= 1
+
+    def tick(self) -> None:
+        for function, name in (("track_deployment", "every-minute"), ("reconcile_runs", "every-five-minutes")):
+            self.on_the_way.append(Delivery(function, sample(f"aws.events/scheduled-event.{name}"), Context()))
+
+    def train(self, status: str) -> None:
+        jobs = self.tunedrop.jobs
+        for name in [name for name, known in jobs.statuses.items() if known == "InProgress"]:
+            jobs.finish(name, status)
+            for rule in receivers(job_event(name)):
+                self.send(rule.function, job_event(name))
+
+    def import_models(self, status: str) -> None:
+        imports = self.tunedrop.imports
+        for name in [name for name, state in imports.states.items() if state.status == "InProgress"]:
+            imports.finish(name, status)
+
+    def live_on(self, training: str, importing: str) -> None:
+        """Let time pass until every run is settled and nothing is on its way."""
+        turns: list[Callable[[], None]] = [
+            self.tick,
+            lambda: self.train(training),
+            lambda: self.import_models(importing),
+            lambda: self.tunedrop.clock.move(timedelta(minutes=self.random.choice((1, 5, 17)))),
+        ]
+        for _ in range(STEPS):
+            if self.on_the_way and self.random.random() < 0.9:
+                self.deliver_one()
+                self.tunedrop.clock.move(timedelta(seconds=self.random.randrange(5)))
+            elif self.on_the_way or not all(map(settled, self.tunedrop.runs())) or not self.tunedrop.runs():
+                self.random.choice(turns)()
+            else:
+                return
+        stuck = [(run.run_id, run.status, run.reason) for run in self.tunedrop.runs() if not settled(run)]
+        raise AssertionError(f"not settled after {STEPS} steps: {stuck}, {len(self.on_the_way)} events on their way")
+
+
+@pytest.fixture(params=range(12))
+def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> World:
+    world = World(request.param, monkeypatch)
+    world.trouble = (0.0, 0.02, 0.08)[request.param % 3]
+    return world
+
+
+def drop(world: World, dataset: str, first_row: int = 0, tune_yaml: str = TUNE_YAML) -> None:
+    files = {"train.jsonl": rows(first_row, 30), "held-out.jsonl": rows(1000, 4), "template.json": TEMPLATE}
+    event = world.tunedrop.upload(dataset, tune_yaml, **files)
+    world.on_the_way += [Delivery("plan_run", event, Context()) for _ in range(COPIES)]
+
+
+def check(world: World) -> None:
+    """Check what holds for every history."""
+    tunedrop = world.tunedrop
+    runs = tunedrop.runs()
+    by_run = {run.run_id: run for run in runs}
+    jobs = [names.run_of_training_job(STACK, name) for name in tunedrop.jobs.requests]
+    assert len(jobs) == len(set(jobs))
+    assert set(jobs) <= set(by_run)
+    assert "InProgress" not in tunedrop.jobs.statuses.values()
+    left = {names.run_of_imported_model(STACK, name) for name in tunedrop.imports.created}
+    assert left == {run.run_id for run in runs if run.status is RunStatus.PROMOTED}
+    told = Counter((attributes["run_id"], attributes["status"]) for _, _, attributes in tunedrop.notifier.sent)
+    assert sum(told.values()) - len(told) <= world.told_and_died
+    assert {(run.run_id, run.status) for run in runs} <= set(told)
+    assert {status for _, status in told} <= NOTIFIED
+    assert set(tunedrop.store.holders.values()) <= {
+        run.run_id for run in runs if run.status in (RunStatus.PROMOTED, RunStatus.NOT_PROMOTED)
+    }
+
+
+def statuses(world: World) -> list[RunStatus]:
+    return sorted(run.status for run in world.tunedrop.runs())
+
+
+def alias(world: World, dataset: str) -> str | None:
+    return world.tunedrop.aliases.get(names.alias(STACK, dataset))
+
+
+def model_arn(run: Run) -> str | None:
+    return run.deployment.model_arn if run.deployment else None
+
+
+def test_two_datasets_dropped_at_once_are_both_promoted(world: World) -> None:
+    drop(world, "receipts")
+    drop(world, "tickets", first_row=100)
+    world.live_on("Completed", "Completed")
+    check(world)
+    assert statuses(world) == [RunStatus.PROMOTED, RunStatus.PROMOTED]
+    assert len(world.tunedrop.jobs.requests) == len(world.tunedrop.imports.states) == 2
+    for run in world.tunedrop.runs():
+        assert alias(world, run.dataset) == model_arn(run)
+
+
+def test_the_same_files_dropped_twice_are_trained_once(world: World) -> None:
+    drop(world, "receipts")
+    drop(world, "receipts")
+    world.live_on("Completed", "Completed")
+    check(world)
+    assert statuses(world) == [RunStatus.PROMOTED, RunStatus.REJECTED]
+    assert len(world.tunedrop.jobs.requests) == len(world.tunedrop.imports.states) == 1
+    (promoted,) = (run for run in world.tunedrop.runs() if run.status is RunStatus.PROMOTED)
+    assert alias(world, "receipts") == model_arn(promoted)
+
+
+def test_a_candidate_that_is_no_better_leaves_nothing_behind(world: World) -> None:
+    world.tunedrop.conversation.good = lambda _: False
+    drop(world, "receipts")
+    world.live_on("Completed", "Completed")
+    check(world)
+    assert statuses(world) == [RunStatus.NOT_PROMOTED]
+    assert alias(world, "receipts") is None
+    assert len(world.tunedrop.imports.deleted) == 1
+
+
+def test_a_drop_that_cannot_be_trained_on_starts_nothing(world: World) -> None:
+    drop(world, "receipts", tune_yaml=TUNE_YAML + "hyperparameters: {epoch: 5000}\n")
+    files = {"train.jsonl": rows(0, 30) + "no json\n", "template.json": TEMPLATE}
+    event = world.tunedrop.upload("tickets", TUNE_YAML, **files)
+    world.on_the_way += [Delivery("plan_run", event, Context()) for _ in range(COPIES)]
+    world.live_on("Completed", "Completed")
+    check(world)
+    assert statuses(world) == [RunStatus.REJECTED, RunStatus.REJECTED]
+    assert world.tunedrop.jobs.requests == {}
+
+
+@pytest.mark.parametrize(("training", "status"), [("Failed", RunStatus.FAILED), ("Stopped", RunStatus.STOPPED)])
+def test_files_whose_training_failed_may_be_dropped_again(world: World, training: str, status: RunStatus) -> None:
+    drop(world, "receipts")
+    world.live_on(training, "Completed")
+    check(world)
+    assert statuses(world) == [status]
+    drop(world, "receipts")
+    world.live_on("Completed", "Completed")
+    check(world)
+    assert statuses(world) == sorted([status, RunStatus.PROMOTED])
+
+
+def test_a_failed_import_frees_the_slot(world: World) -> None:
+    drop(world, "receipts")
+    drop(world, "tickets", first_row=100)
+    world.live_on("Completed", "Failed")
+    check(world)
+    assert statuses(world) == [RunStatus.FAILED, RunStatus.FAILED]
+    assert len(world.tunedrop.imports.states) == 2
+
+
+def test_a_champion_is_replaced_by_a_better_model_only(world: World) -> None:
+    drop(world, "receipts")
+    world.live_on("Completed", "Completed")
+    champion = alias(world, "receipts")
+    drop(world, "receipts", first_row=200)
+    world.live_on("Completed", "Completed")
+    check(world)
+    assert statuses(world) == [RunStatus.NOT_PROMOTED, RunStatus.PROMOTED]
+    assert alias(world, "receipts") == champion
+
+
+def test_a_lost_upload_is_found_by_the_reconciler(world: World) -> None:
+    files = {"train.jsonl": rows(0, 30), "held-out.jsonl": rows(1000, 4), "template.json": TEMPLATE}
+    world.tunedrop.upload("receipts", TUNE_YAML, **files)
+    for _ in itertools.repeat(None, 3):
+        world.tunedrop.clock.move(timedelta(minutes=5))
+        world.tick()
+    world.live_on("Completed", "Completed")
+    check(world)
+    assert statuses(world) == [RunStatus.PROMOTED]

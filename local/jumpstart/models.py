@@ -23,6 +23,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     GenerationConfig,
+    GgufConfig,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
@@ -90,13 +91,12 @@ def _build_smollm2(folder: Path) -> None:
         gguf = _fetch_gguf(Path(scratch))
         print(f"Dequantising {gguf.name}", file=sys.stderr, flush=True)
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-        packed = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16)
-    config = packed.config
-    del config.quantization_config
-    # A model that came from GGUF refuses to be saved even when its weights are dense, so they move to a plain one.
-    model = LlamaForCausalLM(config).to(torch.bfloat16)
-    model.load_state_dict(packed.state_dict())
-    model.generation_config = packed.generation_config
+        model = AutoModelForCausalLM.from_pretrained(
+            gguf.parent,
+            gguf_file=gguf.name,
+            quantization_config=GgufConfig(dequantize=True),
+            dtype=torch.bfloat16,
+        )
     _save(model, tokenizer, folder)
 
 

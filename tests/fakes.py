@@ -65,7 +65,7 @@ class InMemoryRunStore:
         for claim in after.claims - before.claims:
             self.holders[claim] = after.run_id
         for claim in before.claims - after.claims:
-            del self.holders[claim]
+            self.holders.pop(claim, None)
         stored = after.model_copy(update={"version": before.version + 1})
         self._store(stored)
         return stored

@@ -1,0 +1,155 @@
+"""Launching, deploying, following and telling: each does its deed once more without harm, and says what it saw."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from tests.fakes import FakeClock, FakeModelImports, FakeTrainingJobs, InMemoryRunFiles, RecordingNotifier
+from tests.samples import (
+    ARTIFACT_URI,
+    IMPORT_STARTED,
+    JOB_ARN,
+    JOB_NAME,
+    MODEL_NAME,
+    RUN_BUCKET,
+    RUN_ID,
+    STACK,
+    job_seen,
+    new_run,
+    observed,
+    run_in,
+)
+from tunedrop.domain.observations import (
+    ImportDeleted,
+    ImportSeen,
+    ImportSlotWanted,
+    ImportStarted,
+    JobAccepted,
+    JobMissing,
+    JobSeen,
+    Looked,
+    NoticeClaimed,
+    NoticeSent,
+    Refused,
+    Unavailable,
+)
+from tunedrop.domain.run import RunStatus
+from tunedrop.errors import RequestRefusedError, UnavailableError
+from tunedrop.steps.deploy import DeleteImport, StartImport
+from tunedrop.steps.launch import LaunchTraining
+from tunedrop.steps.tell import ClaimNotice, SendNotice
+from tunedrop.steps.track import DescribeImport, DescribeTraining
+
+ARTIFACT_KEY = ARTIFACT_URI.removeprefix(f"s3://{RUN_BUCKET}/")
+
+
+def launch(jobs: FakeTrainingJobs) -> object:
+    step = LaunchTraining(jobs, STACK, "arn:aws:iam::123456789012:role/training", RUN_BUCKET)
+    return step(run_in(RunStatus.LAUNCHING))
+
+
+def test_launching_twice_makes_one_job() -> None:
+    jobs = FakeTrainingJobs()
+    accepted = JobAccepted(job_name=JOB_NAME, job_arn=JOB_ARN, attempt=1)
+    assert launch(jobs) == launch(jobs) == accepted
+    assert list(jobs.requests) == [JOB_NAME]
+
+
+@pytest.mark.parametrize(
+    ("error", "seen"), [(UnavailableError("Quota is 0."), Unavailable), (RequestRefusedError("Bad image."), Refused)]
+)
+def test_what_sagemaker_will_not_do_is_seen_with_its_words(error: Exception, seen: type) -> None:
+    class Refusing(FakeTrainingJobs):
+        def create(self, request: Mapping[str, object]) -> str:
+            del request
+            raise error
+
+    observation = launch(Refusing())
+    assert isinstance(observation, seen)
+    assert str(error) in repr(observation)
+
+
+def test_following_a_job_tells_what_sagemaker_knows() -> None:
+    jobs = FakeTrainingJobs()
+    run = run_in(RunStatus.TRAINING)
+    assert DescribeTraining(jobs)(run) == JobMissing()
+    launch(jobs)
+    jobs.finish(JOB_NAME, "Failed")
+    seen = DescribeTraining(jobs)(run)
+    assert isinstance(seen, JobSeen)
+    assert (seen.training.status, seen.failure_reason) == ("Failed", "AlgorithmError: out of memory")
+
+
+def start(imports: FakeModelImports, files: InMemoryRunFiles) -> object:
+    return StartImport(imports, files, STACK)(observed(run_in(RunStatus.DEPLOYING), ImportSlotWanted()))
+
+
+def test_an_import_starts_once_with_the_training_prompt_as_its_chat_template() -> None:
+    imports, files = FakeModelImports(), InMemoryRunFiles()
+    seen = start(imports, files)
+    assert isinstance(seen, ImportStarted)
+    assert start(imports, files) == seen
+    assert (seen.job_name, seen.model_name) == (MODEL_NAME, MODEL_NAME)
+    assert imports.sources == {MODEL_NAME: ARTIFACT_URI}
+    assert b"### Response:" in files.objects[f"{ARTIFACT_KEY}chat_template.jinja"]
+
+
+def test_an_import_has_to_wait_while_another_runs() -> None:
+    imports = FakeModelImports()
+    imports.start("another", "s3://x/", "another-run")
+    assert isinstance(start(imports, InMemoryRunFiles()), Unavailable)
+
+
+def test_a_job_without_an_artifact_cannot_be_imported() -> None:
+    seen = job_seen("Completed")
+    without = seen.model_copy(update={"training": seen.training.model_copy(update={"artifact_uri": None})})
+    run = observed(run_in(RunStatus.TRAINING), without)
+    assert run.status is RunStatus.DEPLOYING
+    refused = StartImport(FakeModelImports(), InMemoryRunFiles(), STACK)(run)
+    assert isinstance(refused, Refused)
+    assert refused.problem.code == "import.no-artifact"
+
+
+def test_following_an_import_tells_what_bedrock_knows() -> None:
+    imports = FakeModelImports()
+    run = observed(run_in(RunStatus.DEPLOYING), ImportSlotWanted(), IMPORT_STARTED)
+    missing = DescribeImport(imports)(run)
+    assert isinstance(missing, ImportSeen)
+    assert missing.status == "Failed"
+    imports.start(MODEL_NAME, ARTIFACT_URI, RUN_ID)
+    assert DescribeImport(imports)(run) == ImportSeen(status="InProgress")
+    imports.finish(MODEL_NAME, "Completed")
+    seen = DescribeImport(imports)(run)
+    assert isinstance(seen, ImportSeen)
+    assert seen.model_arn in imports.by_arn
+
+
+def test_an_import_is_deleted_when_it_has_ended_and_not_before() -> None:
+    imports = FakeModelImports()
+    run = observed(run_in(RunStatus.DEPLOYING), ImportSlotWanted(), IMPORT_STARTED)
+    imports.start(MODEL_NAME, ARTIFACT_URI, RUN_ID)
+    assert isinstance(DeleteImport(imports)(run), Unavailable)
+    imports.finish(MODEL_NAME, "Completed")
+    assert DeleteImport(imports)(run) == DeleteImport(imports)(run) == ImportDeleted()
+    assert imports.deleted == [MODEL_NAME]
+
+
+def test_a_run_without_an_import_has_none_to_delete() -> None:
+    assert DeleteImport(FakeModelImports())(new_run()) == ImportDeleted()
+
+
+def test_a_notice_is_sent_by_who_claimed_it() -> None:
+    notifier = RecordingNotifier()
+    run = observed(run_in(RunStatus.REJECTED), ClaimNotice("first")(new_run()))
+    assert SendNotice(notifier, FakeClock(), "second")(run) == Looked()
+    assert notifier.sent == []
+    sent = SendNotice(notifier, FakeClock(), "first")(run)
+    assert sent == NoticeSent(status=RunStatus.REJECTED, message_id="message-1")
+    ((subject, body, attributes),) = notifier.sent
+    assert RUN_ID in subject
+    assert "It is wrong." in body
+    assert attributes["status"] == RunStatus.REJECTED
+
+
+def test_a_claim_bears_the_invocation_s_token() -> None:
+    assert ClaimNotice("first")(new_run()) == NoticeClaimed(token="first")

@@ -1,0 +1,157 @@
+"""The records and AWS are made to agree: what nobody owns goes, what was lost comes back, the rest is left alone."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.fakes import FakeClock, FakeModelImports, FakeTrainingJobs, InMemoryDrops, InMemoryRunStore
+from tests.samples import (
+    DROP,
+    DROP_BUCKET,
+    RUN_BUCKET,
+    RUN_ID,
+    STACK,
+    new_run,
+    run_in,
+)
+from tunedrop.domain import names
+from tunedrop.domain.decide import IDLE
+from tunedrop.domain.run import Change, Run, RunStatus
+from tunedrop.domain.training_request import create_training_job_request
+from tunedrop.errors import VersionConflictError
+from tunedrop.steps.reconcile import FORGOTTEN_AFTER, LOST_AFTER, ORPHAN_AFTER, UNNAMED, Nudge, Reconcile
+
+MODEL_NAME = names.imported_model(STACK, RUN_ID)
+
+
+class World:
+    """The reconciler's two sides, and a clock."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.runs = InMemoryRunStore()
+        self.drops = InMemoryDrops(clock=self.clock)
+        self.jobs = FakeTrainingJobs()
+        self.imports = FakeModelImports(clock=self.clock)
+
+    def reconcile(self, after: timedelta = timedelta(0)) -> None:
+        self.clock.move(after)
+        Reconcile(self.runs, self.drops, self.jobs, self.imports, self.clock, STACK)()
+
+    def train(self, name: str) -> None:
+        request = create_training_job_request(
+            run_in(RunStatus.LAUNCHING), stack=STACK, role_arn="role", run_bucket=RUN_BUCKET
+        )
+        self.jobs.create(request | {"TrainingJobName": name})
+
+    def import_model(self, name: str) -> None:
+        self.imports.start(name, "s3://artifact/", RUN_ID)
+        self.imports.finish(name, "Completed")
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_a_run_that_lies_idle_is_announced_as_due(world: World) -> None:
+    world.runs.create(new_run())
+    world.reconcile(after=IDLE)
+    run = world.runs.get(RUN_ID)
+    assert run
+    assert run.change is Change.DUE
+
+
+def test_a_run_that_was_just_written_is_left_alone(world: World) -> None:
+    world.runs.create(new_run())
+    world.reconcile(after=timedelta(minutes=1))
+    assert world.runs.get(RUN_ID) == new_run()
+
+
+def test_a_run_that_somebody_wrote_meanwhile_needs_no_nudge(world: World) -> None:
+    class Overtaken(InMemoryRunStore):
+        def commit(self, before: Run, after: Run) -> Run:
+            del before, after
+            raise VersionConflictError
+
+    world.clock.move(IDLE)
+    assert not Nudge(Overtaken(), world.clock)(new_run())
+
+
+@pytest.mark.parametrize("status", [RunStatus.FAILED, None], ids=["of an ended run", "of no run"])
+def test_a_job_that_no_live_run_owns_is_stopped(world: World, status: RunStatus | None) -> None:
+    if status:
+        world.runs.create(run_in(status))
+    world.train(names.training_job(STACK, RUN_ID, 1))
+    world.reconcile()
+    assert world.jobs.stopped == [names.training_job(STACK, RUN_ID, 1)]
+
+
+def test_the_job_of_a_live_run_and_those_of_others_go_on(world: World) -> None:
+    world.runs.create(run_in(RunStatus.LAUNCHING))
+    for name in (
+        names.training_job(STACK, RUN_ID, 1),
+        names.training_job(f"{STACK}-dev", RUN_ID, 1),
+        f"{STACK}-made-by-hand",
+    ):
+        world.train(name)
+    world.reconcile(after=IDLE)
+    assert world.jobs.stopped == []
+
+
+@pytest.mark.parametrize("status", [RunStatus.NOT_PROMOTED, RunStatus.FAILED, None])
+def test_a_model_that_no_live_run_owns_is_deleted(world: World, status: RunStatus | None) -> None:
+    if status:
+        world.runs.create(run_in(status))
+    world.import_model(MODEL_NAME)
+    world.reconcile(after=ORPHAN_AFTER)
+    assert world.imports.deleted == [MODEL_NAME]
+
+
+@pytest.mark.parametrize("status", [RunStatus.PROMOTED, RunStatus.EVALUATING])
+def test_the_model_of_a_live_or_promoted_run_and_those_of_others_stay(world: World, status: RunStatus) -> None:
+    world.runs.create(run_in(status))
+    for name in (MODEL_NAME, names.imported_model(f"{STACK}-dev", RUN_ID), f"{STACK}-made-by-hand"):
+        world.import_model(name)
+    world.reconcile(after=ORPHAN_AFTER)
+    assert world.imports.deleted == []
+
+
+def test_a_model_that_was_just_made_may_wait_for_its_record(world: World) -> None:
+    world.import_model(MODEL_NAME)
+    world.reconcile(after=ORPHAN_AFTER - timedelta(seconds=1))
+    assert world.imports.deleted == []
+
+
+@pytest.mark.parametrize(
+    ("age", "found"),
+    [
+        (LOST_AFTER - timedelta(seconds=1), False),
+        (LOST_AFTER, True),
+        (FORGOTTEN_AFTER, True),
+        (FORGOTTEN_AFTER + timedelta(seconds=1), False),
+    ],
+)
+def test_a_drop_whose_event_was_lost_is_started_while_it_is_news(world: World, age: timedelta, *, found: bool) -> None:
+    version = world.drops.put(DROP.key, b"model: x")
+    world.reconcile(after=age)
+    run = world.runs.get(names.run_id(DROP_BUCKET, DROP.key, version))
+    assert (run is not None) == found
+    if run:
+        assert (run.status, run.change, run.dataset) == (RunStatus.PLANNING, Change.DUE, "receipts")
+
+
+def test_a_drop_that_has_its_run_is_not_started_again(world: World) -> None:
+    version = world.drops.put(DROP.key, b"model: x")
+    run = run_in(RunStatus.TRAINING).model_copy(update={"run_id": names.run_id(DROP_BUCKET, DROP.key, version)})
+    world.runs.create(run)
+    world.reconcile(after=LOST_AFTER)
+    assert world.runs.get(run.run_id) == run
+
+
+def test_a_tune_yaml_in_a_wrong_place_gets_a_run_that_can_be_refused(world: World) -> None:
+    version = world.drops.put("datasets/receipts/old/tune.yaml", b"model: x")
+    world.reconcile(after=LOST_AFTER)
+    run = world.runs.get(names.run_id(DROP_BUCKET, "datasets/receipts/old/tune.yaml", version))
+    assert run
+    assert run.dataset == UNNAMED

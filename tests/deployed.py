@@ -5,8 +5,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,62 @@ class Application:
                 raise AssertionError(f"run {run_id} ended {run.status}: {run.reason}")
             time.sleep(0.2)
         raise AssertionError(f"run {run_id} still is {run.status if run else 'unknown'} ({run.reason if run else ''})")
+
+    def wait_for(self, run_id: str, holds: Callable[[Run], bool]) -> Run:
+        """Wait until something holds of a run."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            run = self.run(run_id)
+            if run and holds(run):
+                return run
+            time.sleep(0.2)
+        raise AssertionError(f"it never held of run {run_id}: {run}")
+
+    def called(self, function: str, action: str, resource: str) -> bool:
+        """Tell whether a function was allowed an action on a resource whose ARN contains the text."""
+        return any(
+            decision.allowed
+            and decision.action == action
+            and decision.role.startswith(f"tunedrop-{function}FunctionRole")
+            and resource in decision.resource
+            for decision in self.engine.decisions()
+        )
+
+    def await_call(self, function: str, action: str, resource: str) -> None:
+        """Wait for the moment in which a function is allowed an action."""
+        deadline = time.monotonic() + PATIENCE
+        while not self.called(function, action, resource):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    def function_name(self, function: str) -> str:
+        """Return the deployed name of a function."""
+        resource = self.engine.client("cloudformation").describe_stack_resource(
+            StackName="tunedrop", LogicalResourceId=f"{function}Function"
+        )
+        return str(resource["StackResourceDetail"]["PhysicalResourceId"])
+
+    def role_arn(self, logical_id: str) -> str:
+        """Return the ARN of a role of the template."""
+        resource = self.engine.client("cloudformation").describe_stack_resource(
+            StackName="tunedrop", LogicalResourceId=logical_id
+        )
+        name = resource["StackResourceDetail"]["PhysicalResourceId"]
+        return str(self.engine.client("iam").get_role(RoleName=name)["Role"]["Arn"])
+
+    def tick(self, function: str, ahead: timedelta) -> None:
+        """Wake a scheduled function as if time had passed."""
+        event = {"detail-type": "Scheduled Event", "time": (datetime.now(UTC) + ahead).isoformat()}
+        answer = self.engine.client("lambda").invoke(
+            FunctionName=self.function_name(function), Payload=json.dumps(event).encode()
+        )
+        assert "FunctionError" not in answer, answer["Payload"].read()
+
+    def import_span(self, run_id: str) -> tuple[datetime, datetime]:
+        """Return when the import of a run began and ended."""
+        bedrock = self.engine.client("bedrock")
+        [summary] = bedrock.list_model_import_jobs(nameContains=run_id)["modelImportJobSummaries"]
+        return summary["creationTime"], summary["endTime"]
 
     def notices(self, run_id: str) -> list[dict[str, Any]]:
         """Return what the inbox was sent about a run; each message can be read again."""

@@ -5,6 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.parser import parse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from tunedrop.adapters.clock import FixedClock
 from tunedrop.bootstrap import Application, observed
 from tunedrop.contracts.events import Tick
 from tunedrop.steps.reconcile import Reconcile
@@ -15,13 +16,13 @@ application = Application.from_environment()
 @observed
 def handler(event: dict[str, Any], _context: LambdaContext) -> None:
     """Look at all that lives."""
-    parse(event=event, model=Tick)
+    tick = parse(event=event, model=Tick)
     reconcile = Reconcile(
         application.runs,
         application.drops,
         application.jobs,
         application.imports,
-        application.clock,
+        FixedClock(tick.time),
         application.settings.stack,
     )
     reconcile()

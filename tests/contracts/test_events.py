@@ -126,7 +126,7 @@ def test_an_upload_without_a_version_is_refused() -> None:
 
 def test_an_announcement_says_which_run_stands_where_and_why_it_is_announced() -> None:
     for reader in (PlanEvent, TrainingEvent):
-        seen = parse(event=sample("tunedrop/run-status-changed.evaluating-due"), model=reader)
+        seen = parse(event=sample("tunedrop/run-status-changed.evaluating-due"), model=reader).root
         assert isinstance(seen, RunStatusChanged)
         assert (seen.detail.run_id, seen.detail.status) == (RUN_ID, RunStatus.EVALUATING)
         assert (seen.detail.change, seen.detail.version) == (Change.DUE, 12)

@@ -30,12 +30,12 @@ NOT_JSON = lines(GOOD_ROWS[:4]) + b'{"colour": "red 98", "feeling":\n' + lines(G
 @pytest.mark.parametrize(
     ("dataset", "drop", "spec", "where", "says"),
     [
-        ("no-response", files(LACKS_A_FIELD), {}, "train.jsonl:7", "'feeling'"),
+        ("no-response", files(LACKS_A_FIELD), {}, "train.jsonl:7", '"feeling"'),
         ("not-json", files() | {"train.jsonl": NOT_JSON}, {}, "train.jsonl:5", "JSON"),
-        ("no-such-field", files(template={"prompt": "{colour} {hue}", "completion": "{feeling}"}), {}, "train.jsonl:1", "'hue'"),
+        ("no-such-field", files(template={"prompt": "{colour} {hue}", "completion": "{feeling}"}), {}, "train.jsonl:1", '"hue"'),
         ("unknown-hyperparameter", files(), {"hyperparameters": {"epochs": 3}}, MEND_ME, "epoch"),
-        ("epoch-5000", files(), {"hyperparameters": {"epoch": 5000}}, MEND_ME, "1 to 1000"),
-        ("gated", files(), {"model": TINY_LLAMA_GATED.model_id}, MEND_ME, "accept_eula: true"),
+        ("epoch-5000", files(), {"hyperparameters": {"epoch": 5000}}, MEND_ME, "at most 1000"),
+        ("gated", files(), {"model": TINY_LLAMA_GATED.model_id}, "tune.yaml", "accept_eula: true"),
         ("unknown-model", files(), {"model": "huggingface-textgeneration-tiny-random-lama"}, MEND_ME, "tiny-random-llama"),
         ("wrong-instance", files(), {"instance_type": "ml.p3.2xlarge"}, MEND_ME, "ml.g5.2xlarge"),
     ],

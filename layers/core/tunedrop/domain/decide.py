@@ -78,6 +78,9 @@ NOTIFIED = frozenset(
 NOTICE_LEASE = timedelta(seconds=45)
 """How long one invocation may take to send a notice: longer than notify's timeout, shorter than a retry's delay."""
 
+NEXT_TICK = timedelta(0)
+"""The wait of a run that track_deployment's own schedule wakes."""
+
 IDLE = timedelta(minutes=16)
 """A live run that nobody has written for so long is looked at again: longer than any function may run (15 min)."""
 
@@ -272,7 +275,7 @@ def _deploying(run: Run, observation: Observation, now: datetime) -> Run:
             return _change(run, now, claims=run.claims | {names.IMPORT_SLOT}, next_try_at=None)
         case ClaimRefused(holder=holder) if not run.deployment:
             reason = f"Waits for run {holder}: Bedrock imports one model at a time."
-            return _wait(run, reason, timedelta(minutes=1), now)
+            return _wait(run, reason, NEXT_TICK, now)
         case ImportStarted(job_name=job_name, job_arn=job_arn, model_name=model_name) if not run.deployment:
             deployment = Deployment(import_job_name=job_name, import_job_arn=job_arn, model_name=model_name)
             return _change(run, now, deployment=deployment, reason="", next_try_at=None)

@@ -143,10 +143,10 @@ class InstructionValidator:
     def report(self) -> DataReport:
         """Sum up, once every file has been read to its end; adds what only the whole can show."""
         problems, counts = list(self._problems), self._problem_counts.copy()
-        for problem in self._shortages():
-            # What concerns the whole drop is worth more than the thousandth bad row.
-            problems.insert(0, problem)
-            counts[problem.code] += 1
+        shortages = list(self._shortages())
+        counts.update(shortage.code for shortage in shortages)
+        # Bad rows come first, for they may be why so few are left; but a shortage outlives the thousandth of them.
+        problems = [*problems[: PROBLEM_LIMIT - len(shortages)], *shortages]
         return DataReport(
             training_rows=self._rows[FileRole.TRAINING],
             validation_rows=self._rows[FileRole.VALIDATION],
@@ -155,7 +155,7 @@ class InstructionValidator:
             longest_prompt_bytes=self._longest_prompt,
             longest_completion_bytes=self._longest_completion,
             bytes=self._bytes,
-            problems=tuple(problems[:PROBLEM_LIMIT]),
+            problems=tuple(problems),
             problem_counts=dict(counts),
             warnings=(*self._warnings, *self._repetitions()),
         )

@@ -1,0 +1,65 @@
+"""Least privilege, both ways: nothing that the runs needed was denied, and nothing is granted that no run needed.
+
+Reads the record of the other end-to-end tests of the session, which therefore come first. Taking an action out of a
+policy makes those tests fail, for the call is then denied; adding one that nothing uses makes this one fail.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.application import TEMPLATE
+from local.deploy import load_template
+from tests.deployed import Application
+
+OTHERS = ("test_promotion.py", "test_rejections.py", "test_reliability.py")
+
+USED_BY_AWS_ALONE = {
+    ("AnnouncementsRole", "sqs:SendMessage"): "only when a record can never be delivered",
+    ("TrainingRole", "cloudwatch:PutMetricData"): "SageMaker publishes the job's metrics; the local one keeps them itself",
+    ("TrainingRole", "ecr:BatchCheckLayerAvailability"): "no image is pulled here",
+    ("TrainingRole", "ecr:BatchGetImage"): "no image is pulled here",
+    ("TrainingRole", "ecr:GetAuthorizationToken"): "no image is pulled here",
+    ("TrainingRole", "ecr:GetDownloadUrlForLayer"): "no image is pulled here",
+    ("TrainingRole", "logs:CreateLogGroup"): "the local SageMaker writes the job's log itself",
+    ("TrainingRole", "logs:CreateLogStream"): "the local SageMaker writes the job's log itself",
+    ("TrainingRole", "logs:DescribeLogStreams"): "the local SageMaker writes the job's log itself",
+    ("TrainingRole", "logs:PutLogEvents"): "the local SageMaker writes the job's log itself",
+}
+
+
+def granted() -> Iterator[tuple[str, str]]:
+    """Yield (role's logical id, action) for every grant that template.yaml writes out."""
+    for name, resource in load_template(TEMPLATE)["Resources"].items():
+        properties: dict[str, Any] = resource.get("Properties", {})
+        if resource["Type"] == "AWS::Serverless::Function":
+            role, documents = f"{name}Role", properties["Policies"]
+        elif resource["Type"] == "AWS::IAM::Role":
+            role, documents = name, [policy["PolicyDocument"] for policy in properties["Policies"]]
+        else:
+            continue
+        for document in documents:
+            for statement in document["Statement"]:
+                actions = statement["Action"]
+                yield from ((role, action) for action in ([actions] if isinstance(actions, str) else actions))
+
+
+def test_every_grant_is_used_and_every_need_is_granted(application: Application, request: pytest.FixtureRequest) -> None:
+    ran = {Path(item.fspath).name for item in request.session.items}
+    if not ran.issuperset(OTHERS):
+        pytest.skip(f"reads what {', '.join(OTHERS)} leave behind")
+    application.engine.settle(120)
+    decisions = application.engine.decisions()
+    roles = {role for role, _ in granted()}
+
+    denied = {(each.role, each.action, each.resource) for each in decisions if not each.allowed}
+    used = {(role, each.action) for each in decisions if each.allowed for role in roles if is_role(each.role, role)}
+
+    assert denied == set()
+    assert set(granted()) - used == set(USED_BY_AWS_ALONE)
+
+
+def is_role(deployed: str, logical_id: str) -> bool:
+    return deployed.startswith(f"tunedrop-{logical_id}-")

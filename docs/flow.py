@@ -61,7 +61,8 @@ def flow() -> str:
                 lines += [f"    {name} -- {end} --> {other}" for end in nexts for other in _listeners(end)]
             if ends:
                 lines.append(f'    {name} -- "{", ".join(sorted(ends))}" --> ended{{{{"ended"}}}}')
-    lines += [f"    ended --> {name}" for name, properties in functions().items() if set(_statuses(properties)) & TERMINAL]
+    ended = [name for name, properties in functions().items() if set(_statuses(properties)) & TERMINAL]
+    lines += [f"    ended --> {name}" for name in ended]
     lines.append('    notify --> people(["SNS: you"])')
     return "\n".join([*dict.fromkeys(lines), "```"])
 
@@ -79,7 +80,9 @@ def rendered(readme: str) -> str:
     """Return the README with its generated parts made anew."""
     for part, text in (("flow", flow()), ("functions", table())):
         pattern = rf"(<!-- {part}: made by docs/flow.py -->\n).*?(<!-- end of {part} -->)"
-        readme, count = re.subn(pattern, lambda match, text=text: f"{match[1]}{text}\n{match[2]}", readme, flags=re.S)
+        readme, count = re.subn(
+            pattern, lambda match, text=text: f"{match[1]}{text}\n{match[2]}", readme, flags=re.DOTALL
+        )
         if count != 1:
             raise ValueError(f"README.md needs exactly one place for the part {part}")
     return readme

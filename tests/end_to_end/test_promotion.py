@@ -21,7 +21,7 @@ def promoted(application: Application) -> Run:
 
 
 def feeling(colour: str) -> str:
-    return next(feeling for feeling, colours in COLOURS.items() if colour.split()[0] in colours)
+    return next(feeling for feeling, colours in COLOURS.items() if colour.split(maxsplit=1)[0] in colours)
 
 
 def test_the_tuned_model_beats_the_base_on_the_same_rows(promoted: Run) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local.jumpstart.specs import TINY_LLAMA_GATED
+from local.jumpstart.specs import TINY_LLAMA, TINY_LLAMA_GATED
 from tests.deployed import QUICK, TEMPLATE, Application, lines, rows
 from tunedrop.domain.run import RunStatus
 
@@ -23,6 +23,7 @@ def files(rows_of_training: list[Any] | None = None, template: Mapping[str, str]
     }
 
 
+UNKNOWN_FIELD = {"prompt": "{colour} {hue}", "completion": "{feeling}"}
 LACKS_A_FIELD = [*GOOD_ROWS[:6], {"colour": "red 99"}, *GOOD_ROWS[6:]]
 NOT_JSON = lines(GOOD_ROWS[:4]) + b'{"colour": "red 98", "feeling":\n' + lines(GOOD_ROWS[4:])
 
@@ -32,11 +33,11 @@ NOT_JSON = lines(GOOD_ROWS[:4]) + b'{"colour": "red 98", "feeling":\n' + lines(G
     [
         ("no-response", files(LACKS_A_FIELD), {}, "train.jsonl:7", '"feeling"'),
         ("not-json", files() | {"train.jsonl": NOT_JSON}, {}, "train.jsonl:5", "JSON"),
-        ("no-such-field", files(template={"prompt": "{colour} {hue}", "completion": "{feeling}"}), {}, "train.jsonl:1", '"hue"'),
+        ("no-such-field", files(template=UNKNOWN_FIELD), {}, "train.jsonl:1", '"hue"'),
         ("unknown-hyperparameter", files(), {"hyperparameters": {"epochs": 3}}, MEND_ME, "epoch"),
         ("epoch-5000", files(), {"hyperparameters": {"epoch": 5000}}, MEND_ME, "at most 1000"),
         ("gated", files(), {"model": TINY_LLAMA_GATED.model_id}, "tune.yaml", "accept_eula: true"),
-        ("unknown-model", files(), {"model": "huggingface-textgeneration-tiny-random-lama"}, MEND_ME, "tiny-random-llama"),
+        ("unknown-model", files(), {"model": TINY_LLAMA.model_id[:-1]}, MEND_ME, TINY_LLAMA.model_id),
         ("wrong-instance", files(), {"instance_type": "ml.p3.2xlarge"}, MEND_ME, "ml.g5.2xlarge"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

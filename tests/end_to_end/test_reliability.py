@@ -52,7 +52,12 @@ def test_a_launch_whose_record_was_lost_adopts_the_job_that_it_made(application:
     # Between CreateTrainingJob and the commit lies only the death of the worker: the record still says LAUNCHING.
     training = store.get(run_id)
     assert training is not None
-    update = {"status": RunStatus.LAUNCHING, "training": None, "change": Change.ENTERED, "version": training.version + 1}
+    update = {
+        "status": RunStatus.LAUNCHING,
+        "training": None,
+        "change": Change.ENTERED,
+        "version": training.version + 1,
+    }
     table.put_item(TableName=application.outputs["RunsTableName"], Item=_item(training.model_copy(update=update)))
 
     run = application.wait(run_id)

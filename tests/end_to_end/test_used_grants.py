@@ -18,7 +18,7 @@ OTHERS = ("test_promotion.py", "test_rejections.py", "test_reliability.py")
 
 USED_BY_AWS_ALONE = {
     ("AnnouncementsRole", "sqs:SendMessage"): "only when a record can never be delivered",
-    ("TrainingRole", "cloudwatch:PutMetricData"): "SageMaker publishes the job's metrics; the local one keeps them itself",
+    ("TrainingRole", "cloudwatch:PutMetricData"): "the local SageMaker keeps the job's metrics itself",
     ("TrainingRole", "ecr:BatchCheckLayerAvailability"): "no image is pulled here",
     ("TrainingRole", "ecr:BatchGetImage"): "no image is pulled here",
     ("TrainingRole", "ecr:GetAuthorizationToken"): "no image is pulled here",
@@ -46,7 +46,7 @@ def granted() -> Iterator[tuple[str, str]]:
                 yield from ((role, action) for action in ([actions] if isinstance(actions, str) else actions))
 
 
-def test_every_grant_is_used_and_every_need_is_granted(application: Application, request: pytest.FixtureRequest) -> None:
+def test_what_is_granted_is_what_is_used(application: Application, request: pytest.FixtureRequest) -> None:
     ran = {Path(item.fspath).name for item in request.session.items}
     if not ran.issuperset(OTHERS):
         pytest.skip(f"reads what {', '.join(OTHERS)} leave behind")

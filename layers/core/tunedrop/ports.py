@@ -76,7 +76,7 @@ class RunFiles(Protocol):
         """Write a small object."""
 
     def writer(self, key: str) -> AbstractContextManager[Callable[[bytes], None]]:
-        """Write an object of any size piece by piece; readers see all of it, when the block has ended well, or nothing."""
+        """Write an object of any size piece by piece; readers see all of it once the block has ended, or nothing."""
 
     def read(self, key: str) -> bytes | None:
         """Return an object's bytes, or None when there is none."""

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from tunedrop.adapters import failures
-from tunedrop.errors import ModelNotReadyError, ModelUnavailableError, RequestRefusedError, TransientError, UnavailableError
+from tunedrop.errors import (
+    ModelNotReadyError,
+    ModelUnavailableError,
+    RequestRefusedError,
+    TransientError,
+    UnavailableError,
+)
 from tunedrop.ports import Answer, ImportedModel, ImportState
 
 if TYPE_CHECKING:

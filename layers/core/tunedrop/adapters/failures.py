@@ -5,8 +5,10 @@ from contextlib import contextmanager
 
 from botocore.exceptions import (
     ClientError,
-    ConnectionError as BotocoreConnectionError,
     HTTPClientError,
+)
+from botocore.exceptions import (
+    ConnectionError as BotocoreConnectionError,
 )
 
 from tunedrop.errors import TransientError

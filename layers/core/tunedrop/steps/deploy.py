@@ -81,7 +81,8 @@ class DeleteImport:
             return ImportDeleted()
         state = self.imports.state(run.deployment.import_job_name)
         if state and state.status == "InProgress":
-            return Unavailable(reason="The import has to end before it can be deleted.", retry_after=IMPORT_STILL_RUNNING)
+            reason = "The import has to end before it can be deleted."
+            return Unavailable(reason=reason, retry_after=IMPORT_STILL_RUNNING)
         self.imports.delete(run.deployment.model_name)
         return ImportDeleted()
 

@@ -106,13 +106,13 @@ class ScoreModels:
         if model.source_uri.rstrip("/") != artifact.rstrip("/"):
             return Problem(
                 code="evaluate.identity",
-                message=f"The model at {model_arn} was imported from {model.source_uri}, not from this run's {artifact}.",
+                message=f"{model_arn} was imported from {model.source_uri}, not from this run's {artifact}.",
                 fix="Delete that model in the Bedrock console, then drop the dataset again.",
             )
         if not model.instruct_supported:
             return Problem(
                 code="evaluate.no-converse",
-                message="Bedrock imported the model, but says that Converse cannot call it (instructSupported is false).",
+                message="Bedrock says that Converse cannot call the imported model (instructSupported is false).",
                 fix="Choose a model of an architecture for which Bedrock supports Converse: Llama, Mistral or Mixtral.",
             )
         return None

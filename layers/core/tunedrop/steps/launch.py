@@ -28,9 +28,7 @@ class LaunchTraining:
 
     def __call__(self, run: Run) -> Observation:
         """Create the job, or find it made."""
-        request = create_training_job_request(
-            run, stack=self.stack, role_arn=self.role_arn, run_bucket=self.run_bucket
-        )
+        request = create_training_job_request(run, stack=self.stack, role_arn=self.role_arn, run_bucket=self.run_bucket)
         try:
             job_arn = self.jobs.create(request)
         except UnavailableError as error:

@@ -33,7 +33,8 @@ class PlanRun:
             return PlanRefused(problems=error.problems)
         except ObjectTooLargeError as error:
             fix = "A tune.yaml has a few lines; upload data as .jsonl files beside it."
-            return PlanRefused(problems=(Problem(code="spec.too-large", message=str(error), where="tune.yaml", fix=fix),))
+            problem = Problem(code="spec.too-large", message=str(error), where="tune.yaml", fix=fix)
+            return PlanRefused(problems=(problem,))
         planned = self._plan(spec, run.drop, dataset)
         return PlanMade(plan=planned) if isinstance(planned, Plan) else PlanRefused(problems=planned)
 

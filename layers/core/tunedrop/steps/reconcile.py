@@ -64,9 +64,7 @@ class Reconcile:
         stopped = list(self._stop_jobs())
         deleted = list(self._delete_models())
         started = list(self._start_drops())
-        logger.info(
-            "Reconciled", extra={"nudged": nudged, "stopped": stopped, "deleted": deleted, "started": started}
-        )
+        logger.info("Reconciled", extra={"nudged": nudged, "stopped": stopped, "deleted": deleted, "started": started})
 
     def _stop_jobs(self) -> Iterator[str]:
         for job_name in self.jobs.in_progress(f"{self.stack}-"):
@@ -105,7 +103,7 @@ class Reconcile:
 
 
 def new_run(drop: Drop, clock: Clock, change: Change) -> Run:
-    """Make the run of a drop; one in a place that starts no run is planned all the same, and refused with the reason."""
+    """Make the run of a drop; one that lies where none belongs is planned all the same, and refused with the reason."""
     now = clock.now()
     return Run(
         run_id=names.run_id(drop.bucket, drop.key, drop.version_id),

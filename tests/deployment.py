@@ -145,6 +145,10 @@ class Deployment:
         event["detail"]["object"].update({"key": key, "version-id": version})
         return event
 
+    def tick(self, schedule: str) -> dict[str, Any]:
+        """Return the event of a schedule, at the time of the clock."""
+        return sample(f"aws.events/scheduled-event.{schedule}") | {"time": self.clock.now().isoformat()}
+
     def runs(self) -> list[Run]:
         """Return all runs, in the order of their making."""
         return [Run.model_validate_json(document) for document in self.store.runs.values()]

@@ -1,6 +1,7 @@
 """Who may depend on whom, and where a run's status may change: read from the source itself."""
 
 import ast
+import re
 import sys
 from pathlib import Path
 
@@ -53,11 +54,14 @@ def test_steps_speak_to_aws_through_ports_only(file: Path) -> None:
     assert not {module for module in imports(file) if module.startswith(("tunedrop.adapters", "tunedrop.bootstrap"))}
 
 
-def test_the_composition_root_alone_puts_adapters_together() -> None:
+def test_the_composition_root_alone_puts_adapters_of_aws_together() -> None:
     users = {
         named(file)
         for file in DEPLOYED
-        if any(module.startswith("tunedrop.adapters") for module in imports(file)) and file.parent.name != "adapters"
+        for module in imports(file)
+        if file.parent.name != "adapters"
+        and re.match(r"tunedrop\.adapters\.\w+$", module)
+        and module != "tunedrop.adapters.clock"
     }
     assert users == {"layers/core/tunedrop/bootstrap.py", "functions/plan_run/app.py"}
 

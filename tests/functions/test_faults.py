@@ -17,7 +17,7 @@ import pytest
 from tests.deployment import Context, Deployment, job_event
 from tests.fakes import MODEL
 from tests.samples import STACK
-from tests.stack import receivers, sample
+from tests.stack import receivers
 from tunedrop.domain import names
 from tunedrop.domain.decide import NOTIFIED, settled
 from tunedrop.domain.run import Run, RunStatus
@@ -87,8 +87,8 @@ class World:
             self.depth -= 1
 
     def tick(self) -> None:
-        for function, name in (("track_deployment", "every-minute"), ("reconcile_runs", "every-five-minutes")):
-            self.on_the_way.append(Delivery(function, sample(f"aws.events/scheduled-event.{name}"), Context()))
+        for function, schedule in (("track_deployment", "every-minute"), ("reconcile_runs", "every-five-minutes")):
+            self.on_the_way.append(Delivery(function, self.tunedrop.tick(schedule), Context()))
 
     def train(self, status: str) -> None:
         jobs = self.tunedrop.jobs

@@ -1,0 +1,142 @@
+"""What each handler makes of its events, beyond bringing the run forward."""
+
+import io
+import json
+
+import pytest
+
+from tests.deployment import Context, Deployment, job_event
+from tests.fakes import MODEL
+from tests.samples import ACCOUNT, JOB_NAME, RUN_ID, STACK, run_in
+from tests.stack import FUNCTIONS, sample
+from tunedrop.domain import names
+from tunedrop.domain.run import Change, RunStatus
+from tunedrop.observability import logger
+
+TUNE_YAML = f"model: {MODEL.model_id}\n"
+ROWS = "".join(f'{{"instruction": "Say {n}", "context": "", "response": "{n}"}}\n' for n in range(40))
+
+
+@pytest.fixture
+def tunedrop(monkeypatch: pytest.MonkeyPatch) -> Deployment:
+    return Deployment(monkeypatch)
+
+
+def test_an_upload_makes_one_run_that_knows_who_uploaded_which_version(tunedrop: Deployment) -> None:
+    event = tunedrop.upload("receipts", TUNE_YAML, **{"train.jsonl": ROWS})
+    tunedrop.invoke("plan_run", event)
+    tunedrop.invoke("plan_run", event)
+    (run,) = tunedrop.runs()
+    assert run.status is RunStatus.VALIDATING
+    assert (run.drop.version_id, run.drop.uploaded_by) == (event["detail"]["object"]["version-id"], ACCOUNT)
+    assert run.plan
+    assert [file.name for file in run.plan.files] == ["train.jsonl"]
+
+
+def test_a_new_upload_of_the_same_key_is_another_run(tunedrop: Deployment) -> None:
+    for rows in (ROWS, ROWS + ROWS):
+        tunedrop.invoke("plan_run", tunedrop.upload("receipts", TUNE_YAML, **{"train.jsonl": rows}))
+    assert [run.status for run in tunedrop.runs()] == [RunStatus.VALIDATING, RunStatus.VALIDATING]
+
+
+def test_a_tune_yaml_in_a_subfolder_is_rejected_with_the_reason(tunedrop: Deployment) -> None:
+    tunedrop.invoke("plan_run", sample("aws.s3/object-created.tune-yaml-in-subfolder"))
+    (run,) = tunedrop.runs()
+    assert run.status is RunStatus.REJECTED
+    assert [problem.code for problem in run.problems] == ["drop.place"]
+
+
+def test_a_run_is_planned_again_when_it_is_due(tunedrop: Deployment) -> None:
+    event = tunedrop.upload("receipts", TUNE_YAML, **{"train.jsonl": ROWS})
+    tunedrop.invoke("plan_run", event)
+    (planned,) = tunedrop.runs()
+    lost = planned.model_copy(update={"status": RunStatus.PLANNING, "plan": None, "claims": frozenset()})
+    tunedrop.store.runs[lost.run_id] = lost.model_dump_json()
+    due = sample("tunedrop/run-status-changed.planning-due")
+    due["detail"]["run_id"] = lost.run_id
+    tunedrop.invoke("plan_run", due)
+    assert [run.status for run in tunedrop.runs()] == [RunStatus.VALIDATING]
+
+
+@pytest.mark.parametrize("function", sorted(set(FUNCTIONS) - {"plan_run", "reconcile_runs", "track_deployment"}))
+def test_an_event_of_a_run_that_is_gone_is_nothing_to_do(tunedrop: Deployment, function: str) -> None:
+    tunedrop.invoke(function, sample("tunedrop/run-status-changed.training"))
+    assert tunedrop.runs() == []
+
+
+@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+def test_an_event_of_another_kind_is_an_error_that_reaches_the_dead_letter_queue(
+    tunedrop: Deployment, function: str
+) -> None:
+    with pytest.raises(Exception, match="validation error"):
+        tunedrop.invoke(function, {"detail-type": "Something Else", "detail": {}})
+
+
+def test_the_job_of_another_stack_is_nobody_s_business(tunedrop: Deployment) -> None:
+    tunedrop.store.create(run_in(RunStatus.TRAINING))
+    tunedrop.invoke("track_training", job_event(names.training_job(f"{STACK}-dev", RUN_ID, 1)))
+    assert tunedrop.runs() == [run_in(RunStatus.TRAINING)]
+
+
+def test_the_event_of_a_job_finds_its_run(tunedrop: Deployment) -> None:
+    tunedrop.store.create(run_in(RunStatus.LAUNCHING))
+    tunedrop.invoke("launch_training", sample("tunedrop/run-status-changed.launching"))
+    tunedrop.jobs.finish(JOB_NAME, "Completed")
+    tunedrop.invoke("track_training", sample("aws.sagemaker/sagemaker-training-job-state-change.completed"))
+    assert [run.status for run in tunedrop.runs()] == [RunStatus.DEPLOYING]
+
+
+def test_a_tick_follows_the_running_import_and_wakes_who_waits_for_the_slot(tunedrop: Deployment) -> None:
+    first = run_in(RunStatus.DEPLOYING)
+    tunedrop.store.create(first)
+    tunedrop.store.create(first.model_copy(update={"run_id": "second", "claims": frozenset()}))
+    for run_id in (RUN_ID, "second"):
+        event = sample("tunedrop/run-status-changed.deploying")
+        event["detail"]["run_id"] = run_id
+        tunedrop.invoke("deploy_model", event)
+    importing, waiting = tunedrop.runs()
+    assert importing.deployment
+    assert waiting.next_try_at
+    tunedrop.imports.finish(importing.deployment.import_job_name, "Completed")
+    tunedrop.clock.time = waiting.next_try_at
+    tunedrop.invoke("track_deployment", tunedrop.tick("every-minute"))
+    evaluating, woken = tunedrop.runs()
+    assert evaluating.status is RunStatus.EVALUATING
+    assert (woken.status, woken.change) == (RunStatus.DEPLOYING, Change.DUE)
+
+
+def test_a_notice_is_sent_once_however_often_its_event_comes(tunedrop: Deployment) -> None:
+    tunedrop.store.create(run_in(RunStatus.REJECTED))
+    event = sample("tunedrop/run-status-changed.rejected")
+    for _ in range(3):
+        tunedrop.invoke("notify", event)
+    assert len(tunedrop.notifier.sent) == 1
+
+
+def test_a_retry_of_the_invocation_that_claimed_a_notice_sends_it_at_once(
+    tunedrop: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tunedrop.store.create(run_in(RunStatus.REJECTED))
+    event = sample("tunedrop/run-status-changed.rejected")
+    context = Context()
+    with monkeypatch.context() as patch:
+        patch.setattr(tunedrop.notifier, "publish", _unreachable)
+        with pytest.raises(ConnectionError):
+            tunedrop.invoke("notify", event, context)
+    tunedrop.invoke("notify", event)  # another invocation leaves it to the one that claimed it
+    assert tunedrop.notifier.sent == []
+    tunedrop.invoke("notify", event, context)
+    assert len(tunedrop.notifier.sent) == 1
+
+
+def _unreachable(*_arguments: object) -> str:
+    raise ConnectionError
+
+
+def test_every_line_of_the_log_names_the_run(tunedrop: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = io.StringIO()
+    monkeypatch.setattr(logger.registered_handler, "stream", log)
+    tunedrop.store.create(run_in(RunStatus.LAUNCHING))
+    tunedrop.invoke("launch_training", sample("tunedrop/run-status-changed.launching"))
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert [(line["message"], line["correlation_id"]) for line in lines] == [("Run written", RUN_ID)]

@@ -9,6 +9,8 @@ from tunedrop.bootstrap import Application, observed
 from tunedrop.contracts.events import Tick
 from tunedrop.domain.decide import Effect
 from tunedrop.domain.run import RunStatus
+from tunedrop.errors import TransientError
+from tunedrop.observability import logger
 from tunedrop.steps.reconcile import Nudge
 from tunedrop.steps.track import DescribeImport
 
@@ -17,12 +19,15 @@ application = Application.from_environment()
 
 @observed
 def handler(event: dict[str, Any], _context: LambdaContext) -> None:
-    """Look at every running import, then wake the runs that wait for the slot."""
+    """Look at every running import, then wake the runs that wait for the slot; the next tick tries what failed."""
     parse(event=event, model=Tick)
     deploying = list(application.runs.live(RunStatus.DEPLOYING))
     for run in deploying:
         if run.deployment:
-            application.advance(run.run_id, {Effect.DESCRIBE_IMPORT: DescribeImport(application.imports)})
+            try:
+                application.advance(run.run_id, {Effect.DESCRIBE_IMPORT: DescribeImport(application.imports)})
+            except TransientError:
+                logger.exception("The import could not be looked at")
     nudge = Nudge(application.runs, application.clock)
     for run in deploying:
         if not run.deployment:

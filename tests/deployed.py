@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ class Application:
 
     def run(self, run_id: str) -> Run | None:
         """Read a run."""
-        return DynamoDBRunStore(self.engine.client("dynamodb"), self.outputs["RunsTableName"]).get(run_id)
+        return DynamoDBRunStore(self._dynamodb, self.outputs["RunsTableName"]).get(run_id)
 
     def wait(self, run_id: str, *statuses: RunStatus) -> Run:
         """Wait until a run has one of the statuses, or any end when none is given."""
@@ -129,7 +130,7 @@ class Application:
         deadline = time.monotonic() + PATIENCE
         while not self.called(function, action, resource):
             assert time.monotonic() < deadline
-            time.sleep(0.02)
+            time.sleep(0.1)
 
     def function_name(self, function: str) -> str:
         """Return the deployed name of a function."""
@@ -228,3 +229,8 @@ class Application:
     def s3(self) -> Any:
         """Return an S3 client."""
         return self.engine.client("s3")
+
+    @cached_property
+    def _dynamodb(self) -> Any:
+        # One for all: making a client takes longer than many a wait. A restarted engine keeps its port.
+        return self.engine.client("dynamodb")

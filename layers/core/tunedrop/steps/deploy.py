@@ -20,7 +20,7 @@ from tunedrop.domain.run import Run
 from tunedrop.errors import RequestRefusedError, UnavailableError
 from tunedrop.ports import ModelImports, RunFiles
 
-SLOT_WAIT = timedelta(minutes=5)
+SLOT_WAIT = timedelta(minutes=1)
 """How long to wait when Bedrock has no room: another import runs in the account, or three models exist."""
 
 IMPORT_STILL_RUNNING = timedelta(minutes=2)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tunedrop.domain import names
 from tunedrop.domain.instruction_data import DataReport, HeldOutSplit, InstructionValidator
 from tunedrop.domain.observations import DatasetAccepted, DatasetRefused, Observation
-from tunedrop.domain.plan import FileRole, Plan
+from tunedrop.domain.plan import FileRole, PinnedFile, Plan
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.prompt_template import (
     JUMPSTART_DEFAULT,
@@ -91,14 +91,16 @@ class ValidateDataset:
             if FileRole.VALIDATION in given:
                 key = names.channel_prefix(run.run_id, "validation") + "validation.jsonl"
                 write[FileRole.VALIDATION] = open_files.enter_context(self.files.writer(key))
-            for file in plan.files:
-                if file.role not in ROLES:
-                    continue
+            for file in sorted((file for file in plan.files if file.role in ROLES), key=_first_to_train_on):
                 for row in validator.read(file.role, file.name, self.drops.blocks(file)):
                     asked = {"prompt": row.prompt, "completion": row.completion}
                     held_out = row.role is FileRole.HELD_OUT
                     write[row.role](json.dumps(asked, ensure_ascii=False).encode() + b"\n" if held_out else row.line)
         return validator.report()
+
+
+def _first_to_train_on(file: PinnedFile) -> tuple[int, str]:
+    return ROLES.index(file.role), file.name
 
 
 def _refused(problems: tuple[Problem, ...]) -> DatasetRefused:

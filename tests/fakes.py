@@ -254,8 +254,8 @@ class FakeModelImports:
             self.by_arn[arn] = ImportedModel(arn=arn, name=name, source_uri=self.sources[name], instruct_supported=True)
             self.created[name] = self.clock.now()
 
-    def state(self, name: str) -> ImportState | None:
-        return self.states.get(name)
+    def state(self, job_arn: str) -> ImportState | None:
+        return next((state for state in self.states.values() if state.job_arn == job_arn), None)
 
     def model(self, model_arn: str) -> ImportedModel:
         return self.by_arn[model_arn]

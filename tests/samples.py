@@ -42,8 +42,8 @@ RUN_ID = names.run_id(DROP.bucket, DROP.key, DROP.version_id)
 JOB_NAME = names.training_job(STACK, RUN_ID, 1)
 JOB_ARN = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:training-job/{JOB_NAME}"
 MODEL_NAME = names.imported_model(STACK, RUN_ID)
+IMPORT_JOB_ARN = f"arn:aws:bedrock:{REGION}:{ACCOUNT}:model-import-job/{MODEL_NAME}"
 MODEL_ARN = f"arn:aws:bedrock:{REGION}:{ACCOUNT}:imported-model/a1b2c3d4e5f6"
-IMPORT_JOB_ARN = f"arn:aws:bedrock:{REGION}:{ACCOUNT}:model-import-job/f6e5d4c3b2a1"
 ARTIFACT_URI = f"s3://{RUN_BUCKET}/{names.training_output_prefix(RUN_ID)}{JOB_NAME}/output/model/"
 PROBLEM = Problem(code="sample", message="It is wrong.", where="train.jsonl:1", fix="Mend it.")
 

@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from tunedrop.adapters.jumpstart import JumpStartCatalogue
 from tunedrop.bootstrap import Application, observed
 from tunedrop.contracts.events import ObjectCreated, PlanEvent
-from tunedrop.domain.base_models import BASE_MODELS
+from tunedrop.domain.base_models import base_models
 from tunedrop.domain.decide import Effect
 from tunedrop.domain.planning import PlanRules
 from tunedrop.domain.run import Change, Drop
@@ -17,7 +17,9 @@ from tunedrop.steps.reconcile import new_run
 
 application = Application.from_environment()
 catalogue = JumpStartCatalogue(application.settings.region)
-rules = PlanRules(application.settings.region, {**BASE_MODELS, **application.settings.base_models})
+rules = PlanRules(
+    application.settings.region, {**base_models(application.settings.region), **application.settings.base_models}
+)
 
 
 @observed

@@ -8,6 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from tunedrop.adapters.clock import FixedClock
 from tunedrop.bootstrap import Application, observed
 from tunedrop.contracts.events import Tick
+from tunedrop.observability import logger
 from tunedrop.steps.reconcile import Reconcile
 
 application = Application.from_environment()
@@ -25,4 +26,4 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
         FixedClock(tick.time),
         application.settings.stack,
     )
-    reconcile()
+    logger.info("Reconciled", extra=reconcile())

@@ -6,7 +6,7 @@ from botocore.exceptions import ClientError
 from tests.adapters.conftest import Script
 from tests.samples import MODEL_ARN
 from tunedrop.adapters.bedrock import BedrockConversation
-from tunedrop.errors import ModelNotReadyError, ModelUnavailableError, TransientError
+from tunedrop.errors import ModelNotReadyError, ModelUnavailableError, PromptRefusedError, TransientError
 
 SERVICE = "bedrock-runtime"
 
@@ -45,7 +45,7 @@ def test_the_answer_is_the_text_of_all_blocks_with_its_counts(
         ("ModelErrorException", 424, ModelNotReadyError),
         ("AccessDeniedException", 403, ModelUnavailableError),
         ("ResourceNotFoundException", 404, ModelUnavailableError),
-        ("ValidationException", 400, ModelUnavailableError),
+        ("ValidationException", 400, PromptRefusedError),
         ("ThrottlingException", 429, TransientError),
         ("ServiceUnavailableException", 503, TransientError),
         ("ServiceQuotaExceededException", 400, ClientError),

@@ -47,8 +47,7 @@ def test_an_import_is_started_with_the_run_s_tag_and_a_token_of_its_name(
 
 
 def test_an_import_that_was_started_before_counts_as_started(imports: BedrockModelImports, script: Script) -> None:
-    _listed(script, _job())
-    script.answers("get_model_import_job", _job())
+    _listed(script, _job(f"{MODEL_NAME}-b"), _job())
     assert imports.start(MODEL_NAME, ARTIFACT_URI, RUN_ID) == IMPORT_JOB_ARN
 
 
@@ -72,9 +71,9 @@ def test_what_bedrock_says_is_told_apart_by_what_to_do(
         imports.start(MODEL_NAME, ARTIFACT_URI, RUN_ID)
 
 
-def test_a_job_is_found_by_its_whole_name(imports: BedrockModelImports, script: Script) -> None:
-    _listed(script, _job(f"{MODEL_NAME}-b"))
-    assert imports.state(MODEL_NAME) is None
+def test_a_job_that_bedrock_does_not_know_has_no_state(imports: BedrockModelImports, script: Script) -> None:
+    script.fails("get_model_import_job", "ResourceNotFoundException", "The job could not be found.", 404)
+    assert imports.state(IMPORT_JOB_ARN) is None
 
 
 @pytest.mark.parametrize(
@@ -88,9 +87,8 @@ def test_a_job_is_found_by_its_whole_name(imports: BedrockModelImports, script: 
 def test_a_job_tells_how_it_stands(
     imports: BedrockModelImports, script: Script, ended: dict[str, str], expected: tuple[str, str, str | None]
 ) -> None:
-    _listed(script, _job())
     script.answers("get_model_import_job", _job() | ended, {"jobIdentifier": IMPORT_JOB_ARN})
-    state = imports.state(MODEL_NAME)
+    state = imports.state(IMPORT_JOB_ARN)
     assert state
     assert (state.status, state.failure_message, state.model_arn) == expected
 

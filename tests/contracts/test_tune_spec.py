@@ -69,7 +69,7 @@ def test_a_model_alone_is_enough() -> None:
     assert spec.serve is ServeTarget.BEDROCK
     assert spec.evaluate.model_dump() == {
         "metric": "exact_match",
-        "against": ("base",),
+        "against": ("base", "champion"),
         "min_gain": 0.05,
         "held_out_ratio": 0.1,
     }

@@ -37,7 +37,7 @@ def rows(first: int, count: int) -> str:
     )
 
 
-class CrashError(Exception):
+class CrashError(BaseException):
     """The function's process dies."""
 
 

@@ -11,7 +11,7 @@ from tests.samples import ARTIFACT_URI, DATASET, MODEL_ARN, PLAN, RUN_ID, STACK,
 from tunedrop.domain import names
 from tunedrop.domain.observations import AliasWritten, Refused, Scored, ScoringPaused, Unavailable
 from tunedrop.domain.run import Run, RunStatus
-from tunedrop.errors import ModelNotReadyError, ModelUnavailableError
+from tunedrop.errors import ModelNotReadyError, ModelUnavailableError, PromptRefusedError, TransientError
 from tunedrop.ports import Answer, ImportedModel
 from tunedrop.steps.evaluate import LEAST_TOKENS, ROWS_AT_ONCE, ScoreModels, WriteAlias
 
@@ -114,13 +114,39 @@ class Silent(FakeConversation):
         return super().ask(model_id, prompt, max_tokens)
 
 
-def test_a_base_that_may_not_be_asked_is_said_so_and_does_not_stop_the_run() -> None:
+def test_a_base_that_may_not_be_asked_proves_nothing_and_is_said_so() -> None:
     world = World("base")
     world.conversation = Silent("base", ModelUnavailableError("No access to the model."))
     seen = world.score()
     assert isinstance(seen, Scored)
     assert seen.evaluation.base is None
+    assert not seen.evaluation.passed
     assert "No access to the model." in seen.evaluation.verdict
+
+
+def test_a_champion_that_nobody_can_call_stands_in_nobody_s_way() -> None:
+    world = World("base", "champion")
+    world.aliases.put(ALIAS, CHAMPION)
+    world.conversation = Silent(CHAMPION, ModelUnavailableError("No such model."))
+    seen = world.score()
+    assert isinstance(seen, Scored)
+    assert seen.evaluation.passed
+    assert "No such model." in seen.evaluation.verdict
+
+
+def test_a_prompt_that_is_refused_is_a_wrong_answer_and_a_model_that_refuses_all_is_silent() -> None:
+    world = World("base")
+    world.conversation = Silent("base", PromptRefusedError("The prompt is too long."))
+    seen = world.score()
+    assert isinstance(seen, Scored)
+    assert not seen.evaluation.passed
+    assert "The prompt is too long." in seen.evaluation.verdict
+
+
+def test_throttling_is_waited_out() -> None:
+    world = World("base")
+    world.conversation = Silent("base", TransientError("Too many requests."))
+    assert isinstance(world.score(), Unavailable)
 
 
 def test_a_candidate_that_cannot_be_asked_fails_the_run() -> None:

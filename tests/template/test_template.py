@@ -24,7 +24,6 @@ ANY_RESOURCE = {
     ("deploy_model", "bedrock:ListModelImportJobs"): "knows no resources",
     ("reconcile_runs", "bedrock:ListImportedModels"): "knows no resources",
     ("reconcile_runs", "sagemaker:ListTrainingJobs"): "knows no resources",
-    ("track_deployment", "bedrock:ListModelImportJobs"): "knows no resources",
 }
 """Every permission on all resources, and why AWS leaves no other choice."""
 

@@ -64,5 +64,9 @@ class ModelNotReadyError(TunedropError):
     """The model is warming up (Bedrock: ModelNotReadyException); ask again later."""
 
 
+class PromptRefusedError(TunedropError):
+    """Bedrock does not take this prompt; the message is Bedrock's own."""
+
+
 class ModelUnavailableError(TunedropError):
     """Bedrock does not let the account call this model; the message is Bedrock's own."""

@@ -139,7 +139,7 @@ class ModelImports(Protocol):
         Raises TransientError, UnavailableError (another import runs, three models exist), RequestRefusedError.
         """
 
-    def state(self, name: str) -> ImportState | None:
+    def state(self, job_arn: str) -> ImportState | None:
         """Return how the job stands; None when there is none."""
 
     def model(self, model_arn: str) -> ImportedModel:
@@ -168,7 +168,8 @@ class Conversation(Protocol):
     def ask(self, model_id: str, prompt: str, max_tokens: int) -> Answer:
         """Return the greedy answer to one user turn.
 
-        Raises ModelNotReadyError while it warms up, ModelUnavailableError when the account may not call it.
+        Raises ModelNotReadyError while it warms up, ModelUnavailableError when the account may not call it,
+        PromptRefusedError when this prompt is not taken, TransientError when throttled.
         """
 
 

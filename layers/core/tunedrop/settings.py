@@ -15,7 +15,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     region: str = Field(alias="AWS_REGION")
-    stack: str = Field(alias="STACK_NAME", max_length=names.STACK_NAME_LIMIT)
+    stack: str = Field(alias="STACK_NAME", max_length=names.STACK_NAME_LIMIT, pattern=names.STACK_NAME_PATTERN)
     runs_table: str = Field(alias="RUNS_TABLE")
     drop_bucket: str = Field(alias="DROP_BUCKET", default="")
     run_bucket: str = Field(alias="RUN_BUCKET", default="")

@@ -11,6 +11,7 @@ from tunedrop.adapters import failures
 from tunedrop.errors import (
     ModelNotReadyError,
     ModelUnavailableError,
+    PromptRefusedError,
     RequestRefusedError,
     TransientError,
     UnavailableError,
@@ -33,9 +34,9 @@ class BedrockModelImports:
 
     def start(self, name: str, artifact_uri: str, run_id: str) -> str:
         """Start the import job of that name, or find it."""
-        state = self.state(name)
-        if state:
-            return state.job_arn
+        started = self._started(name)
+        if started:
+            return started
         tags = [{"key": RUN_TAG, "value": run_id}]
         try:
             with failures.transient():
@@ -60,16 +61,17 @@ class BedrockModelImports:
                     raise RequestRefusedError(failures.message(error)) from error
             raise
 
-    def state(self, name: str) -> ImportState | None:
-        """Return how the import job of that name stands."""
-        with failures.transient():
-            jobs = self._client.list_model_import_jobs(nameContains=name)["modelImportJobSummaries"]
-            arn = next((each["jobArn"] for each in jobs if each["jobName"] == name), None)
-            if arn is None:
+    def state(self, job_arn: str) -> ImportState | None:
+        """Return how an import job stands."""
+        try:
+            with failures.transient():
+                job = self._client.get_model_import_job(jobIdentifier=job_arn)
+        except ClientError as error:
+            if failures.code(error) == "ResourceNotFoundException":
                 return None
-            job = self._client.get_model_import_job(jobIdentifier=arn)
+            raise
         return ImportState(
-            job_arn=arn,
+            job_arn=job_arn,
             status=job["status"],
             failure_message=job.get("failureMessage", ""),
             model_arn=job.get("importedModelArn"),
@@ -85,6 +87,11 @@ class BedrockModelImports:
             source_uri=model["modelDataSource"]["s3DataSource"]["s3Uri"],
             instruct_supported=model.get("instructSupported", False),
         )
+
+    def _started(self, name: str) -> str | None:
+        with failures.transient():
+            jobs = self._client.list_model_import_jobs(nameContains=name)["modelImportJobSummaries"]
+        return next((str(each["jobArn"]) for each in jobs if each["jobName"] == name), None)
 
     def models(self, name_prefix: str) -> Iterator[tuple[str, datetime]]:
         """Yield the names of imported models that begin with the prefix, and when each was made."""
@@ -124,8 +131,10 @@ class BedrockConversation:
             match failures.code(error):
                 case "ModelNotReadyException" | "ModelTimeoutException" | "ModelErrorException":
                     raise ModelNotReadyError(failures.message(error)) from error
-                case "AccessDeniedException" | "ResourceNotFoundException" | "ValidationException":
+                case "AccessDeniedException" | "ResourceNotFoundException":
                     raise ModelUnavailableError(failures.message(error)) from error
+                case "ValidationException":
+                    raise PromptRefusedError(failures.message(error)) from error
             raise
         blocks = answer["output"]["message"]["content"]
         return Answer(

@@ -1,9 +1,11 @@
 """The runs in DynamoDB: one item a run, one item a claim, every write conditional."""
 
+import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
+from pydantic import ValidationError
 
 from tunedrop.adapters import failures
 from tunedrop.domain.decide import settled
@@ -12,6 +14,8 @@ from tunedrop.errors import ClaimHeldError, TransientError, VersionConflictError
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
+
+logger = logging.getLogger(__name__)
 
 SHELF_INDEX = "shelf-index"
 LIVE = "live"
@@ -88,7 +92,12 @@ class DynamoDBRunStore:
             with failures.transient():
                 page = self._client.query(**query)
             for item in page["Items"]:
-                run = self.get(item["run_id"]["S"])
+                try:
+                    run = self.get(item["run_id"]["S"])
+                except ValidationError:
+                    # Another release wrote it. One record that cannot be read must not hide all the others.
+                    logger.exception("Run cannot be read", extra={"run_id": item["run_id"]["S"]})
+                    continue
                 if run and not settled(run) and (status is None or run.status is status):
                     yield run
             if "LastEvaluatedKey" not in page:

@@ -37,7 +37,7 @@ class EvaluateSpec(_Strict):
 
     metric: Literal["exact_match"] = Field("exact_match", description="exact_match")
     against: Annotated[tuple[Literal["base", "champion"], ...], Field(strict=False)] = Field(
-        ("base",), description="a list of base and champion, each at most once, such as [base]"
+        ("base", "champion"), description="a list of base and champion, each at most once, such as [base]"
     )
     min_gain: FiniteFloat = Field(0.05, ge=0, le=1, description="a number from 0 to 1, such as 0.05")
     held_out_ratio: FiniteFloat = Field(0.1, gt=0, le=0.5, description="a number above 0, at most 0.5, such as 0.1")

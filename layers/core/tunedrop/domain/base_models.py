@@ -3,20 +3,34 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-BASE_MODELS: Mapping[str, str] = MappingProxyType(
+_BASE_MODELS: Mapping[str, str] = MappingProxyType(
     {
         "meta-textgeneration-llama-3-8b-instruct": "meta.llama3-8b-instruct-v1:0",
         "meta-textgeneration-llama-3-70b-instruct": "meta.llama3-70b-instruct-v1:0",
-        "meta-textgeneration-llama-3-1-8b-instruct": "us.meta.llama3-1-8b-instruct-v1:0",
-        "meta-textgeneration-llama-3-1-70b-instruct": "us.meta.llama3-1-70b-instruct-v1:0",
-        "meta-textgeneration-llama-3-2-1b-instruct": "us.meta.llama3-2-1b-instruct-v1:0",
-        "meta-textgeneration-llama-3-2-3b-instruct": "us.meta.llama3-2-3b-instruct-v1:0",
-        "meta-textgeneration-llama-3-3-70b-instruct": "us.meta.llama3-3-70b-instruct-v1:0",
+        "meta-textgeneration-llama-3-1-8b-instruct": "meta.llama3-1-8b-instruct-v1:0",
+        "meta-textgeneration-llama-3-1-70b-instruct": "meta.llama3-1-70b-instruct-v1:0",
+        "meta-textgeneration-llama-3-2-1b-instruct": "meta.llama3-2-1b-instruct-v1:0",
+        "meta-textgeneration-llama-3-2-3b-instruct": "meta.llama3-2-3b-instruct-v1:0",
+        "meta-textgeneration-llama-3-3-70b-instruct": "meta.llama3-3-70b-instruct-v1:0",
         "huggingface-llm-mistral-7b-instruct": "mistral.mistral-7b-instruct-v0:2",
     }
 )
-"""JumpStart model id → id of a model or of a cross-Region inference profile (`us.`), as of 2026-11, not tried on AWS.
+"""JumpStart model id → Bedrock model id, as of 2026-11, not tried on AWS."""
 
-The stack's parameter BaseModels adds to the table and overrides it: elsewhere the profiles begin with `eu.` and so on.
+_ONLY_BY_PROFILE = ("meta.llama3-1", "meta.llama3-2", "meta.llama3-3")
+"""Models that Bedrock offers through an inference profile of a group of Regions, whose name begins with `us.` or `eu.`.
+
 https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html
 """
+
+
+def base_models(region: str) -> dict[str, str]:
+    """Return JumpStart model id → id of a model or inference profile that can be called from the Region.
+
+    The stack's parameter BaseModels adds to it and overrides it.
+    """
+    group = region.partition("-")[0]
+    return {
+        jumpstart: f"{group}.{bedrock}" if bedrock.startswith(_ONLY_BY_PROFILE) else bedrock
+        for jumpstart, bedrock in _BASE_MODELS.items()
+    }

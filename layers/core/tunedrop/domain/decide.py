@@ -90,6 +90,9 @@ MISSING_JOB = timedelta(minutes=15)
 LONGEST_WAIT = timedelta(hours=24)
 """How long a run waits in one status for capacity, quota or a slot before it fails."""
 
+PROBLEMS_ON_RECORD = 50
+"""Problems that the record keeps, of all that are counted: a DynamoDB item holds 400 KB at most."""
+
 RETIRING = frozenset({RunStatus.NOT_PROMOTED, RunStatus.FAILED, RunStatus.STOPPED})
 """The ends after which the import is deleted."""
 
@@ -363,7 +366,7 @@ def _end(run: Run, status: RunStatus, now: datetime, problems: tuple[Problem, ..
     claims = frozenset[str]() if status in TRY_AGAIN else run.claims - {names.IMPORT_SLOT}
     counts = dict(Counter(problem.code for problem in problems))
     ended: dict[str, object] = {
-        "problems": problems,
+        "problems": problems[:PROBLEMS_ON_RECORD],
         "problem_counts": counts,
         "reason": str(problems[0]),
         "claims": claims,

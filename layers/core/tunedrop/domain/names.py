@@ -11,6 +11,9 @@ IMPORT_SLOT = "import-slot"
 _TUNE_KEY = re.compile(r"datasets/(?P<dataset>[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?)/tune\.yaml")
 _JOB_NAME = re.compile(r"(?P<stack>.+)-(?P<run_id>[a-z2-7]{26})-a(?P<attempt>\d+)")
 
+STACK_NAME_PATTERN = r"^[A-Za-z](-?[A-Za-z0-9])*$"
+"""What Bedrock takes as the beginning of a model's name; CloudFormation would also allow `--` and a last `-`."""
+
 STACK_NAME_LIMIT = 32
 """Characters of a stack's name, so that a training job's name keeps within SageMaker's 63."""
 

@@ -10,7 +10,16 @@ from tunedrop.domain import names
 from tunedrop.domain.drop_files import assign_roles
 from tunedrop.domain.hyperparameters import choose_hyperparameters
 from tunedrop.domain.jumpstart import JumpStartModel, TrainingArtifacts
-from tunedrop.domain.plan import EulaAcceptance, EvaluationPlan, PinnedObject, Plan, Technique, TrainingPlan, VpcConfig
+from tunedrop.domain.plan import (
+    EulaAcceptance,
+    EvaluationPlan,
+    PinnedObject,
+    Plan,
+    ServeTarget,
+    Technique,
+    TrainingPlan,
+    VpcConfig,
+)
 from tunedrop.domain.pricing import usd_per_hour
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import Drop
@@ -102,7 +111,8 @@ def make_plan(
             output_kms_key_id=rules.output_kms_key_id,
             vpc=rules.vpc,
             metrics=model.metrics,
-            compress_output=model.compress_output,
+            # Bedrock imports a folder of weights, not an archive.
+            compress_output=model.compress_output and spec.serve is not ServeTarget.BEDROCK,
             encrypt_inter_container_traffic=model.encrypt_inter_container_traffic,
             network_isolation=model.network_isolation,
         ),

@@ -79,7 +79,7 @@ class DeleteImport:
         """Delete the model, once its import is over."""
         if run.deployment is None:
             return ImportDeleted()
-        state = self.imports.state(run.deployment.import_job_name)
+        state = self.imports.state(run.deployment.import_job_arn)
         if state and state.status == "InProgress":
             reason = "The import has to end before it can be deleted."
             return Unavailable(reason=reason, retry_after=IMPORT_STILL_RUNNING)

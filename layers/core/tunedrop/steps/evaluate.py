@@ -13,10 +13,10 @@ from tunedrop.domain.plan import EvaluationPlan
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import Evaluation, Run, Score
 from tunedrop.domain.scoring import exact_matches, verdict
-from tunedrop.errors import ModelNotReadyError, ModelUnavailableError
+from tunedrop.errors import ModelNotReadyError, ModelUnavailableError, PromptRefusedError, TransientError
 from tunedrop.ports import Aliases, Answer, Conversation, ModelImports, RunFiles
 
-ROWS_AT_ONCE = 32
+ROWS_AT_ONCE = 16
 """Rows whose answers are stored together: what is lost, at most, when an invocation dies."""
 
 CALLS_AT_ONCE = 8
@@ -30,6 +30,9 @@ RESERVE_SECONDS = 120.0
 """Time kept back at the end of an invocation: the worst case of one chunk, cold start included."""
 
 CANDIDATE = "candidate"
+
+REFUSED = "refused"
+"""The stop reason of an answer that the model did not give."""
 
 WARMING_UP = timedelta(minutes=1)
 
@@ -89,10 +92,13 @@ class ScoreModels:
                     answers[side] = self._answers(run, side, model_id, rows, answered)
                 except ModelUnavailableError as error:
                     silent[side] = str(error)
+                else:
+                    if all(each.answer.stop_reason == REFUSED for each in answers[side]):
+                        silent[side] = answers.pop(side)[0].answer.text
         except OutOfTimeError as stop:
             return ScoringPaused(answered=stop.answered)
-        except ModelNotReadyError as error:
-            return Unavailable(reason=f"The model is warming up: {error}", retry_after=WARMING_UP)
+        except (ModelNotReadyError, TransientError) as error:
+            return Unavailable(reason=f"The model cannot answer now: {error}", retry_after=WARMING_UP)
         if CANDIDATE in silent:
             return Refused(problem=_silent_candidate(silent[CANDIDATE]))
         key = names.answers_key(run.run_id)
@@ -147,7 +153,7 @@ class ScoreModels:
                     if self.seconds_left() < RESERVE_SECONDS:
                         raise OutOfTimeError(answered + len(answers))
                     chunk = rows[first : first + ROWS_AT_ONCE]
-                    asked = pool.map(lambda row: self.conversation.ask(model_id, row.prompt, max_tokens), chunk)
+                    asked = pool.map(lambda row: self._ask(model_id, row.prompt, max_tokens), chunk)
                     fresh = [
                         StoredAnswer(side=side, model_id=model_id, row=index, expected=row.completion, answer=answer)
                         for index, (row, answer) in enumerate(zip(chunk, asked, strict=True), start=first)
@@ -156,6 +162,13 @@ class ScoreModels:
                     self.files.write(key, stored)
                 answers += [StoredAnswer.model_validate_json(line) for line in stored.split(b"\n") if line]
         return answers
+
+    def _ask(self, model_id: str, prompt: str, max_tokens: int) -> Answer:
+        """Return the answer; a prompt that the model does not take, such as one too long for it, has a wrong one."""
+        try:
+            return self.conversation.ask(model_id, prompt, max_tokens)
+        except PromptRefusedError as error:
+            return Answer(text=str(error), stop_reason=REFUSED, latency_ms=0, input_tokens=0, output_tokens=0)
 
 
 @dataclass(frozen=True)
@@ -195,6 +208,11 @@ def _judged(
     rivals = {side: score.value for side, score in scores.items() if side != CANDIDATE}
     passed, sentence = verdict(scores[CANDIDATE].value, rivals, plan.min_gain)
     sentence += "".join(f" The {side} model could not be asked: {message}" for side, message in silent.items())
+    if "base" in silent:
+        # A comparison that was asked for and did not happen proves nothing. A champion that cannot be called, on the
+        # other hand, is of no use to anybody.
+        passed = False
+        sentence += " Allow the account to call it, or write evaluate: {against: [champion]}."
     return Evaluation(
         metric=plan.metric,
         rows=scores[CANDIDATE].rows,

@@ -1,6 +1,5 @@
 """Make the records and AWS agree, in both directions: events are lost, workers die, and somebody has to notice."""
 
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,8 +22,6 @@ ORPHAN_AFTER = timedelta(minutes=10)
 
 UNNAMED = "unnamed"
 """The dataset of a `tune.yaml` that lies where none belongs."""
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -57,14 +54,31 @@ class Reconcile:
     clock: Clock
     stack: str
 
-    def __call__(self) -> None:
-        """Nudge runs, stop and delete what no run owns, and start drops whose event was lost."""
+    def __call__(self) -> dict[str, list[str]]:
+        """Nudge runs, stop and delete what no run owns, and start drops whose event was lost; return what was done.
+
+        Each part is done whatever becomes of the others; raises an ExceptionGroup of what failed, at the end.
+        """
+        parts = {
+            "nudged": self._nudge_runs,
+            "stopped": self._stop_jobs,
+            "deleted": self._delete_models,
+            "started": self._start_drops,
+        }
+        done: dict[str, list[str]] = {}
+        failed: list[Exception] = []
+        for name, part in parts.items():
+            try:
+                done[name] = list(part())
+            except Exception as error:  # noqa: BLE001 - it is raised below, when the other parts are done
+                failed.append(error)
+        if failed:
+            raise ExceptionGroup("the reconciliation is incomplete", failed)
+        return done
+
+    def _nudge_runs(self) -> Iterator[str]:
         nudge = Nudge(self.runs, self.clock)
-        nudged = [run.run_id for run in self.runs.live() if nudge(run)]
-        stopped = list(self._stop_jobs())
-        deleted = list(self._delete_models())
-        started = list(self._start_drops())
-        logger.info("Reconciled", extra={"nudged": nudged, "stopped": stopped, "deleted": deleted, "started": started})
+        yield from (run.run_id for run in self.runs.live() if nudge(run))
 
     def _stop_jobs(self) -> Iterator[str]:
         for job_name in self.jobs.in_progress(f"{self.stack}-"):

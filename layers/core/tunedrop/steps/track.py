@@ -37,7 +37,7 @@ class DescribeImport:
         """Describe the run's import job."""
         if run.deployment is None:
             raise AssertionError(f"run {run.run_id} is {run.status} without an import job")
-        state = self.imports.state(run.deployment.import_job_name)
+        state = self.imports.state(run.deployment.import_job_arn)
         if state is None:
             return ImportSeen(status="Failed", failure_message="Bedrock does not know the import job that it accepted.")
         return ImportSeen(status=state.status, failure_message=state.failure_message, model_arn=state.model_arn)

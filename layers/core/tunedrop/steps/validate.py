@@ -20,9 +20,6 @@ from tunedrop.domain.run import DatasetSummary, Run
 from tunedrop.errors import ObjectTooLargeError
 from tunedrop.ports import Drops, RunFiles
 
-PROBLEMS_ON_RECORD = 50
-"""Problems that the run's record keeps; the report in S3 has up to a thousand. An item holds 400 KB at most."""
-
 ROLES = (FileRole.TRAINING, FileRole.VALIDATION, FileRole.HELD_OUT)
 
 
@@ -48,7 +45,7 @@ class ValidateDataset:
         report = self._read(run, run.plan, template)
         self.files.write(names.report_key(run.run_id), report.model_dump_json(indent=1).encode())
         if not report.accepted:
-            return DatasetRefused(problems=report.problems[:PROBLEMS_ON_RECORD], counts=report.problem_counts)
+            return DatasetRefused(problems=report.problems, counts=report.problem_counts)
         return DatasetAccepted(
             summary=DatasetSummary(
                 training_rows=report.training_rows,
@@ -107,4 +104,4 @@ def _refused(problems: tuple[Problem, ...]) -> DatasetRefused:
     counts: dict[str, int] = {}
     for problem in problems:
         counts[problem.code] = counts.get(problem.code, 0) + 1
-    return DatasetRefused(problems=problems[:PROBLEMS_ON_RECORD], counts=counts)
+    return DatasetRefused(problems=problems, counts=counts)

@@ -66,7 +66,7 @@ def furnish(
     """
     progress("Publishing the local JumpStart models …")
     # Importing it loads torch, which only a process that publishes should pay for.
-    from local.jumpstart import cache  # noqa: PLC0415
+    from local.jumpstart import cache  # noqa: PLC0415 - as said above
 
     s3 = engine.client("s3")
     s3.create_bucket(Bucket=CONTENT_BUCKET)
@@ -98,6 +98,6 @@ def subscribe_inbox(engine: Engine, topic_arn: str) -> str:
 
 
 def _catalogue() -> tuple[CatalogueModel, ...]:
-    from local.jumpstart.specs import CATALOGUE  # noqa: PLC0415
+    from local.jumpstart.specs import CATALOGUE  # noqa: PLC0415 - it loads torch
 
     return tuple(CATALOGUE)

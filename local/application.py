@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local.bedrock.service import Bedrock
+from local.bedrock.settings import Settings as BedrockSettings
 from local.engine import Engine, Settings
 
 if TYPE_CHECKING:
@@ -20,27 +21,32 @@ CONTENT_BUCKET = "tunedrop-jumpstart-cache"
 
 
 def settings(
-    progress: Callable[[str], None] = print, models: Sequence[CatalogueModel] | None = None, **changes: Any
+    progress: Callable[[str], None] = print,
+    models: Sequence[CatalogueModel] | None = None,
+    imported_models: int = 3,
+    **changes: Any,
 ) -> Settings:
     """Return an engine's settings with the local SageMaker and the local Bedrock, whose models are made when missing.
 
     Args:
         progress: told, in a sentence, what takes long.
         models: what Bedrock offers on demand; the whole catalogue when left out.
+        imported_models: Bedrock's quota of them; 3 as on AWS.
         changes: other fields of Settings.
     """
     progress("Looking for the models' weights …")
     weights = {bedrock_model_id(model): str(model.weights()) for model in models or _catalogue()}
     services = {
         "local.sagemaker.service:SageMaker": {},
-        "local.application:make_bedrock": {"foundation_models": weights},
+        "local.application:make_bedrock": {"foundation_models": weights, "imported_models": imported_models},
     }
     return Settings(services=services, **changes)
 
 
-def make_bedrock(foundation_models: Mapping[str, str]) -> Bedrock:
+def make_bedrock(foundation_models: Mapping[str, str], imported_models: int) -> Bedrock:
     """Make the local Bedrock in the engine's process, from model ids and the paths of their weights."""
-    return Bedrock({model_id: Path(folder) for model_id, folder in foundation_models.items()})
+    quotas = BedrockSettings(imported_models=imported_models)
+    return Bedrock({model_id: Path(folder) for model_id, folder in foundation_models.items()}, quotas)
 
 
 def bedrock_model_id(model: CatalogueModel) -> str:

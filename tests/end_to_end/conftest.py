@@ -14,5 +14,7 @@ from tests.deployed import Application
 def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
     """Deploy the application once; tests use datasets of their own."""
     models = (TINY_LLAMA, TINY_LLAMA_GATED)
-    with Engine(tmp_path_factory.mktemp("aws"), settings(models=models, seconds_per_minute=2.0)) as engine:
+    with Engine(
+        tmp_path_factory.mktemp("aws"), settings(models=models, imported_models=10, seconds_per_minute=2.0)
+    ) as engine:
         yield Application(engine, furnish(engine, models=models))

@@ -33,8 +33,10 @@ def main(environment: Mapping[str, str]) -> int:
         run(container)
     except (HyperparameterError, DataError, DivergedError) as error:
         return _fail(container, str(error))
-    except Exception:  # noqa: BLE001 - whatever went wrong is the job's FailureReason
-        return _fail(container, traceback.format_exc())
+    except Exception as error:  # noqa: BLE001 - whatever went wrong is the job's FailureReason
+        # The traceback is for the log: it would fill the reason's 1,024 characters before the message comes.
+        _log(traceback.format_exc())
+        return _fail(container, f"{type(error).__name__}: {error}")
     return 0
 
 

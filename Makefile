@@ -21,7 +21,7 @@ local: setup ## Leave the embedded AWS running, and print how to speak to it
 	$(VENV)/bin/python -m local up
 
 test: lint ## Check style, types and behaviour
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadgroup
 
 lint: setup ## Check style and types
 	$(VENV)/bin/ruff check .

@@ -14,7 +14,7 @@ def rows(name: str) -> list[dict[str, str]]:
 
 
 def test_the_committed_rows_are_what_the_generator_writes(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, str(DEMO / "generate.py"), str(tmp_path)], check=True)
+    subprocess.run([sys.executable, str(DEMO.with_name("bank_transactions.py")), str(tmp_path)], check=True)
     for name in ("train.jsonl", "held-out.jsonl"):
         assert (tmp_path / name).read_bytes() == (DEMO / name).read_bytes()
 

@@ -1,10 +1,10 @@
 """Generate the demo's drop: a year of bank lines of a small film studio, booked to the studio's own accounts.
 
-    python demo/bank-transactions/generate.py [FOLDER]
+    python demo/bank_transactions.py [FOLDER]
 
 The bank writes a merchant as banks do, with a terminal's prefix, a store number, a city, or half the name missing. The
 studio books by house rules that no model can know beforehand: some merchants go to one account on a working day and to
-another at the weekend, some by the amount. The same seed gives the same bytes; FOLDER is this script's own by default.
+another at the weekend, some by the amount. The same seed gives the same bytes; FOLDER is `bank-transactions` beside this script by default.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ SEED = 20260314
 TRAINING_ROWS = 640
 HELD_OUT_ROWS = 80
 
-INSTRUCTION = "To which account does Studio Halden book this bank line?"
+INSTRUCTION = "Name the account."
 
 _YEAR = 2026
-_CITIES = ("PORTLAND OR", "PORTLND", "SEATTLE WA", "SALEM OR", "BEND OR", "VANCOUVER WA", "OR", "WA USA")
-_CARD_PREFIXES = ("", "", "POS ", "SQ *", "TST* ", "CARD 4821 ", "DEBIT ", "CHKCARD ")
+_CITIES = ("PORTLAND OR", "SEATTLE WA", "SALEM OR", "BEND OR", "OR", "WA USA")
+_CARD_PREFIXES = ("", "", "", "POS ", "SQ *", "TST* ", "DEBIT ")
 _BANK_PREFIXES = ("ACH ", "ONLINE PMT ", "BILLPAY ", "RECUR ")
 _SHORTEST_NAME = 9
 _SATURDAY = 6
 _MOVED_TO_A_WEEKEND = 0.35  # the share of such days that makes working days and weekends about equally likely
-_CUT, _NUMBERED, _WITH_CITY = 0.2, 0.35, 0.5
+_CUT, _NUMBERED, _WITH_CITY = 0.2, 0.25, 0.35
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def _is_weekend(day: date) -> bool:
     return day.isoweekday() >= _SATURDAY
 
 
-# A rule with two outcomes is listed twice, so that each outcome gets about as many rows as an account with one rule.
+# The rules with two outcomes are what is hard to learn, so most rows are of theirs.
 _COFFEE = Kind(
     ("BLUE HERON COFFEE", "KETTLE ROW CAFE", "THIRD SHIFT ESPRESSO", "OAK ST ROASTERS"),
     _CARD_PREFIXES,
@@ -79,23 +79,23 @@ _RIDES = Kind(
 _GROCERS = Kind(
     ("FERNWAY MARKET", "GREEN BASKET GROCERS", "MILLER AND SON FOODS"),
     _CARD_PREFIXES,
-    (5, 400),
+    (12, 600),
     _by_amount(100, "Studio Kitchen", "Opening Night"),
 )
 _RESTAURANTS = Kind(
     ("CASA LUMEN", "NOODLE ANNEX", "THE BRASS SPOON", "TAQUERIA SOL"),
     _CARD_PREFIXES,
-    (8, 400),
+    (12, 600),
     _by_amount(100, "Crew Meals", "Client Hosting"),
 )
 _ELECTRONICS = Kind(
     ("LENSWORKS PRO", "VOLT AND VECTOR", "BYTEBARN.COM", "CAMERA CELLAR"),
     _CARD_PREFIXES,
-    (6, 2400),
-    _by_amount(100, "Small Kit", "Kit Register"),
+    (30, 6000),
+    _by_amount(1000, "Small Kit", "Kit Register"),
 )
 _KINDS = (
-    *(_COFFEE, _RIDES, _GROCERS, _RESTAURANTS, _ELECTRONICS) * 2,
+    *(_COFFEE, _RIDES, _GROCERS, _RESTAURANTS, _ELECTRONICS) * 3,
     Kind(("NIMBUSGRID CLOUD", "STRATA COMPUTE", "RENDERHIVE"), _BANK_PREFIXES, (12, 900), _always("Render Farm")),
     Kind(
         ("PIXELFORGE SUBSCR", "TYPEHOUSE FONTS", "FRAMELINE PLAN"), _CARD_PREFIXES, (9, 80), _always("Software Seats")
@@ -122,7 +122,7 @@ def transactions(seed: int) -> Iterator[tuple[str, str]]:
         kind = chance.choice(_KINDS)
         day = _day(kind, chance)
         amount = _amount(kind, chance)
-        line = f"{_merchant(kind, chance)} | ${amount:.2f} | {day:%a %d %b}"
+        line = f"{_merchant(kind, chance)} | ${amount:,.2f} | {day:%a %d %b}"
         if line not in seen:
             seen.add(line)
             yield line, kind.account(amount, day)
@@ -165,4 +165,4 @@ def write(folder: Path, seed: int = SEED) -> None:
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent)
+    write(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "bank-transactions")

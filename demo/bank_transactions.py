@@ -4,7 +4,8 @@
 
 The bank writes a merchant as banks do, with a terminal's prefix, a store number, a city, or half the name missing. The
 studio books by house rules that no model can know beforehand: some merchants go to one account on a working day and to
-another at the weekend, some by the amount. The same seed gives the same bytes; FOLDER is `bank-transactions` beside this script by default.
+another at the weekend, some by the amount. The same seed gives the same bytes. FOLDER is `bank-transactions`, beside
+this script, by default.
 """
 
 from __future__ import annotations

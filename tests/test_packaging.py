@@ -126,7 +126,9 @@ def test_a_layer_that_was_not_compiled_is_said_so(
 
 
 def test_every_target_of_the_makefile_is_explained() -> None:
-    printed = subprocess.run(["make", "help"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    printed = subprocess.run(
+        ["make", "--no-print-directory", "help"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
     makefile = (ROOT / "Makefile").read_text()
     targets = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
 

@@ -38,9 +38,10 @@ def main() -> int:
         _say("3. What the subscribers of the notifications were sent")
         _print_inbox(engine)
         if status == 0:
-            question = _question()
+            question, right = _held_out()
             _say(f"4. $ tunedrop chat bank-transactions --message {question!r}")
             status = _tunedrop(environment, "chat", "bank-transactions", "--message", question)
+            print(f"\n(In the books it is: {right})")
             _say("5. The same, as any program asks it")
             _converse(engine, question)
     minutes = (time.monotonic() - started) / 60
@@ -53,11 +54,11 @@ def _tunedrop(environment: Mapping[str, str], *arguments: str) -> int:
     return subprocess.run([command, *arguments], env=environment, check=False).returncode
 
 
-def _question() -> str:
-    """Fill the template with the first held-out row, as the evaluation did."""
+def _held_out() -> tuple[str, str]:
+    """Return the first held-out row as the evaluation asked it, and the answer that is right."""
     template = json.loads((DATASET / "template.json").read_text())["prompt"]
     row = json.loads((DATASET / "held-out.jsonl").read_text().splitlines()[0])
-    return str(template.format(**row))
+    return template.format(**row), row["response"]
 
 
 def _converse(engine: Engine, question: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from tunedrop.adapters import failures
+from tunedrop.domain.training_request import RUN_ID_TAG
 from tunedrop.errors import (
     ModelNotReadyError,
     ModelUnavailableError,
@@ -20,8 +21,6 @@ from tunedrop.ports import Answer, ImportedModel, ImportState
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
-
-RUN_TAG = "tunedrop:run-id"
 
 
 class BedrockModelImports:
@@ -37,7 +36,7 @@ class BedrockModelImports:
         started = self._started(name)
         if started:
             return started
-        tags = [{"key": RUN_TAG, "value": run_id}]
+        tags = [{"key": RUN_ID_TAG, "value": run_id}]
         try:
             with failures.transient():
                 answer = self._client.create_model_import_job(
@@ -48,7 +47,7 @@ class BedrockModelImports:
                     jobTags=tags,
                     importedModelTags=tags,
                     # botocore does not fill this token in for this operation.
-                    clientRequestToken=hashlib.sha256(name.encode()).hexdigest()[:64],
+                    clientRequestToken=hashlib.sha256(name.encode()).hexdigest(),
                 )
             return str(answer["jobArn"])
         except ClientError as error:

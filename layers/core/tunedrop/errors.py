@@ -70,3 +70,7 @@ class PromptRefusedError(TunedropError):
 
 class ModelUnavailableError(TunedropError):
     """Bedrock does not let the account call this model; the message is Bedrock's own."""
+
+
+class SourceChangedError(TunedropError):
+    """A file of the dataset is no longer what it was when it was first looked at."""

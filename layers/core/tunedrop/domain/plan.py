@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 
 from tunedrop.domain.jumpstart import MetricDefinition
 from tunedrop.domain.model import Record
@@ -11,6 +12,9 @@ class Technique(StrEnum):
     """How the model is customised; the value is what `tune.yaml` says."""
 
     INSTRUCTION = "instruction"
+    CHAT = "chat"
+    DOMAIN_ADAPTATION = "domain-adaptation"
+    VISUAL_QA = "visual-qa"
 
 
 class ServeTarget(StrEnum):
@@ -83,6 +87,26 @@ class TrainingPlan(Record):
     compress_output: bool
     encrypt_inter_container_traffic: bool
     network_isolation: bool
+
+
+class DataTarget(Record):
+    """Say what the data must suit: the model's training script, and what serves the model later."""
+
+    technique: Technique
+    technique_from: Literal["tune.yaml", "files"]
+    model_id: str | None = None
+    """None for a folder that names no model."""
+    message_key: Literal["dialog", "messages", "conversations"] = "messages"
+    """The key under which the script reads a conversation; the others are accepted and rewritten."""
+    demarcation: bool = True
+    """Whether the script puts its `### Response:` between prompt and answer."""
+    max_input_length: int | None = None
+    """Tokens that the script reads of a row; None when it cuts nothing, or nobody knows."""
+    tokenizer_uri: str | None = None
+    """S3 URI of the model's `tokenizer.json`, where it can be read."""
+    epochs: float | None = None
+    batch_size: int | None = None
+    """Rows of one optimiser step, over all devices."""
 
 
 class EvaluationPlan(Record):

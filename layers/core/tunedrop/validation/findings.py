@@ -128,6 +128,9 @@ MEANINGS: dict[str, Meaning] = {
     "data.first-column": Meaning(
         _WARNING, "Tables without a column `text`", "Name the column `text`; the first one is trained on."
     ),
+    "data.not-csv": Meaning(
+        _ERROR, "Table rows that cannot be read", 'Close every quote, and write a quote inside a cell twice: "".'
+    ),
     "data.ragged-row": Meaning(_ERROR, "Table rows of another width", "Give every row as many cells as the header."),
     "data.formula": Meaning(
         _WARNING, "Cells that a spreadsheet would execute", "Check them before you open the file in a spreadsheet."
@@ -141,6 +144,7 @@ MEANINGS: dict[str, Meaning] = {
     "data.image-format": Meaning(_ERROR, "Images of an unknown format", "Save the picture as PNG, JPEG, GIF or WebP."),
     "data.image-broken": Meaning(_ERROR, "Images that cannot be read to the end", "Save the picture anew."),
     "data.image-too-large": Meaning(_ERROR, "Images too large", "Scale the picture down."),
+    "data.image-too-small": Meaning(_ERROR, "Images without an area", "Use a picture of at least 2 pixels a side."),
     "data.image-mislabelled": Meaning(
         _WARNING, "Images whose name tells another format", "Give the file the extension of its format."
     ),

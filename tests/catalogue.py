@@ -8,6 +8,7 @@ GATED = "example-textgeneration-gated-1b"
 OPEN = "example-textgeneration-open-1b"
 RECIPE_ONLY = "example-reasoning-recipe-only-9b"
 CLASSIFIER = "example-classifier"
+VISION = "example-vlm-open-1b"
 
 _ON_OFF = ["True", "False"]
 _IMAGE = "123456789012.dkr.ecr.{region}.amazonaws.com/training:2.0-gpu"
@@ -15,7 +16,7 @@ _IMAGE = "123456789012.dkr.ecr.{region}.amazonaws.com/training:2.0-gpu"
 
 def write_catalogue(folder: Path) -> Path:
     """Write the manifest and the specs, and return the folder."""
-    specs = [_gated("1.9.0"), _gated("1.10.0"), _open(), _recipe_only(), _classifier()]
+    specs = [_gated("1.9.0"), _gated("1.10.0"), _open(), _recipe_only(), _classifier(), _vision()]
     manifest = [
         {
             "model_id": each["model_id"],
@@ -108,6 +109,12 @@ def _open() -> dict[str, Any]:
 
 def _classifier() -> dict[str, Any]:
     spec = _trainable(CLASSIFIER, "1.0.0", estimator_kwargs={})
+    spec["hyperparameters"] = [each for each in spec["hyperparameters"] if each["name"] == "epoch"]
+    return spec
+
+
+def _vision() -> dict[str, Any]:
+    spec = _trainable(VISION, "1.0.0", input_modalities=["Text", "Image"])
     spec["hyperparameters"] = [each for each in spec["hyperparameters"] if each["name"] == "epoch"]
     return spec
 

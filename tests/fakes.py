@@ -113,6 +113,10 @@ class InMemoryDrops:
             raise ObjectTooLargeError(key)
         return data
 
+    def head(self, file: PinnedObject, limit: int) -> bytes:
+        data, _ = self.versions[file.key, file.version_id]
+        return data[:limit]
+
     def blocks(self, file: PinnedFile) -> Iterator[bytes]:
         data, _ = self.versions[file.key, file.version_id]
         yield data[: len(data) // 2]

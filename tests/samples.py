@@ -19,7 +19,16 @@ from tunedrop.domain.observations import (
     Refused,
     Scored,
 )
-from tunedrop.domain.plan import EvaluationPlan, FileRole, PinnedFile, Plan, ServeTarget, Technique, TrainingPlan
+from tunedrop.domain.plan import (
+    DataTarget,
+    EvaluationPlan,
+    FileRole,
+    PinnedFile,
+    Plan,
+    ServeTarget,
+    Technique,
+    TrainingPlan,
+)
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import DatasetSummary, Drop, Evaluation, Run, RunStatus, Score, Training
 
@@ -48,7 +57,7 @@ ARTIFACT_URI = f"s3://{RUN_BUCKET}/{names.training_output_prefix(RUN_ID)}{JOB_NA
 PROBLEM = Problem(code="sample", message="It is wrong.", where="train.jsonl:1", fix="Mend it.")
 
 PLAN = Plan(
-    technique=Technique.INSTRUCTION,
+    data=DataTarget(technique=Technique.INSTRUCTION, technique_from="tune.yaml"),
     serve=ServeTarget.BEDROCK,
     model_id="meta-textgeneration-llama-3-2-1b-instruct",
     model_version="1.0.0",

@@ -209,7 +209,7 @@ def _plan(run: Run) -> str:
     price = f"{plan.usd_per_hour:.2f} USD an hour" if plan.usd_per_hour is not None else "no list price known"
     budget = f", budget {plan.budget_usd:.2f} USD" if plan.budget_usd is not None else ""
     where = f"{plan.training.instance_count} x {plan.training.instance_type}"
-    return f"{plan.technique} tuning of {plan.model_id} {plan.model_version} on {where}, {price}{budget}"
+    return f"{plan.data.technique} tuning of {plan.model_id} {plan.model_version} on {where}, {price}{budget}"
 
 
 def _rows(run: Run) -> str:

@@ -9,7 +9,7 @@ import pytest
 from tests.fakes import FakeClock, InMemoryDrops
 from tests.samples import DROP_BUCKET
 from tunedrop.adapters.s3 import S3Drops
-from tunedrop.domain.plan import FileRole, PinnedFile
+from tunedrop.domain.plan import FileRole, PinnedFile, PinnedObject
 from tunedrop.errors import ObjectTooLargeError
 from tunedrop.ports import Drops
 
@@ -91,6 +91,20 @@ def test_more_bytes_than_allowed_are_not_read(bucket: Bucket) -> None:
     version = bucket.put("datasets/receipts/tune.yaml", b"model: a")
     with pytest.raises(ObjectTooLargeError):
         bucket.drops.read("datasets/receipts/tune.yaml", version, 7)
+
+
+@pytest.mark.parametrize(("limit", "head"), [(1, b"f"), (5, b"first"), (6, b"first"), (1 << 20, b"first")])
+def test_the_head_is_that_of_the_pinned_version(bucket: Bucket, limit: int, head: bytes) -> None:
+    key = "datasets/receipts/train.jsonl"
+    version = bucket.put(key, b"first")
+    bucket.put(key, b"second")
+    assert bucket.drops.head(PinnedObject(key=key, version_id=version, etag="", size=5), limit) == head
+
+
+def test_an_empty_file_has_an_empty_head(bucket: Bucket) -> None:
+    key = "datasets/receipts/train.jsonl"
+    version = bucket.put(key, b"")
+    assert bucket.drops.head(PinnedObject(key=key, version_id=version, etag="", size=0), 100) == b""
 
 
 def test_a_large_file_is_streamed_whole(bucket: Bucket) -> None:

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import pytest
 
-from tests.catalogue import CLASSIFIER, GATED, OPEN, RECIPE_ONLY, write_catalogue
+from tests.catalogue import CLASSIFIER, GATED, OPEN, RECIPE_ONLY, VISION, write_catalogue
 from tunedrop.adapters.jumpstart import JumpStartCatalogue
 from tunedrop.errors import TransientError, UnknownModelError, UnknownModelVersionError
 
@@ -83,6 +83,11 @@ def test_a_model_tuned_by_recipes_alone_has_no_training(catalogue: JumpStartCata
 
     assert not model.training_supported
     assert (model.instance_types, model.default_instance_type, model.hyperparameters) == ((), None, ())
+
+
+def test_a_vision_language_model_is_known_by_its_id(catalogue: JumpStartCatalogue) -> None:
+    assert catalogue.model(VISION).vision
+    assert not catalogue.model(OPEN).vision
 
 
 def test_a_spec_that_leaves_limits_out_has_sagemakers(catalogue: JumpStartCatalogue) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from tunedrop.domain.jumpstart import MetricDefinition
 from tunedrop.domain.plan import (
+    DataTarget,
     EvaluationPlan,
     FileRole,
     PinnedFile,
@@ -52,7 +53,7 @@ TRAINING_PLAN = TrainingPlan(
 )
 
 PLAN = Plan(
-    technique=Technique.INSTRUCTION,
+    data=DataTarget(technique=Technique.INSTRUCTION, technique_from="tune.yaml"),
     serve=ServeTarget.BEDROCK,
     model_id="meta-textgeneration-llama-3-2-1b-instruct",
     model_version="1.2.3",

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 
 from tests.samples import DROP
 from tunedrop.contracts.tune_spec import parse_tune_yaml
-from tunedrop.domain.drop_files import FILE_LIMIT, IGNORED_SHOWN
+from tunedrop.domain.drop_files import FILE_LIMIT, NAMES_SHOWN
 from tunedrop.domain.jumpstart import HyperparameterSpec, JumpStartModel, MetricDefinition, TrainingArtifacts
 from tunedrop.domain.plan import FileRole, PinnedObject, Plan, Technique, VpcConfig
 from tunedrop.domain.planning import (
@@ -23,6 +24,9 @@ from tunedrop.domain.problem import Problem
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
 RULES = PlanRules(region="us-east-1", base_models={"example-text": "example.base-v1"})
 ON_OFF = ("True", "False")
+INSTRUCTION_ROW = b'{"instruction": "a", "context": "b", "response": "c"}\n'
+CHAT_ROW = b'{"messages": [{"role": "user", "content": "a"}]}\n'
+PICTURE_ROW = b'{"file_name": "images/a.png", "prompt": "b", "completion": "c"}\n'
 EULA = "https://example.com/eula.txt"
 
 MODEL = JumpStartModel(
@@ -59,14 +63,14 @@ def objects(*names: str, size: int = 100) -> list[PinnedObject]:
     ]
 
 
-def artifacts_for(instance_type: str) -> TrainingArtifacts:
+def artifacts_for(instance_type: str, model: JumpStartModel = MODEL) -> TrainingArtifacts:
     family = instance_type.split(".")[1]
     return TrainingArtifacts(
         image_uri="registry/image:1",
         script_uri="s3://jumpstart/script.tar.gz",
         model_uri=f"s3://jumpstart/{family}/weights.tar.gz",
         environment={"FAMILY": family},
-        hyperparameters={each.name: each.default for each in MODEL.hyperparameters},
+        hyperparameters={each.name: each.default for each in model.hyperparameters},
     )
 
 
@@ -75,10 +79,12 @@ def outcome(
     model: JumpStartModel = MODEL,
     files: Sequence[PinnedObject] | None = None,
     rules: PlanRules = RULES,
+    head: bytes = INSTRUCTION_ROW,
 ) -> Plan | tuple[Problem, ...]:
     spec = parse_tune_yaml(f"model: {model.model_id}\n{text}".encode())
     found = objects("train.jsonl") if files is None else files
-    return make_plan(spec, model, artifacts_for, DROP, found, rules, NOW)
+    artifacts = partial(artifacts_for, model=model)
+    return make_plan(spec, model, artifacts, DROP, found, lambda _file: head, rules, NOW)
 
 
 def plan(*args: Any, **kwargs: Any) -> Plan:
@@ -102,7 +108,7 @@ def test_a_plan_freezes_the_models_own_answers() -> None:
     made = plan()
 
     assert (made.model_id, made.model_version, made.region) == ("example-text", "1.2.0", "us-east-1")
-    assert made.technique is Technique.INSTRUCTION
+    assert made.data.technique is Technique.INSTRUCTION
     assert made.training.instance_type == "ml.g5.2xlarge"
     assert made.training.model_uri == "s3://jumpstart/g5/weights.tar.gz"
     assert made.training.volume_size_gb == 256
@@ -342,7 +348,7 @@ def test_nothing_is_located_for_a_drop_that_is_refused() -> None:
 
     spec = parse_tune_yaml(b"model: example-text\nhyperparameters: {epoch: 0}")
 
-    assert make_plan(spec, MODEL, unreachable, DROP, objects("train.jsonl"), RULES, NOW)
+    assert make_plan(spec, MODEL, unreachable, DROP, objects("train.jsonl"), lambda _file: b"", RULES, NOW)
 
 
 def test_files_have_the_roles_of_their_names() -> None:
@@ -373,6 +379,194 @@ def test_files_have_the_roles_of_their_names() -> None:
     assert made.warnings == ()
 
 
+IMAGES = ("images/a.png", "images/deep/b.jpg")
+SFT = MODEL.model_copy(
+    update={
+        "hyperparameters": (
+            *MODEL.hyperparameters,
+            HyperparameterSpec(name="peft_type", type="text", default="lora"),
+            HyperparameterSpec(name="max_input_length", type="int", default="-1", minimum=-1),
+            HyperparameterSpec(name="per_device_train_batch_size", type="int", default="2"),
+            HyperparameterSpec(name="gradient_accumulation_steps", type="int", default="4"),
+        )
+    }
+)
+LLAMA = MODEL.model_copy(
+    update={
+        "hyperparameters": (
+            *MODEL.hyperparameters,
+            HyperparameterSpec(name="max_input_length", type="int", default="-1", minimum=-1),
+            HyperparameterSpec(name="per_device_train_batch_size", type="int", default="2"),
+            HyperparameterSpec(
+                name="add_input_output_demarcation_key", type="text", default="True", options=("True", "False")
+            ),
+        )
+    }
+)
+VISION = MODEL.model_copy(update={"vision": True, "hyperparameters": MODEL.hyperparameters[:1]})
+
+
+@pytest.mark.parametrize(
+    ("files", "head", "model", "technique", "switches"),
+    [
+        (["train.jsonl"], INSTRUCTION_ROW, MODEL, Technique.INSTRUCTION, ("True", "False")),
+        (["train.jsonl.gz"], CHAT_ROW, MODEL, Technique.CHAT, ("False", "True")),
+        (["train.jsonl"], b"{", MODEL, Technique.INSTRUCTION, ("True", "False")),
+        (["train.txt", "validation.csv"], b"", MODEL, Technique.DOMAIN_ADAPTATION, ("False", "False")),
+        (["metadata.jsonl", *IMAGES], b"", VISION, Technique.VISUAL_QA, (None, None)),
+    ],
+)
+def test_the_files_tell_the_technique_when_tune_yaml_is_silent(
+    files: list[str], head: bytes, model: JumpStartModel, technique: Technique, switches: tuple[str | None, str | None]
+) -> None:
+    made = plan(files=objects(*files), head=head, model=model)
+    said = plan(f"technique: {technique}", files=objects(*files), head=head, model=model)
+
+    assert (made.data.technique, made.data.technique_from) == (technique, "files")
+    assert (said.data.technique, said.data.technique_from) == (technique, "tune.yaml")
+    chosen = made.training.hyperparameters
+    assert (chosen.get("instruction_tuned"), chosen.get("chat_dataset")) == switches
+    assert made.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("asked", "files", "head", "seen"),
+    [
+        ("chat", ["train.jsonl"], INSTRUCTION_ROW, "instruction"),
+        ("chat", ["train.jsonl", "template.json"], INSTRUCTION_ROW, "instruction"),
+        ("instruction", ["train.jsonl"], CHAT_ROW, "chat"),
+        ("instruction", ["train.txt"], b"", "domain-adaptation"),
+        ("instruction", ["metadata.jsonl", *IMAGES], PICTURE_ROW, "visual-qa"),
+        ("domain-adaptation", ["train.jsonl"], CHAT_ROW, "chat"),
+        ("visual-qa", ["train.jsonl"], INSTRUCTION_ROW, "instruction"),
+        ("visual-qa", ["metadata.jsonl"], INSTRUCTION_ROW, "instruction"),
+        ("visual-qa", ["train.csv", *IMAGES], b"", "domain-adaptation"),
+    ],
+)
+def test_a_technique_that_the_files_contradict_is_refused_with_both_ways_to_mend_it(
+    asked: str, files: list[str], head: bytes, seen: str
+) -> None:
+    model = MODEL.model_copy(update={"vision": True})
+    problem = refusal(f"technique: {asked}", files=objects(*files), head=head, model=model)
+
+    assert (problem.code, problem.where) == ("drop.technique", "tune.yaml:2")
+    assert f"technique is {asked}, but the files look like {seen}" in problem.message
+    assert f"`technique: {seen}`" in problem.fix
+    assert f"the data of {asked}" in problem.fix
+
+
+@pytest.mark.parametrize(
+    ("asked", "files", "head", "ignored"),
+    [
+        ("chat", ["train.jsonl", "template.json"], CHAT_ROW, ["template.json"]),
+        ("instruction", ["train.jsonl", "template.json"], CHAT_ROW, []),
+        ("domain-adaptation", ["train.csv", "notes.jsonl"], CHAT_ROW, ["notes.jsonl"]),
+        ("chat", ["train.jsonl", "notes.txt"], CHAT_ROW, ["notes.txt"]),
+        ("chat", ["train.jsonl"], b"", []),
+    ],
+)
+def test_a_technique_that_has_its_files_is_taken_at_its_word(
+    asked: str, files: list[str], head: bytes, ignored: list[str]
+) -> None:
+    made = plan(f"technique: {asked}", files=objects(*files), head=head)
+
+    assert made.data.technique == asked
+    assert made.warnings == tuple(f"{name} is not part of the layout and is ignored." for name in ignored)
+
+
+@pytest.mark.parametrize(
+    ("switches", "files", "head", "offered"),
+    [
+        (["instruction_tuned"], ["train.jsonl"], CHAT_ROW, "instruction and domain-adaptation"),
+        (["chat_dataset"], ["train.jsonl"], INSTRUCTION_ROW, "chat and domain-adaptation"),
+        ([], ["train.txt"], b"", "none"),
+        (["chat_dataset"], ["metadata.jsonl", *IMAGES], b"", "chat and domain-adaptation"),
+    ],
+)
+def test_a_technique_that_the_script_does_not_offer_is_refused_with_those_it_does(
+    switches: list[str], files: list[str], head: bytes, offered: str
+) -> None:
+    all_switches = {"instruction_tuned", "chat_dataset"}
+    kept = [each for each in MODEL.hyperparameters if each.name in switches or each.name not in all_switches]
+    model = MODEL.model_copy(update={"hyperparameters": tuple(kept)})
+    problem = refusal(files=objects(*files), head=head, model=model)
+
+    assert (problem.code, problem.where) == ("model.technique", "tune.yaml:1")
+    assert f"it offers {offered}" in problem.message
+
+
+def test_a_switch_of_another_technique_is_refused() -> None:
+    problem = refusal("hyperparameters: {chat_dataset: false}", head=CHAT_ROW)
+
+    assert problem.code == "hyperparameter.contradiction"
+    assert "technique chat means chat_dataset: True" in problem.message
+
+
+def test_images_are_pinned_together_and_part_of_the_fingerprint() -> None:
+    made = plan(files=objects("metadata.jsonl", *IMAGES), model=VISION)
+    (images,) = made.images
+    changed = [each.model_copy(update={"etag": "other"}) for each in objects(IMAGES[0])]
+
+    assert [each.name for each in made.files] == ["metadata.jsonl"]
+    assert (images.metadata, images.count, images.bytes) == ("metadata.jsonl", 2, 200)
+    again = plan(files=[*objects("metadata.jsonl", IMAGES[1]), *changed], model=VISION)
+    assert again.images[0].digest != images.digest
+    assert again.fingerprint != made.fingerprint
+
+
+def test_images_that_were_uploaded_again_unchanged_are_the_same_content() -> None:
+    first = objects("metadata.jsonl", *IMAGES)
+    again = plan(files=[each.model_copy(update={"version_id": "again"}) for each in first], model=VISION)
+
+    assert again.fingerprint == plan(files=first, model=VISION).fingerprint
+
+
+def test_rows_of_pictures_without_pictures_are_refused() -> None:
+    problem = refusal(files=objects("metadata.jsonl"), head=PICTURE_ROW, model=VISION)
+
+    assert (problem.code, problem.where) == ("drop.no-images", "metadata.jsonl")
+
+
+def test_the_data_must_suit_a_llama_script() -> None:
+    data = plan(model=LLAMA).data
+
+    assert (data.model_id, data.message_key, data.demarcation) == ("example-text", "dialog", True)
+    assert (data.max_input_length, data.epochs, data.batch_size) == (1024, 5.0, 2)
+
+
+def test_the_data_must_suit_a_trainer_script() -> None:
+    data = plan("instance_type: ml.g5.48xlarge\nhyperparameters: {epoch: 2}", model=SFT).data
+
+    assert (data.message_key, data.max_input_length, data.epochs, data.batch_size) == ("messages", None, 2.0, 64)
+
+
+def test_what_the_user_sets_counts() -> None:
+    text = "hyperparameters: {max_input_length: 2048, add_input_output_demarcation_key: false}"
+    data = plan(text, model=LLAMA).data
+
+    assert (data.max_input_length, data.demarcation) == (2048, False)
+
+
+def test_what_the_script_does_not_say_is_not_known() -> None:
+    data = plan().data
+
+    assert (data.max_input_length, data.batch_size, data.tokenizer_uri) == (None, None, None)
+
+
+def test_the_tokenizer_lies_beside_open_weights_that_are_no_archive() -> None:
+    def folder(instance_type: str) -> TrainingArtifacts:
+        return artifacts_for(instance_type).model_copy(update={"model_uri": "s3://jumpstart/weights/"})
+
+    def made(text: str, model: JumpStartModel) -> Plan:
+        spec = parse_tune_yaml(f"model: example-text\n{text}".encode())
+        found = make_plan(spec, model, folder, DROP, objects("train.jsonl"), lambda _file: b"", RULES, NOW)
+        assert isinstance(found, Plan)
+        return found
+
+    assert made("", MODEL).data.tokenizer_uri == "s3://jumpstart/weights/tokenizer.json"
+    assert made("accept_eula: true", GATED).data.tokenizer_uri is None
+
+
 def test_a_file_is_pinned_to_the_version_that_was_there() -> None:
     (file,) = plan().files
 
@@ -393,7 +587,7 @@ def test_what_is_not_part_of_the_layout_is_ignored_with_a_warning(name: str) -> 
 def test_many_ignored_files_are_counted() -> None:
     made = plan(files=objects("train.jsonl", *(f"{number:03}.png" for number in range(100))))
 
-    assert len(made.warnings) == IGNORED_SHOWN + 1
+    assert len(made.warnings) == NAMES_SHOWN + 1
     assert made.warnings[-1] == "90 more files are ignored."
 
 

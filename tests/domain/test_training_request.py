@@ -48,6 +48,7 @@ def planned(catalogue: JumpStartCatalogue, spec: str, rules: PlanRules | None = 
         lambda instance_type: catalogue.artifacts(model, instance_type),
         DROP,
         [PinnedObject(key="datasets/receipts/train.jsonl", version_id="v", etag="e", size=1)],
+        lambda _file: b"",
         rules or PlanRules(region=REGION),
         NOW,
     )

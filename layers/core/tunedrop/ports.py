@@ -59,6 +59,9 @@ class Drops(Protocol):
     def read(self, key: str, version_id: str, limit: int) -> bytes:
         """Return an object's bytes; raises ObjectTooLargeError beyond `limit` bytes."""
 
+    def head(self, file: PinnedObject, limit: int) -> bytes:
+        """Return the first `limit` bytes of a pinned object, or all of a smaller one."""
+
     def blocks(self, file: PinnedFile) -> Iterator[bytes]:
         """Stream a pinned file."""
 

@@ -46,6 +46,12 @@ NEWEST = "*"
 
 SUGGESTIONS = 5
 
+VISION_TASK = "vlm"
+"""The task that stands in the id of a vision language model, such as `meta-vlm-llama-3-2-11b-vision-instruct`.
+
+A spec's `input_modalities` would say the same, but the SDK drops it.
+"""
+
 DEFAULT_VOLUME_GB = 30
 """What the SDK asks for when a spec names no volume size."""
 
@@ -83,6 +89,7 @@ class JumpStartCatalogue:
                 version=specs.version,
                 training_supported=trainable,
                 gated=bool(specs.is_gated_model()),
+                vision=VISION_TASK in model_id.split("-"),
                 eula_uri=self._eula_uri(specs.hosting_eula_key),
                 hyperparameters=tuple(map(_hyperparameter, specs.hyperparameters)) if trainable else (),
                 instance_types=tuple(instance_types.retrieve(scope="training", **where)) if trainable else (),

@@ -44,6 +44,16 @@ class S3Drops:
                 raise ObjectTooLargeError(f"{key} has {answer['ContentLength']} bytes; {limit} are allowed")
             return bytes(answer["Body"].read())
 
+    def head(self, file: PinnedObject, limit: int) -> bytes:
+        """Return the first bytes of the pinned version of an object."""
+        if not file.size:
+            return b""  # S3 refuses every range of an empty object
+        with failures.transient():
+            answer = self._client.get_object(
+                Bucket=self.bucket, Key=file.key, VersionId=file.version_id, Range=f"bytes=0-{limit - 1}"
+            )
+            return bytes(answer["Body"].read())
+
     def blocks(self, file: PinnedFile) -> Iterator[bytes]:
         """Stream the pinned version of a file."""
         with failures.transient():

@@ -60,7 +60,9 @@ class TuneSpec(_Strict):
     model_version: str | None = Field(
         None, pattern=r"^[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}$", description="a full version, such as 2.16.2"
     )
-    technique: Annotated[Technique, Field(strict=False)] | None = Field(None, description=" or ".join(Technique))
+    technique: Annotated[Technique, Field(strict=False)] | None = Field(
+        None, description=f"{' or '.join(Technique)}; left out, the files tell it"
+    )
     hyperparameters: dict[str, str] = Field(
         default_factory=dict, description="JumpStart's names, each with one value, such as {epoch: 3, lora_r: 16}"
     )

@@ -1,20 +1,31 @@
 """Tell what each file of a drop is for, from its name alone."""
 
+import hashlib
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from tunedrop.domain.model import Record
-from tunedrop.domain.plan import FileRole, PinnedFile, PinnedObject
+from tunedrop.domain.plan import FileRole, ImageSet, PinnedFile, PinnedObject, Technique
 from tunedrop.domain.problem import Problem, excerpt
 
 FILE_LIMIT = 200
 """Files of one drop: the plan pins every one, and the run's record is a DynamoDB item of at most 400 KB."""
 
-IGNORED_SHOWN = 10
-"""Ignored files that are named one by one; the others are counted."""
+IMAGE_LIMIT = 100_000
+"""Images of one drop: plan_run lists every one, 1,000 at a time, within its two minutes."""
+
+NAMES_SHOWN = 10
+"""Names of ignored or refused files that are told one by one; the others are counted."""
 
 KEY_LIMIT = 1024
 """Bytes of an S3 key: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html."""
+
+METADATA_FILE = "metadata.jsonl"
+"""What names the images of visual question answering, row by row."""
+
+TEMPLATES = frozenset({"template.json", "training/template.json", "train/template.json"})
+"""Where a template for instructions may lie."""
 
 _ROLE_OF_FOLDER = {
     "training": FileRole.TRAINING,
@@ -22,87 +33,206 @@ _ROLE_OF_FOLDER = {
     "validation": FileRole.VALIDATION,
     "held-out": FileRole.HELD_OUT,
 }
-_ROLE_OF_FILE = {"validation.jsonl": FileRole.VALIDATION, "held-out.jsonl": FileRole.HELD_OUT}
-_TEMPLATES = frozenset({"template.json", "training/template.json", "train/template.json"})
+_ROLE_OF_STEM = {"validation": FileRole.VALIDATION, "held-out": FileRole.HELD_OUT}
+_LINES = re.compile(r"(?P<stem>.*)\.jsonl(\.gz)?", re.DOTALL)
+_DATA: Mapping[Technique, re.Pattern[str]] = {
+    Technique.INSTRUCTION: _LINES,
+    Technique.CHAT: _LINES,
+    Technique.DOMAIN_ADAPTATION: re.compile(r"(?P<stem>.*)\.(txt|csv|json)(\.gz)?", re.DOTALL),
+    Technique.VISUAL_QA: re.compile(r"(?P<stem>metadata)\.jsonl"),
+}
+# Formats that the validator refuses are images too: it can say so, instead of leaving them out.
+_IMAGE = re.compile(r".*\.(png|jpe?g|gif|webp|bmp|tiff?)", re.DOTALL | re.IGNORECASE)
 
 # Names become S3 keys, lines of a report and files in a container. ASCII alone has no twins in another normal form,
 # no right-to-left marks and no control characters; a first letter or digit leaves out `..` and hidden files.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+ -]*")
+_RENAME = "letters a to z, digits, and . _ + - or space, beginning with a letter or digit."
+
+_ONE_FILE = frozenset({Technique.DOMAIN_ADAPTATION, Technique.VISUAL_QA})
+"""The techniques whose scripts read one file of a channel."""
+
+_EXAMPLE: Mapping[Technique, str] = {
+    Technique.INSTRUCTION: "train.jsonl (one JSON object a line)",
+    Technique.CHAT: "train.jsonl (one conversation a line)",
+    Technique.DOMAIN_ADAPTATION: "train.txt, train.csv or train.json",
+    Technique.VISUAL_QA: f"{METADATA_FILE} and the images that it names",
+}
 
 
 class DropFiles(Record):
     """Hold a drop's files by their role, what is wrong with them, and what was left aside."""
 
     files: tuple[PinnedFile, ...]
+    images: tuple[ImageSet, ...]
+    etags: tuple[tuple[str, str], ...]
+    """The name and ETag of every file and every image."""
     problems: tuple[Problem, ...]
     warnings: tuple[str, ...]
 
 
-def assign_roles(prefix: str, objects: Sequence[PinnedObject]) -> DropFiles:
-    """Give every object under `prefix` (which ends with a slash) its role; what has none is ignored with a warning."""
-    files: list[PinnedFile] = []
-    problems: list[Problem] = []
-    ignored: list[str] = []
-    for each in sorted(objects, key=lambda each: each.key):
-        name = each.key.removeprefix(prefix)
-        if name in (each.key, "tune.yaml") or (each.key.endswith("/") and not each.size):
-            continue  # another folder's, the spec itself, or the marker that the S3 console makes for a folder
-        role = _role(name)
-        if role is None:
-            ignored.append(name)
-            continue
-        files.append(PinnedFile(role=role, name=name, **each.model_dump()))
-        problems.extend(_problems(each.key, name, each.size))
-    return DropFiles(
-        files=tuple(files),
-        problems=(*problems, *_missing_or_too_many(files)),
-        warnings=_ignored(ignored),
+def names_in(prefix: str, objects: Sequence[PinnedObject]) -> dict[str, PinnedObject]:
+    """Return what lies under `prefix` (which ends with a slash) beside `tune.yaml`, by its path from there, in order.
+
+    The empty markers that the S3 console makes for folders are left out.
+    """
+    found = {each.key.removeprefix(prefix): each for each in objects if each.key.startswith(prefix)}
+    return {
+        name: each
+        for name, each in sorted(found.items(), key=lambda item: item[0])
+        if name != "tune.yaml" and (each.size or not each.key.endswith("/"))
+    }
+
+
+def role_of(name: str, technique: Technique) -> FileRole | None:
+    """Tell what a file is for; None for an image, and for what is not part of the technique's layout."""
+    if name in TEMPLATES:
+        return FileRole.TEMPLATE if technique is Technique.INSTRUCTION else None
+    folder, slash, file = name.rpartition("/")
+    match = _DATA[technique].fullmatch(file)
+    if not match:
+        return None
+    return _ROLE_OF_FOLDER.get(folder) if slash else _ROLE_OF_STEM.get(match["stem"], FileRole.TRAINING)
+
+
+def is_image(name: str) -> bool:
+    """Tell whether a name is an image's."""
+    return _IMAGE.fullmatch(name) is not None
+
+
+def images_of(metadata: Collection[str], objects: Mapping[str, PinnedObject]) -> dict[str, dict[str, PinnedObject]]:
+    """Return the images of every `metadata.jsonl` of the drop, by their path from its folder, in order.
+
+    An image belongs to the nearest one above it: those in `validation/` are not the training's, although they lie
+    below its folder. `objects` are named as `names_in` names them.
+    """
+    folders = {each.removesuffix(METADATA_FILE): each for each in metadata}
+    nearest_first = sorted(folders, key=len, reverse=True)
+    found: dict[str, dict[str, PinnedObject]] = {each: {} for each in metadata}
+    for name in sorted(filter(is_image, objects)):
+        folder = next((each for each in nearest_first if name.startswith(each)), None)
+        if folder is not None:
+            found[folders[folder]][name.removeprefix(folder)] = objects[name]
+    return found
+
+
+def pin_images(metadata: str, images: Mapping[str, PinnedObject]) -> ImageSet:
+    """Pin the images of one `metadata.jsonl`, as `images_of` returns them."""
+    digest = hashlib.sha256()
+    for name, each in sorted(images.items()):
+        digest.update(json.dumps([name, each.size, each.etag, each.version_id]).encode() + b"\n")
+    return ImageSet(
+        metadata=metadata,
+        count=len(images),
+        bytes=sum(each.size for each in images.values()),
+        digest=digest.hexdigest(),
     )
 
 
-def _role(name: str) -> FileRole | None:
-    if name in _TEMPLATES:
-        return FileRole.TEMPLATE
-    folder, slash, file = name.rpartition("/")
-    if not file.endswith(".jsonl"):
-        return None
-    return _ROLE_OF_FOLDER.get(folder) if slash else _ROLE_OF_FILE.get(file, FileRole.TRAINING)
+def assign_roles(prefix: str, objects: Sequence[PinnedObject], technique: Technique) -> DropFiles:
+    """Give every object under `prefix` its role for the technique; what has none is ignored with a warning."""
+    found = names_in(prefix, objects)
+    roles = {name: role for name in found if (role := role_of(name, technique))}
+    files = tuple(PinnedFile(role=role, name=name, **found[name].model_dump()) for name, role in roles.items())
+    images: dict[str, dict[str, PinnedObject]] = {}
+    if technique is Technique.VISUAL_QA:
+        images = images_of(roles, found)
+    paths = {each.key.removeprefix(prefix): each for pictures in images.values() for each in pictures.values()}
+    return DropFiles(
+        files=files,
+        images=tuple(pin_images(metadata, pictures) for metadata, pictures in images.items()),
+        etags=tuple((name, found[name].etag) for name in sorted([*roles, *paths])),
+        problems=(
+            *(problem for each in files for problem in _problems(each)),
+            *_image_problems(images, prefix),
+            *_missing_or_too_many(files, technique),
+        ),
+        warnings=_ignored([name for name in found if name not in roles and name not in paths]),
+    )
 
 
-def _problems(key: str, name: str, size: int) -> list[Problem]:
+def _usable(path: str, key: str) -> bool:
+    return all(map(_NAME.fullmatch, path.split("/"))) and len(key.encode(errors="surrogatepass")) <= KEY_LIMIT
+
+
+def _problems(file: PinnedFile) -> list[Problem]:
     problems = []
-    if not _NAME.fullmatch(name.rpartition("/")[2]) or len(key.encode(errors="surrogatepass")) > KEY_LIMIT:
+    if not _usable(file.name, file.key):
         problems.append(
             Problem(
                 code="drop.file-name",
                 message="The name of the file cannot be used.",
-                where=excerpt(name),
-                fix="Rename it: letters a to z, digits, and . _ + - or space, beginning with a letter or digit.",
+                where=excerpt(file.name),
+                fix=f"Rename it: {_RENAME}",
             )
         )
-    if not size:
+    if not file.size:
         problems.append(
             Problem(
                 code="drop.empty-file",
                 message="The file is empty.",
-                where=excerpt(name),
+                where=excerpt(file.name),
                 fix="Upload it with content, or delete it, then upload tune.yaml again.",
             )
         )
     return problems
 
 
-def _missing_or_too_many(files: Sequence[PinnedFile]) -> list[Problem]:
+def _image_problems(images: Mapping[str, Mapping[str, PinnedObject]], prefix: str) -> Iterator[Problem]:
+    number = sum(map(len, images.values()))
+    unusable = [
+        each.key.removeprefix(prefix)
+        for pictures in images.values()
+        for path, each in pictures.items()
+        if not _usable(path, each.key)
+    ]
+    if unusable:
+        yield Problem(
+            code="drop.image-name",
+            message=f"{len(unusable):,} of {number:,} images have names or folders that cannot be used: "
+            f"{_shown(unusable)}.",
+            where=excerpt(unusable[0]),
+            fix=f"Rename them: {_RENAME}",
+        )
+    for metadata, pictures in images.items():
+        if not pictures:
+            yield Problem(
+                code="drop.no-images",
+                message=f"There are no images beside {metadata}, nor in folders below.",
+                where=metadata,
+                fix="Upload the images that it names (PNG, JPEG, GIF or WebP), then tune.yaml again.",
+            )
+    if number > IMAGE_LIMIT:
+        yield Problem(
+            code="drop.too-many-images",
+            message=f"There are {number:,} images; {IMAGE_LIMIT:,} are allowed.",
+            fix="Tune on a part of them.",
+        )
+
+
+def _missing_or_too_many(files: Sequence[PinnedFile], technique: Technique) -> list[Problem]:
     problems = []
-    if not any(each.role is FileRole.TRAINING for each in files):
+    by_role = {role: [each.name for each in files if each.role is role] for role in FileRole}
+    if not by_role[FileRole.TRAINING]:
         problems.append(
             Problem(
                 code="drop.no-training-file",
                 message="There is no training data beside tune.yaml.",
-                fix="Upload train.jsonl (one JSON object a line) into the same folder, then tune.yaml again.",
+                fix=f"Upload {_EXAMPLE[technique]} into the same folder, then tune.yaml again.",
             )
         )
-    templates = [each.name for each in files if each.role is FileRole.TEMPLATE]
+    if technique in _ONE_FILE:
+        problems.extend(
+            Problem(
+                code="drop.one-file",
+                message=f"There is more than one {role} file: {_shown(names)}. The technique {technique} takes one.",
+                where=excerpt(names[1]),
+                fix="Join them, or keep one; or say another technique in tune.yaml.",
+            )
+            for role, names in by_role.items()
+            if len(names) > 1
+        )
+    templates = by_role[FileRole.TEMPLATE]
     if len(templates) > 1:
         problems.append(
             Problem(
@@ -124,6 +254,12 @@ def _missing_or_too_many(files: Sequence[PinnedFile]) -> list[Problem]:
 
 
 def _ignored(files: Sequence[str]) -> tuple[str, ...]:
-    named = [f"{excerpt(each)} is not part of the layout and is ignored." for each in files[:IGNORED_SHOWN]]
+    named = [f"{excerpt(each)} is not part of the layout and is ignored." for each in files[:NAMES_SHOWN]]
     more = len(files) - len(named)
     return (*named, f"{more:,} more files are ignored.") if more else tuple(named)
+
+
+def _shown(names: Sequence[str]) -> str:
+    """List the first names, and count the others."""
+    more = len(names) - NAMES_SHOWN
+    return ", ".join(map(excerpt, names[:NAMES_SHOWN])) + (f" and {more:,} more" if more > 0 else "")

@@ -13,7 +13,14 @@ from tunedrop.domain.problem import Problem, excerpt
 VALUE_LIMIT = 2500
 """Characters of a value in CreateTrainingJob, the two quotes of its JSON encoding included."""
 
-FORCED = {Technique.INSTRUCTION: {"instruction_tuned": "True", "chat_dataset": "False"}}
+_INSTRUCTION, _CHAT = "instruction_tuned", "chat_dataset"
+
+FORCED: Mapping[Technique, Mapping[str, str]] = {
+    Technique.INSTRUCTION: {_INSTRUCTION: "True", _CHAT: "False"},
+    Technique.CHAT: {_INSTRUCTION: "False", _CHAT: "True"},
+    Technique.DOMAIN_ADAPTATION: {_INSTRUCTION: "False", _CHAT: "False"},
+    Technique.VISUAL_QA: {},
+}
 """What a technique demands of the switches by which JumpStart's scripts tell the kinds of data apart."""
 
 _INT8, _FSDP = _MEMORY_MODES = ("int8_quantization", "enable_fsdp")
@@ -21,6 +28,18 @@ _INT8, _FSDP = _MEMORY_MODES = ("int8_quantization", "enable_fsdp")
 # One spelling each: no `1_0`, no `٣`, no `010`, which YAML 1.1 reads as 8, no `nan`.
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
 _NUMBER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,30})?(?:[eE][-+]?[0-9]{1,3})?")
+
+
+def techniques_of(model: JumpStartModel) -> tuple[Technique, ...]:
+    """Tell which techniques the model's training script offers, by its switches; an image classifier has none."""
+    switches = {each.name for each in model.hyperparameters}
+    offered = {
+        Technique.INSTRUCTION: _INSTRUCTION in switches,
+        Technique.CHAT: _CHAT in switches,
+        Technique.DOMAIN_ADAPTATION: not switches.isdisjoint((_INSTRUCTION, _CHAT)),
+        Technique.VISUAL_QA: model.vision,
+    }
+    return tuple(technique for technique, is_offered in offered.items() if is_offered)
 
 
 def choose_hyperparameters(

@@ -37,6 +37,8 @@ class JumpStartModel(Record):
     version: str
     training_supported: bool
     gated: bool
+    vision: bool = False
+    """Whether the model reads pictures beside text."""
     eula_uri: str | None = None
     hyperparameters: tuple[HyperparameterSpec, ...]
     instance_types: tuple[str, ...]

@@ -96,7 +96,7 @@ def _body(run: Run, now: datetime) -> Iterator[str]:
     yield ""
     if run.plan:
         instances = f"{run.plan.training.instance_count} x {run.plan.training.instance_type}"
-        yield f"Model: {run.plan.model_id} ({run.plan.technique} tuning on {instances})"
+        yield f"Model: {run.plan.model_id} ({run.plan.data.technique} tuning on {instances})"
     if run.data:
         split = "set apart by seed" if run.data.held_out_source == "split" else "from held-out.jsonl"
         yield (
@@ -184,7 +184,7 @@ def _attributes(run: Run, now: datetime) -> Iterator[tuple[str, str]]:
     yield "dataset", run.dataset
     yield "run_id", run.run_id
     if run.plan:
-        yield "technique", run.plan.technique
+        yield "technique", run.plan.data.technique
         yield "model_id", run.plan.model_id
     if run.problems:
         yield "code", run.problems[0].code

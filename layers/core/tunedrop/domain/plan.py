@@ -50,6 +50,17 @@ class PinnedFile(PinnedObject):
     """The path under the drop's folder."""
 
 
+class ImageSet(Record):
+    """Pin the images of one `metadata.jsonl` together: one by one they would not fit into the run's record."""
+
+    metadata: str
+    """The path of the `metadata.jsonl` under the drop's folder; the images lie beside it, or deeper."""
+    count: int
+    bytes: int
+    digest: str
+    """Hex digest of every image's name, size, ETag and version: another one says that an image was changed since."""
+
+
 class EulaAcceptance(Record):
     """Record who accepted which licence agreement, and when: the principal that uploaded `tune.yaml`."""
 
@@ -125,15 +136,16 @@ class EvaluationPlan(Record):
 class Plan(Record):
     """Freeze what a run will do."""
 
-    technique: Technique
     serve: ServeTarget
     model_id: str
     model_version: str
     region: str
     eula: EulaAcceptance | None
+    data: DataTarget
     files: tuple[PinnedFile, ...]
+    images: tuple[ImageSet, ...] = ()
     fingerprint: str
-    """Hex digest of the dataset's name and every file's ETag: equal for a drop uploaded twice."""
+    """Hex digest of the dataset's name and the ETag of every file and image: equal for a drop uploaded twice."""
     training: TrainingPlan
     evaluation: EvaluationPlan
     usd_per_hour: float | None

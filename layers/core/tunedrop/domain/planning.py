@@ -7,12 +7,14 @@ from datetime import datetime, timedelta
 
 from tunedrop.contracts.tune_spec import TuneSpec
 from tunedrop.domain import names
-from tunedrop.domain.drop_files import assign_roles
-from tunedrop.domain.hyperparameters import choose_hyperparameters
+from tunedrop.domain.data_target import data_target
+from tunedrop.domain.drop_files import assign_roles, is_image, names_in, role_of
+from tunedrop.domain.hyperparameters import choose_hyperparameters, techniques_of
 from tunedrop.domain.jumpstart import JumpStartModel, TrainingArtifacts
 from tunedrop.domain.plan import (
     EulaAcceptance,
     EvaluationPlan,
+    FileRole,
     PinnedObject,
     Plan,
     ServeTarget,
@@ -23,6 +25,7 @@ from tunedrop.domain.plan import (
 from tunedrop.domain.pricing import usd_per_hour
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import Drop
+from tunedrop.domain.technique import technique_of, telling_file
 
 LONGEST_TRAINING = timedelta(hours=24)
 """How long a job may train when no budget says less. JumpStart's own value, 100 hours, is a cost that nobody wants."""
@@ -32,6 +35,16 @@ SHORTEST_TRAINING = timedelta(minutes=10)
 
 HELD_OUT_SEED = 0
 """The same for every run, so that a dataset's runs are judged on the same rows."""
+
+_TEXT_MODEL = "meta-textgeneration-llama-3-1-8b-instruct"
+_VISION_MODEL = "meta-vlm-llama-3-2-11b-vision-instruct"
+
+_LOOKS: Mapping[Technique, str] = {
+    Technique.INSTRUCTION: "rows of named texts, such as instruction, context and response, in .jsonl files",
+    Technique.CHAT: "rows with a list of messages in .jsonl files",
+    Technique.DOMAIN_ADAPTATION: "running text in one .txt, .csv or .json file",
+    Technique.VISUAL_QA: "rows of file_name, prompt and completion in metadata.jsonl, and the images that they name",
+}
 
 
 @dataclass(frozen=True)
@@ -52,29 +65,34 @@ def make_plan(
     artifacts_for: Callable[[str], TrainingArtifacts],
     drop: Drop,
     objects: Sequence[PinnedObject],
+    head_of: Callable[[PinnedObject], bytes],
     rules: PlanRules,
     now: datetime,
 ) -> Plan | tuple[Problem, ...]:
     """Return the plan, or all that is wrong.
 
     `artifacts_for` locates the model's training artifacts for an instance type; it is called once, when nothing is
-    wrong. `objects` are the newest versions of what lies in the drop's folder. Raises ValueError for the key of a drop
-    that starts no run.
+    wrong. `objects` are the newest versions of what lies in the drop's folder; `head_of` reads the first bytes of one
+    of them. Raises ValueError for the key of a drop that starts no run.
     """
-    technique = spec.technique or Technique.INSTRUCTION
     dataset = names.dataset_of(drop.key)
     if dataset is None:
         raise ValueError(f"{drop.key!a} starts no run")
-    drop_files = assign_roles(f"datasets/{dataset}/", objects)
+    prefix = f"datasets/{dataset}/"
+    asked = spec.technique
+    seen = _seen_technique(asked, names_in(prefix, objects), head_of) or asked or Technique.INSTRUCTION
+    technique = asked or seen
+    drop_files = assign_roles(prefix, objects, seen)
     instance_type = spec.instance_type or model.default_instance_type
     if not model.training_supported or instance_type is None:
-        return (_not_trainable(spec, model), *drop_files.problems)
+        return (_not_trainable(spec, model), *_contradictions(spec, seen), *drop_files.problems)
     hyperparameters, hyperparameter_problems = choose_hyperparameters(
         model, technique, spec.hyperparameters, lambda name: spec.where(f"hyperparameters.{name}")
     )
     price = usd_per_hour(instance_type, rules.region)
     longest = _longest_training(model, rules, spec.budget_usd, price)
     problems = (
+        *_contradictions(spec, seen),
         *_technique_problems(spec, model, technique),
         *_eula_problems(spec, model),
         *_instance_problems(spec, model, instance_type),
@@ -85,8 +103,8 @@ def make_plan(
     if problems:
         return problems
     artifacts = artifacts_for(instance_type)
+    hyperparameters = {**artifacts.hyperparameters, **hyperparameters}
     return Plan(
-        technique=technique,
         serve=spec.serve,
         model_id=model.model_id,
         model_version=model.version,
@@ -94,17 +112,19 @@ def make_plan(
         eula=EulaAcceptance(eula_uri=model.eula_uri, accepted_by=drop.uploaded_by, accepted_at=now)
         if model.gated
         else None,
-        files=drop_files.files,
-        fingerprint=names.fingerprint(
-            dataset, [("tune.yaml", _digest(spec)), *((each.name, each.etag) for each in drop_files.files)]
+        data=data_target(
+            model, technique, artifacts, hyperparameters, instance_type, "tune.yaml" if asked else "files"
         ),
+        files=drop_files.files,
+        images=drop_files.images,
+        fingerprint=names.fingerprint(dataset, [("tune.yaml", _digest(spec)), *drop_files.etags]),
         training=TrainingPlan(
             image_uri=artifacts.image_uri,
             script_uri=artifacts.script_uri,
             model_uri=artifacts.model_uri,
             # JumpStart's scripts for gated models look for the acceptance here, whichever way the weights arrive.
             environment={**artifacts.environment, "accept_eula": "true"} if model.gated else artifacts.environment,
-            hyperparameters={**artifacts.hyperparameters, **hyperparameters},
+            hyperparameters=hyperparameters,
             instance_type=instance_type,
             volume_size_gb=model.volume_size_gb,
             max_runtime_seconds=int(longest.total_seconds()),
@@ -157,21 +177,48 @@ def _not_trainable(spec: TuneSpec, model: JumpStartModel) -> Problem:
         message=f"JumpStart has no training script for {model.model_id} {model.version}: its spec says "
         "training_supported: false. Newer models can only be tuned by recipes, which Tunedrop does not use.",
         where=spec.where("model"),
-        fix="Choose one that JumpStart tunes with a script, such as meta-textgeneration-llama-3-1-8b-instruct.",
+        fix=f"Choose one that JumpStart tunes with a script, such as {_TEXT_MODEL}.",
     )
 
 
-def _technique_problems(spec: TuneSpec, model: JumpStartModel, technique: Technique) -> list[Problem]:
-    """Refuse a model whose script lacks the technique's switch: an image classifier takes no instructions."""
-    if any(each.name == "instruction_tuned" for each in model.hyperparameters):
+def _seen_technique(
+    asked: Technique | None, objects: Mapping[str, PinnedObject], head_of: Callable[[PinnedObject], bytes]
+) -> Technique | None:
+    """Tell what the files look like; when a technique is asked for, those of its layout, if it has any to train on."""
+    found = list(objects)
+    if asked and FileRole.TRAINING in {role_of(name, asked) for name in found}:
+        found = [name for name in found if role_of(name, asked) or (asked is Technique.VISUAL_QA and is_image(name))]
+    telling = telling_file(found)
+    return technique_of(found, head_of(objects[telling]) if telling else b"")
+
+
+def _contradictions(spec: TuneSpec, seen: Technique) -> list[Problem]:
+    if spec.technique in (None, seen):
         return []
     return [
         Problem(
+            code="drop.technique",
+            message=f"technique is {spec.technique}, but the files look like {seen}: {_LOOKS[seen]}.",
+            where=spec.where("technique"),
+            fix=f"Write `technique: {seen}`; or upload the data of {spec.technique}: {_LOOKS[spec.technique]}.",
+        )
+    ]
+
+
+def _technique_problems(spec: TuneSpec, model: JumpStartModel, technique: Technique) -> list[Problem]:
+    """Refuse a model whose script has no switch for the technique: an image classifier takes no instructions."""
+    offered = techniques_of(model)
+    if technique in offered:
+        return []
+    example = _VISION_MODEL if technique is Technique.VISUAL_QA else _TEXT_MODEL
+    return [
+        Problem(
             code="model.technique",
-            message=f"The training script of {model.model_id} does not offer the technique {technique}: it has no "
-            "hyperparameter instruction_tuned.",
+            message=f"The training script of {model.model_id} does not offer the technique {technique}; it offers "
+            f"{' and '.join(offered) or 'none that Tunedrop knows'}.",
             where=spec.where("technique" if spec.technique else "model"),
-            fix="Choose a text generation model, such as meta-textgeneration-llama-3-1-8b-instruct.",
+            fix=f"Choose a model that does, such as {example}"
+            + (f"; or upload data for {' or '.join(offered)}." if offered else "."),
         )
     ]
 

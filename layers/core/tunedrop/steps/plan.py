@@ -9,6 +9,7 @@ from tunedrop.domain.plan import Plan
 from tunedrop.domain.planning import PlanRules, make_plan, unknown_model, unknown_model_version
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import Drop, Run
+from tunedrop.domain.technique import HEAD_BYTES
 from tunedrop.errors import ObjectTooLargeError, UnknownModelError, UnknownModelVersionError
 from tunedrop.ports import Catalogue, Clock, Drops
 
@@ -32,7 +33,7 @@ class PlanRun:
         except TuneSpecError as error:
             return PlanRefused(problems=error.problems)
         except ObjectTooLargeError as error:
-            fix = "A tune.yaml has a few lines; upload data as .jsonl files beside it."
+            fix = "A tune.yaml has a few lines; upload data as files beside it."
             problem = Problem(code="spec.too-large", message=str(error), where="tune.yaml", fix=fix)
             return PlanRefused(problems=(problem,))
         planned = self._plan(spec, run.drop, dataset)
@@ -51,6 +52,7 @@ class PlanRun:
             lambda instance_type: self.catalogue.artifacts(model, instance_type),
             drop,
             self.drops.files(dataset),
+            lambda file: self.drops.head(file, HEAD_BYTES),
             self.rules,
             self.clock.now(),
         )

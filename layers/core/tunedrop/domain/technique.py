@@ -1,0 +1,59 @@
+"""Tell from a drop's files which technique they are meant for."""
+
+import json
+import zlib
+from collections.abc import Collection
+
+from tunedrop.domain.drop_files import TEMPLATES, is_image, role_of
+from tunedrop.domain.plan import FileRole, Technique
+
+HEAD_BYTES = 1 << 20
+"""How much of a file is looked at: the longest row that is accepted fits into it."""
+
+_GZIP = b"\x1f\x8b"
+_BOM = b"\xef\xbb\xbf"
+_CONVERSATIONS = ("messages", "dialog", "conversations")
+_PICTURE_ROW = frozenset({"file_name", "prompt", "completion"})
+
+
+def telling_file(names: Collection[str]) -> str | None:
+    """Name the file whose first record tells the technique; None when the names alone do, or nothing does."""
+    if any(map(is_image, names)) and _training(names, Technique.VISUAL_QA):
+        return None
+    return next(iter(_training(names, Technique.INSTRUCTION)), None)
+
+
+def technique_of(names: Collection[str], head: bytes) -> Technique | None:
+    """Tell the technique from the names under the drop's folder and the head of their `telling_file`.
+
+    Returns None when there is nothing to tell it from, or the first record cannot be read.
+    """
+    if any(map(is_image, names)) and _training(names, Technique.VISUAL_QA):
+        return Technique.VISUAL_QA
+    if not _training(names, Technique.INSTRUCTION):
+        return Technique.DOMAIN_ADAPTATION if _training(names, Technique.DOMAIN_ADAPTATION) else None
+    return Technique.INSTRUCTION if TEMPLATES & set(names) else _technique_of_record(head)
+
+
+def _training(names: Collection[str], technique: Technique) -> list[str]:
+    return sorted(name for name in names if role_of(name, technique) is FileRole.TRAINING)
+
+
+def _technique_of_record(head: bytes) -> Technique | None:
+    """Read the first record, and forgive everything: what is wrong with a row is the validator's to say."""
+    try:
+        lines = _inflated(head).removeprefix(_BOM).splitlines()
+        row = json.loads(next((line for line in lines if line.strip()), b"").decode(errors="replace"))
+    except (ValueError, RecursionError, zlib.error):
+        return None
+    if not isinstance(row, dict):
+        return None
+    if any(isinstance(row.get(key), list) for key in _CONVERSATIONS):
+        return Technique.CHAT
+    return Technique.VISUAL_QA if row.keys() >= _PICTURE_ROW else Technique.INSTRUCTION
+
+
+def _inflated(head: bytes) -> bytes:
+    if not head.startswith(_GZIP):
+        return head
+    return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(head, HEAD_BYTES)

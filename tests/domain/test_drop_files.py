@@ -1,0 +1,190 @@
+"""Every file of a drop has one place: a role, an image set, or a warning."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tunedrop.domain import drop_files
+from tunedrop.domain.drop_files import NAMES_SHOWN, DropFiles, assign_roles, images_of, is_image, names_in, pin_images
+from tunedrop.domain.plan import FileRole, PinnedObject, Technique
+
+PREFIX = "datasets/receipts/"
+
+segments = st.sampled_from(
+    [
+        *("training", "train", "validation", "held-out", "images", "..", ""),
+        *("metadata.jsonl", "train.jsonl", "validation.jsonl.gz", "held-out.csv", "corpus.txt", "template.json"),
+        *("a.png", "b.JPG", "c.gif", "\u00e9.webp", "tune.yaml", "notes.md"),
+    ]
+) | st.text(max_size=5)
+paths = st.lists(segments, min_size=1, max_size=4).map("/".join)
+
+
+def objects(*names: str, size: int = 10) -> list[PinnedObject]:
+    return [PinnedObject(key=PREFIX + name, version_id=f"v-{name}", etag=f"e-{name}", size=size) for name in names]
+
+
+def assigned(technique: Technique, *names: str) -> DropFiles:
+    return assign_roles(PREFIX, objects(*names), technique)
+
+
+def roles(found: DropFiles) -> dict[str, FileRole]:
+    return {each.name: each.role for each in found.files}
+
+
+def codes(found: DropFiles) -> list[str]:
+    return [each.code for each in found.problems]
+
+
+@given(st.sets(paths, max_size=12), st.sampled_from(Technique))
+def test_every_name_has_one_place_and_none_is_an_error(names: set[str], technique: Technique) -> None:
+    found = assigned(technique, *names)
+
+    pinned = {each.name for each in found.files}
+    images = sum(each.count for each in found.images)
+    content = [name for name, _ in found.etags]
+    assert len(content) == len(set(content)) == len(pinned) + images
+    assert pinned <= set(content) <= names - {"tune.yaml"}
+    ignored = len(names - {"tune.yaml"}) - len(content)
+    assert len(found.warnings) == min(ignored, NAMES_SHOWN + 1)
+    assert all(str(each).isascii() and "\n" not in str(each) for each in found.problems)
+    if technique is not Technique.VISUAL_QA:
+        assert not images
+    if not found.problems:
+        assert all(".." not in name.split("/") for name in content)
+
+
+@given(st.sets(paths, max_size=12), st.sampled_from(Technique), st.randoms())
+def test_the_order_of_the_listing_does_not_matter(names: set[str], technique: Technique, random: object) -> None:
+    listed = objects(*names)
+    random.shuffle(listed)  # type: ignore[attr-defined]  # random.Random
+
+    assert assign_roles(PREFIX, listed, technique) == assign_roles(PREFIX, objects(*sorted(names)), technique)
+
+
+@pytest.mark.parametrize("technique", [Technique.INSTRUCTION, Technique.CHAT])
+def test_lines_may_be_many_files_and_compressed(technique: Technique) -> None:
+    found = assigned(technique, "a.jsonl", "train/b.jsonl.gz", "validation.jsonl.gz", "held-out/c.jsonl", "c.txt")
+
+    assert roles(found) == {
+        "a.jsonl": FileRole.TRAINING,
+        "train/b.jsonl.gz": FileRole.TRAINING,
+        "validation.jsonl.gz": FileRole.VALIDATION,
+        "held-out/c.jsonl": FileRole.HELD_OUT,
+    }
+    assert codes(found) == []
+    assert len(found.warnings) == 1
+
+
+def test_a_template_is_for_instructions_alone() -> None:
+    assert "template.json" in roles(assigned(Technique.INSTRUCTION, "train.jsonl", "template.json"))
+    for technique in (Technique.CHAT, Technique.DOMAIN_ADAPTATION):
+        assert "template.json" not in roles(assigned(technique, "train.jsonl", "train.json", "template.json"))
+
+
+@pytest.mark.parametrize("name", ["train.txt", "corpus.csv", "training/data.json", "train/notes.txt.gz"])
+def test_domain_adaptation_takes_one_file_a_role(name: str) -> None:
+    found = assigned(Technique.DOMAIN_ADAPTATION, name, "validation.txt", "held-out.csv")
+
+    assert roles(found) == {
+        name: FileRole.TRAINING,
+        "validation.txt": FileRole.VALIDATION,
+        "held-out.csv": FileRole.HELD_OUT,
+    }
+    assert codes(found) == []
+
+
+def test_two_files_of_one_role_are_too_many_for_domain_adaptation() -> None:
+    found = assigned(Technique.DOMAIN_ADAPTATION, "a.txt", "b.csv", "validation.txt", "validation/c.txt")
+
+    assert codes(found) == ["drop.one-file", "drop.one-file"]
+    assert "a.txt, b.csv" in found.problems[0].message
+    assert found.problems[1].where == "validation/c.txt"
+
+
+@pytest.mark.parametrize(
+    ("technique", "data"),
+    [
+        (Technique.INSTRUCTION, "train.jsonl"),
+        (Technique.CHAT, "train.jsonl"),
+        (Technique.DOMAIN_ADAPTATION, "train.txt"),
+        (Technique.VISUAL_QA, "metadata.jsonl"),
+    ],
+)
+def test_missing_training_data_is_told_with_what_to_upload(technique: Technique, data: str) -> None:
+    (problem,) = assigned(technique, "notes.md").problems
+
+    assert problem.code == "drop.no-training-file"
+    assert data in problem.fix
+
+
+def test_images_belong_to_the_nearest_metadata_above() -> None:
+    names = ["metadata.jsonl", "a.png", "images/x/b.jpg", "validation/metadata.jsonl", "validation/images/c.webp"]
+    found = assigned(Technique.VISUAL_QA, *names, "held-out/metadata.jsonl", "held-out/d.gif")
+
+    assert roles(found) == {
+        "metadata.jsonl": FileRole.TRAINING,
+        "validation/metadata.jsonl": FileRole.VALIDATION,
+        "held-out/metadata.jsonl": FileRole.HELD_OUT,
+    }
+    assert {each.metadata: (each.count, each.bytes) for each in found.images} == {
+        "metadata.jsonl": (2, 20),
+        "validation/metadata.jsonl": (1, 10),
+        "held-out/metadata.jsonl": (1, 10),
+    }
+    assert (codes(found), found.warnings) == ([], ())
+
+
+def test_an_image_that_lies_below_no_metadata_is_ignored() -> None:
+    found = assigned(Technique.VISUAL_QA, "training/metadata.jsonl", "training/a.png", "b.png")
+
+    assert [each.count for each in found.images] == [1]
+    assert found.warnings == ("b.png is not part of the layout and is ignored.",)
+
+
+def test_two_lists_of_images_to_train_on_are_too_many() -> None:
+    found = assigned(Technique.VISUAL_QA, "metadata.jsonl", "a.png", "train/metadata.jsonl", "train/b.png")
+
+    assert codes(found) == ["drop.one-file"]
+
+
+def test_each_list_needs_its_images() -> None:
+    found = assigned(Technique.VISUAL_QA, "metadata.jsonl", "a.png", "validation/metadata.jsonl")
+
+    assert [(each.code, each.where) for each in found.problems] == [("drop.no-images", "validation/metadata.jsonl")]
+
+
+def test_image_names_that_cannot_be_used_are_counted_in_one_problem() -> None:
+    odd = [f"images/\u00e9{number:02}.png" for number in range(12)]
+    found = assigned(Technique.VISUAL_QA, "metadata.jsonl", "images/fine.png", ".hidden/a.png", *odd)
+
+    (problem,) = found.problems
+    assert problem.code == "drop.image-name"
+    assert problem.message.startswith("13 of 14 images")
+    assert problem.message.endswith("and 3 more.")
+
+
+def test_more_images_than_are_listed_in_time_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drop_files, "IMAGE_LIMIT", 1)
+
+    assert codes(assigned(Technique.VISUAL_QA, "metadata.jsonl", "a.png", "b.png")) == ["drop.too-many-images"]
+
+
+@pytest.mark.parametrize("field", ["etag", "version_id", "size"])
+def test_an_image_that_was_changed_changes_the_digest(field: str) -> None:
+    before = names_in(PREFIX, objects("a.png", "b.png"))
+    changed = before["b.png"].model_copy(update={field: 99 if field == "size" else "another"})
+    images = images_of(["metadata.jsonl"], before)["metadata.jsonl"]
+
+    pinned = pin_images("metadata.jsonl", images)
+    assert pin_images("metadata.jsonl", dict(reversed(images.items()))) == pinned
+    assert pin_images("metadata.jsonl", images | {"b.png": changed}).digest != pinned.digest
+    assert pin_images("metadata.jsonl", {"a.png": images["a.png"]}).digest != pinned.digest
+
+
+@pytest.mark.parametrize(
+    ("name", "image"),
+    [("a.png", True), ("a/b.JPeG", True), ("a.tiff", True), ("png", False), ("a.png.txt", False), ("a.pdf", False)],
+)
+def test_an_image_is_known_by_its_extension(name: str, image: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    assert is_image(name) is image

@@ -1,0 +1,114 @@
+"""The technique is told from what a drop looks like, and nothing that it holds is an error."""
+
+import gzip
+import json
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tunedrop.domain.plan import Technique
+from tunedrop.domain.technique import HEAD_BYTES, technique_of, telling_file
+
+LINES = ("train.jsonl",)
+INSTRUCTION = {"instruction": "a", "context": "b", "response": "c"}
+PICTURE = {"file_name": "images/a.png", "prompt": "b", "completion": "c"}
+
+
+def line(row: object) -> bytes:
+    return json.dumps(row).encode() + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("row", "technique"),
+    [
+        (INSTRUCTION, Technique.INSTRUCTION),
+        ({"prompt": "a", "completion": "b"}, Technique.INSTRUCTION),
+        ({}, Technique.INSTRUCTION),
+        ({"messages": []}, Technique.CHAT),
+        ({"dialog": [{"role": "user", "content": "a"}], "id": 1}, Technique.CHAT),
+        ({"conversations": [{"from": "human", "value": "a"}]}, Technique.CHAT),
+        ({"messages": "a text", "response": "b"}, Technique.INSTRUCTION),
+        (PICTURE, Technique.VISUAL_QA),
+        (PICTURE | {"id": 1}, Technique.VISUAL_QA),
+        ([], None),
+        ("text", None),
+        (None, None),
+    ],
+)
+def test_the_keys_of_the_first_record_tell(row: object, technique: Technique | None) -> None:
+    assert technique_of(LINES, line(row) + b"anything") is technique
+
+
+@pytest.mark.parametrize(
+    "dress",
+    [
+        lambda row: b"\xef\xbb\xbf" + row,
+        lambda row: b"\n \r\n\n" + row,
+        lambda row: row.replace(b"\n", b"\r\n") + b"{",
+        lambda row: row.removesuffix(b"\n"),
+        lambda row: row.replace(b"hello", b"\xff\xfe"),
+        gzip.compress,
+        lambda row: gzip.compress(b"\xef\xbb\xbf" + row),
+        lambda row: gzip.compress(row + row * 100_000)[:2000],
+    ],
+)
+def test_the_dress_of_the_record_does_not_matter(dress: Callable[[bytes], bytes]) -> None:
+    assert technique_of(LINES, dress(line({"messages": [{"content": "hello"}]}))) is Technique.CHAT
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"",
+        b"\n\n",
+        b"{",
+        b'{"messages": [',
+        b"\x1f\x8b",
+        b"\x1f\x8b broken",
+        gzip.compress(b""),
+        gzip.compress(b" " * 50_000_000),
+        b"[" * 100_000,
+        b"9" * 5000,
+        b"\x00",
+        b"PK\x03\x04",
+    ],
+)
+def test_what_cannot_be_read_tells_nothing(head: bytes) -> None:
+    assert technique_of(LINES, head) is None
+
+
+@given(st.binary(max_size=200) | st.binary(max_size=200).map(gzip.compress) | st.text().map(str.encode))
+def test_no_bytes_are_an_error(head: bytes) -> None:
+    technique_of(LINES, head)
+
+
+def test_a_row_of_the_longest_length_that_is_accepted_is_read() -> None:
+    row = line({"messages": ["x" * (HEAD_BYTES - 20)]})
+    assert len(row) <= HEAD_BYTES
+    assert technique_of(LINES, row[:HEAD_BYTES]) is Technique.CHAT
+
+
+@pytest.mark.parametrize(
+    ("names", "technique", "telling"),
+    [
+        ([], None, None),
+        (["notes.md", "template.json"], None, None),
+        (["train.txt"], Technique.DOMAIN_ADAPTATION, None),
+        (["corpus.csv.gz", "validation.csv"], Technique.DOMAIN_ADAPTATION, None),
+        (["training/data.json", "held-out.json"], Technique.DOMAIN_ADAPTATION, None),
+        (["a.txt", "b.txt"], Technique.DOMAIN_ADAPTATION, None),
+        (["validation.txt"], None, None),
+        (["validation.jsonl", "train.txt"], Technique.DOMAIN_ADAPTATION, None),
+        (["metadata.jsonl", "images/1.PNG"], Technique.VISUAL_QA, None),
+        (["train/metadata.jsonl", "train/a/b/c.jpeg", "other.jsonl"], Technique.VISUAL_QA, None),
+        (["validation/metadata.jsonl", "a.png", "train.jsonl"], Technique.CHAT, "train.jsonl"),
+        (["metadata.jsonl", "notes.txt"], Technique.CHAT, "metadata.jsonl"),
+        (["b.jsonl", "a.jsonl.gz", "README.txt", "figure.png"], Technique.CHAT, "a.jsonl.gz"),
+        (["train.jsonl", "training/template.json"], Technique.INSTRUCTION, "train.jsonl"),
+    ],
+)
+def test_the_names_tell_first(names: list[str], technique: Technique | None, telling: str | None) -> None:
+    assert telling_file(names) == telling
+    assert technique_of(names, line({"messages": []})) is technique

@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test lint package bench clean
+.PHONY: help setup demo local test lint package bench bench-validator clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +10,7 @@ export RUNTIME_PYTHON ?= python3.13
 export SAM_CLI_TELEMETRY := 0
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.installed ## Install what the project needs into .venv (the others do it by themselves)
 
@@ -36,6 +36,9 @@ package: setup $(SAM) ## Validate the template, build for Lambda without Docker,
 
 bench: setup ## Measure starts and the way from the S3 event to the training job
 	$(VENV)/bin/python -m bench
+
+bench-validator: setup ## Measure the dataset validator against other tools on 1 GB files (OPTIONS="--megabytes 20" for less)
+	$(VENV)/bin/python -m bench.validator $(OPTIONS)
 
 clean: ## Remove what was built and installed here
 	rm -rf $(VENV) .local .aws-sam build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Measure the dataset validator against the tools that people use today; `make bench-validator` runs it all."""

@@ -1,0 +1,166 @@
+"""The report in words: what the page and the terminal say alike, however each lays it out."""
+
+import unicodedata
+from collections import defaultdict
+from typing import NamedTuple
+
+from tunedrop.validation.findings import MEANINGS, Finding, Severity
+from tunedrop.validation.report import Duplicates, LabelCount, Tokens, ValidationReport
+
+LABELS_SHOWN = 20
+"""Labels that are listed one by one; the rest is summed."""
+
+LABEL_CHARACTERS = 60
+"""Characters of a label that are shown."""
+
+# Control, format (all bidi controls among them), surrogate, private, unassigned; line and paragraph separators.
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+class Fact(NamedTuple):
+    """Name a number of the report, and say it."""
+
+    name: str
+    value: str
+
+
+class Group(NamedTuple):
+    """Hold the findings of one code that were kept, and the number of all."""
+
+    code: str
+    severity: Severity
+    title: str
+    fix: str
+    total: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def unlisted(self) -> int:
+        """Count the findings that were not kept."""
+        return max(0, self.total - len(self.findings))
+
+
+def visible(text: str) -> str:
+    r"""Spell out every character that would not be seen, or would change how others are: `\u202e`."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_spelt(each) if unicodedata.category(each) in _UNSEEN else each for each in text)
+
+
+def groups(report: ValidationReport) -> tuple[Group, ...]:
+    """Group the findings by code: errors first, then by number."""
+    kept: dict[str, list[Finding]] = defaultdict(list)
+    for finding in report.findings:
+        kept[finding.code].append(finding)
+    errors = report.errors
+    return tuple(
+        _group(code, Severity.ERROR if code in errors else Severity.WARNING, report.counts[code], kept[code])
+        for code in sorted(report.counts, key=lambda code: (code not in errors, -report.counts[code], code))
+    )
+
+
+def verdict(report: ValidationReport) -> str:
+    """Say in a word whether the dataset may be trained on."""
+    return "Accepted" if report.accepted else "Refused"
+
+
+def tally(report: ValidationReport) -> str:
+    """Count errors and warnings, and their kinds."""
+    told = [
+        f"{number(sum(counts.values()), noun)} of {number(len(counts), 'kind')}"
+        for noun, counts in (("error", report.errors), ("warning", report.warnings))
+        if counts
+    ]
+    return f"{' and '.join(told)}." if told else "Nothing was found wrong."
+
+
+def rows(report: ValidationReport) -> str:
+    """Count the rows by what they are for."""
+    source = "split off the training rows" if report.held_out_source == "split" else "from a file of their own"
+    held_out = f"{report.held_out_rows:,} held out" + (f" ({source})" if report.held_out_rows else "")
+    faulty = f"; {number(report.faulty_rows, 'faulty row')}" if report.faulty_rows else ""
+    return (
+        f"{number(report.training_rows, 'row')} to train on, {report.validation_rows:,} to validate with, "
+        f"{held_out}{faulty}."
+    )
+
+
+def subject(report: ValidationReport) -> str:
+    """Say what the rules were chosen for."""
+    told = "asked for" if report.technique_from == "tune.yaml" else "told by the files"
+    return f"Technique: {report.technique} ({told}). Model: {report.model_id or 'not named'}."
+
+
+def size(count: int) -> str:
+    """Write a number of bytes as people read it."""
+    amount = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if amount < 1000:  # noqa: PLR2004 - the decimal units are what disks and S3's console count in
+            return f"{amount:,.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:,.1f} TB"
+
+
+def number(count: int, noun: str) -> str:
+    """Write a number of things: `1 row`, `1,200 rows`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def token_facts(tokens: Tokens) -> tuple[Fact, ...]:
+    """Tell how long the rows are, and by what that was measured."""
+    if tokens.basis == "tokenizer":
+        basis = f"Counted from {tokens.bytes_per_token:.2f} bytes a token, as measured with {visible(tokens.tokenizer)}"
+    else:
+        basis = f"Estimated from {tokens.bytes_per_token:.2f} bytes a token ({visible(tokens.tokenizer)})"
+    if tokens.max_input_length is None:
+        cut = "None, as far as is known"
+    else:
+        lost = f", {number(tokens.tokens_lost, 'token')} lost" if tokens.truncated_rows else ""
+        cut = f"{number(tokens.truncated_rows, 'row')} at max_input_length {tokens.max_input_length:,}{lost}"
+    return (
+        Fact("Total", f"{tokens.total:,} to train on, once over"),
+        Fact("Mean", f"{tokens.mean:,.1f} a row"),
+        Fact("Median", f"{tokens.median:,}"),
+        Fact("95th percentile", f"{tokens.p95:,}"),
+        Fact("Longest", f"{tokens.longest:,}"),
+        Fact("Cut off", cut),
+        Fact("Basis", basis),
+    )
+
+
+def duplicate_facts(duplicates: Duplicates) -> tuple[Fact, ...]:
+    """Tell how many rows stand more than once, among and between the roles."""
+    return (
+        Fact("Equal rows", f"{duplicates.exact:,}"),
+        Fact("Nearly equal rows", _looked_for(duplicates.near)),
+        Fact("Rows to measure with that are trained on", f"{duplicates.leaked:,}"),
+        Fact("Rows to measure with that are nearly trained on", _looked_for(duplicates.near_leaked)),
+    )
+
+
+def shown_labels(labels: tuple[LabelCount, ...]) -> tuple[LabelCount, ...]:
+    """Take the most frequent labels, as they are shown, and sum the rest."""
+    shown = [LabelCount(label=_shortened(visible(each.label)), rows=each.rows) for each in labels[:LABELS_SHOWN]]
+    if rest := labels[LABELS_SHOWN:]:
+        shown.append(
+            LabelCount(label=f"({number(len(rest), 'other label')})", rows=sum(each.rows for each in rest)),
+        )
+    return tuple(shown)
+
+
+def _group(code: str, severity: Severity, count: int, findings: list[Finding]) -> Group:
+    # A report of another version may hold codes that this one does not know.
+    title, fix = (MEANINGS[code].title, MEANINGS[code].fix) if code in MEANINGS else (code, "")
+    return Group(code, severity, title, fix, count, tuple(findings))
+
+
+def _looked_for(count: int | None) -> str:
+    return "not looked for" if count is None else f"{count:,}"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LABEL_CHARACTERS else f"{text[: LABEL_CHARACTERS - 1]}…"
+
+
+def _spelt(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")

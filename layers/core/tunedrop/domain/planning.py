@@ -8,13 +8,12 @@ from datetime import datetime, timedelta
 from tunedrop.contracts.tune_spec import TuneSpec
 from tunedrop.domain import names
 from tunedrop.domain.data_target import data_target
-from tunedrop.domain.drop_files import assign_roles, is_image, names_in, role_of
+from tunedrop.domain.drop_files import assign_roles, names_in
 from tunedrop.domain.hyperparameters import choose_hyperparameters, techniques_of
 from tunedrop.domain.jumpstart import JumpStartModel, TrainingArtifacts
 from tunedrop.domain.plan import (
     EulaAcceptance,
     EvaluationPlan,
-    FileRole,
     PinnedObject,
     Plan,
     ServeTarget,
@@ -25,7 +24,7 @@ from tunedrop.domain.plan import (
 from tunedrop.domain.pricing import usd_per_hour
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import Drop
-from tunedrop.domain.technique import technique_of, telling_file
+from tunedrop.domain.technique import LOOKS, seen_technique
 
 LONGEST_TRAINING = timedelta(hours=24)
 """How long a job may train when no budget says less. JumpStart's own value, 100 hours, is a cost that nobody wants."""
@@ -38,13 +37,6 @@ HELD_OUT_SEED = 0
 
 _TEXT_MODEL = "meta-textgeneration-llama-3-1-8b-instruct"
 _VISION_MODEL = "meta-vlm-llama-3-2-11b-vision-instruct"
-
-_LOOKS: Mapping[Technique, str] = {
-    Technique.INSTRUCTION: "rows of named texts, such as instruction, context and response, in .jsonl files",
-    Technique.CHAT: "rows with a list of messages in .jsonl files",
-    Technique.DOMAIN_ADAPTATION: "running text in one .txt, .csv or .json file",
-    Technique.VISUAL_QA: "rows of file_name, prompt and completion in metadata.jsonl, and the images that they name",
-}
 
 
 @dataclass(frozen=True)
@@ -80,7 +72,8 @@ def make_plan(
         raise ValueError(f"{drop.key!a} starts no run")
     prefix = f"datasets/{dataset}/"
     asked = spec.technique
-    seen = _seen_technique(asked, names_in(prefix, objects), head_of) or asked or Technique.INSTRUCTION
+    found = names_in(prefix, objects)
+    seen = seen_technique(asked, found, lambda name: head_of(found[name])) or asked or Technique.INSTRUCTION
     technique = asked or seen
     drop_files = assign_roles(prefix, objects, seen)
     instance_type = spec.instance_type or model.default_instance_type
@@ -181,26 +174,15 @@ def _not_trainable(spec: TuneSpec, model: JumpStartModel) -> Problem:
     )
 
 
-def _seen_technique(
-    asked: Technique | None, objects: Mapping[str, PinnedObject], head_of: Callable[[PinnedObject], bytes]
-) -> Technique | None:
-    """Tell what the files look like; when a technique is asked for, those of its layout, if it has any to train on."""
-    found = list(objects)
-    if asked and FileRole.TRAINING in {role_of(name, asked) for name in found}:
-        found = [name for name in found if role_of(name, asked) or (asked is Technique.VISUAL_QA and is_image(name))]
-    telling = telling_file(found)
-    return technique_of(found, head_of(objects[telling]) if telling else b"")
-
-
 def _contradictions(spec: TuneSpec, seen: Technique) -> list[Problem]:
     if spec.technique in (None, seen):
         return []
     return [
         Problem(
             code="drop.technique",
-            message=f"technique is {spec.technique}, but the files look like {seen}: {_LOOKS[seen]}.",
+            message=f"technique is {spec.technique}, but the files look like {seen}: {LOOKS[seen]}.",
             where=spec.where("technique"),
-            fix=f"Write `technique: {seen}`; or upload the data of {spec.technique}: {_LOOKS[spec.technique]}.",
+            fix=f"Write `technique: {seen}`; or upload the data of {spec.technique}: {LOOKS[spec.technique]}.",
         )
     ]
 

@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 
 from tunedrop.domain.drop_files import TEMPLATES, is_image, role_of
 from tunedrop.domain.plan import FileRole, Technique
@@ -10,10 +10,31 @@ from tunedrop.domain.plan import FileRole, Technique
 HEAD_BYTES = 1 << 20
 """How much of a file is looked at: the longest row that is accepted fits into it."""
 
+LOOKS: Mapping[Technique, str] = {
+    Technique.INSTRUCTION: "rows of named texts, such as instruction, context and response, in .jsonl files",
+    Technique.CHAT: "rows with a list of messages in .jsonl files",
+    Technique.DOMAIN_ADAPTATION: "running text in one .txt, .csv or .json file",
+    Technique.VISUAL_QA: "rows of file_name, prompt and completion in metadata.jsonl, and the images that they name",
+}
+"""How a technique's data looks, in words for a person."""
+
 _GZIP = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
 _CONVERSATIONS = ("messages", "dialog", "conversations")
 _PICTURE_ROW = frozenset({"file_name", "prompt", "completion"})
+
+
+def seen_technique(
+    asked: Technique | None, names: Collection[str], head_of: Callable[[str], bytes]
+) -> Technique | None:
+    """Tell what the files look like; when a technique is asked for, those of its layout, if it has any to train on.
+
+    A file of another layout contradicts nothing then: it is ignored. `head_of` reads the first bytes of a file.
+    """
+    if asked and _training(names, asked):
+        names = [name for name in names if role_of(name, asked) or (asked is Technique.VISUAL_QA and is_image(name))]
+    telling = telling_file(names)
+    return technique_of(names, head_of(telling) if telling else b"")
 
 
 def telling_file(names: Collection[str]) -> str | None:

@@ -20,6 +20,7 @@ from local.engine import s3_events, schedules
 from local.engine.async_queue import AsyncQueue
 from local.engine.database import Database
 from local.engine.delivery import Delivery
+from local.engine.distributed_map import DistributedMaps
 from local.engine.event_pipes import Pipes
 from local.engine.host import Service
 from local.engine.iam import Decisions, Iam
@@ -27,6 +28,7 @@ from local.engine.lambdas import Lambdas
 from local.engine.persistence import Snapshots
 from local.engine.services import EngineHost, mount, raw_path
 from local.engine.settings import ADMIN_ENVIRONMENT, CONTROL_HEADER, CONTROL_PATH, Settings
+from local.engine.step_functions import StepFunctions
 
 
 def run(settings: Settings, port: int, data_dir: Path, work_dir: Path) -> None:
@@ -47,6 +49,8 @@ class _Engine:
         self._delivery = Delivery(self._async_queue, settings.deliveries)
         self._snapshots = Snapshots(self._database, self._async_queue, settings.snapshot_seconds)
         self._pipes = Pipes(iam, settings.pipe_poll_seconds, self._snapshots.changed)
+        self._step_functions = StepFunctions(iam, self._endpoint_url, self._snapshots.changed)
+        DistributedMaps(self._step_functions, iam, settings.async_concurrency)
         schedules.install(settings.seconds_per_minute)
         s3_events.install()
         self._host = EngineHost(iam, self._endpoint_url, data_dir, work_dir)
@@ -81,9 +85,11 @@ class _Engine:
             service.start(self._host)
         self._snapshots.start(loop)
         self._pipes.start()
+        self._step_functions.start()
         self._async_queue.start()
 
     def _stop(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._step_functions.stop()
         self._async_queue.stop()
         self._pipes.stop()
         for service in self._services:
@@ -124,7 +130,7 @@ class _Engine:
             self._delivery.deliveries = argument
             return argument
         if command == "idle":
-            return self._async_queue.idle()
+            return self._async_queue.idle() and self._step_functions.idle()
         raise LookupError(command)
 
 

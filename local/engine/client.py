@@ -162,7 +162,7 @@ class Engine:
         self.settings = replace(self.settings, deliveries=times)
 
     def settle(self, seconds: float = 60.0) -> None:
-        """Wait until no asynchronous invocation is queued or running.
+        """Wait until no asynchronous invocation is queued or running, and no state machine runs.
 
         Raises:
             TimeoutError: there still is one after so many seconds.

@@ -141,6 +141,9 @@ class Lambdas:
             worker = self._start(func, config, revision)
             with self._lock:
                 self._busy.setdefault(name, []).append(worker)
+            if not self._running:
+                # ``stop`` may have looked before this worker was to be seen.
+                worker.sandbox.kill()
         return worker
 
     def _release(self, name: str, worker: _Worker) -> None:

@@ -26,7 +26,7 @@ class Settings:
 
     Attributes:
         port: where the engine listens on 127.0.0.1; 0 takes the port it had before, else a free one.
-        async_concurrency: asynchronous Lambda invocations that run at once.
+        async_concurrency: asynchronous Lambda invocations that run at once, and children of a Distributed Map.
         retry_backoff_seconds: delay before the first retry of an asynchronous invocation, doubled for the next (60 on
             AWS, https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html).
         seconds_per_minute: how long a minute of a ``rate()`` schedule lasts (60 on AWS).

@@ -1,0 +1,211 @@
+"""Find rows that are nearly the same: MinHash of word shingles while reading, comparison of few pairs afterwards.
+
+A shingle is the twelve bytes from a word's start: about two words. Of each row eight numbers are kept, its bands:
+two rows agree in each with the probability of their Jaccard similarity. Pairs that agree in three are candidates; the
+caller reads both rows again and asks for their `similarity`. The bands take 32 bytes a row, the search eight more.
+"""
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bands = NDArray[np.uint32]
+Indices = NDArray[np.int64]
+Keys = NDArray[np.uint64]
+Pairs = tuple[Keys, Keys]
+
+BANDS = 8
+"""Numbers that are kept of each row."""
+
+_AGREEING = 3
+"""Bands that make a pair a candidate: of rows with a similarity of one half, six in seven pairs are."""
+_SHINGLE_BYTES = 12
+_FEWEST_SHINGLES = 8
+"""In a shorter row one other word makes too great a difference to call the rows nearly the same."""
+_MULTIPLIERS = np.array(
+    (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F, 0x165667B1, 0xD3A2646D, 0xFD7046C5, 0xB55A4F09), np.uint32
+)
+"""Odd: each permutes the numbers of 32 bits in its own way."""
+_SPACE = 0x20
+# The constant words of JSON rows begin with these, such as `[{"role":`; quotes within text are escaped there.
+_QUOTE = 0x22
+_BRACE = 0x7B
+_STEP = 1 << 16
+"""Rows that are looked at together: temporary arrays stay small beside the bands."""
+_WINDOW = 2
+"""Neighbours in the sorted order that a row is compared with, on either side."""
+_INDEX_BITS = 30
+
+_FIXED = re.compile(rb'"role"\s*:\s*"[a-z]*"|"[^"\\]*"\s*:')
+_ESCAPED = re.compile(rb"\\[^u]")
+_WORD = re.compile(rb"[\w\\\x80-\xff]+")
+
+
+def bands(block: bytes, lengths: NDArray[np.int64]) -> Bands:
+    """Sketch each line of a block; equal lines have equal bands, wherever they stand.
+
+    Args:
+        block: Whole lines, the last one with its newline too.
+        lengths: Bytes of each line with its newline; their sum is the length of the block.
+
+    Returns:
+        One row of `BANDS` numbers a line; zeros for a line of too few words.
+    """
+    sketch = np.zeros((len(lengths), BANDS), np.uint32)
+    octets = np.frombuffer(block, np.uint8)
+    spaces = octets == _SPACE
+    # Setting one bit makes a brace of a bracket.
+    passed = (octets | np.uint8(0x20)) == _BRACE
+    passed |= octets == _QUOTE
+    passed |= spaces
+    starts = np.flatnonzero(spaces[:-1] > passed[1:])
+    starts += 1
+    ends = np.cumsum(lengths)
+    firsts = np.searchsorted(starts, ends - lengths)
+    # A shingle ends before its line's newline does.
+    stops = np.maximum(np.searchsorted(starts, ends - _SHINGLE_BYTES), firsts)
+    filled = np.flatnonzero(stops - firsts >= _FEWEST_SHINGLES)
+    if not len(filled):
+        return sketch
+    # Beyond the last stop there may be fewer bytes than a shingle has.
+    starts = starts[: stops[-1]]
+    windows = np.ndarray((len(block) - _SHINGLE_BYTES,), f"V{_SHINGLE_BYTES}", block, 0, (1,))
+    words = windows[starts].view("<u4").reshape(len(starts), -1)
+    # Every segment that is reduced ends where another number stands: one more than there are shingles.
+    hashes = np.zeros(len(starts) + 1, np.uint32)
+    for word, multiplier in enumerate(_MULTIPLIERS[: words.shape[1]]):
+        hashes[:-1] += words[:, word] * multiplier
+    hashes ^= hashes >> np.uint32(15)
+    hashes *= _MULTIPLIERS[-1]
+    hashes ^= hashes >> np.uint32(16)
+    segments = np.column_stack((firsts[filled], stops[filled])).ravel()
+    for band, multiplier in enumerate(_MULTIPLIERS):
+        lowest = np.minimum.reduceat(hashes * multiplier, segments)[::2]
+        # The lowest of many numbers begins with zeros: spread, its upper bits tell rows apart.
+        sketch[filled, band] = lowest * _MULTIPLIERS[0]
+    return sketch
+
+
+def candidates(bands: Bands, others: Bands | None = None, *, limit: int) -> tuple[Indices, Indices]:
+    """Find pairs of rows that agree in three bands or more; a band of 0 agrees with none.
+
+    Rows are compared with their neighbours in eight sorted orders: in a group of very many similar rows each is paired
+    with some of the others, not with all. Equal rows are candidates like others; give copies bands of 0 before.
+
+    Args:
+        bands: What `bands` returned, one row a line; fewer than 2**30.
+        others: The same of other rows: pairs then have one row of either.
+        limit: The most pairs that are returned.
+
+    Returns:
+        The row of each pair in `bands`, and its twin: an earlier one in `bands`, or one in `others`. The pairs that
+        agree in most bands come first.
+    """
+    best = np.empty(0, np.uint64)
+    known = bands if others is None else others
+    width = max(len(known).bit_length(), 1)
+    for band in range(BANDS):
+        keys = _sorted_keys(known, band, width)
+        pairs = _neighbours(keys, width) if others is None else _matches(keys, bands, band, width)
+        for rows, twins in pairs:
+            best = np.unique(np.concatenate((best, _agreeing(bands, known, rows, twins))))[:limit]
+    lower = np.uint64((1 << _INDEX_BITS) - 1)
+    return (best >> np.uint64(_INDEX_BITS) & lower).astype(np.int64), (best & lower).astype(np.int64)
+
+
+def similarity(one: bytes, other: bytes) -> float:
+    """Compare two lines by the text in them: the share of their distinct words that both have (Jaccard).
+
+    Candidates agree in shingles, so the order of words was looked at before. Names of keys and roles are no text. Lines
+    without words have nothing in common: 0.
+    """
+    words, others = _words(one), _words(other)
+    common = len(words & others)
+    return common / (len(words) + len(others) - common or 1)
+
+
+def _words(line: bytes) -> set[bytes]:
+    return set(_WORD.findall(_ESCAPED.sub(b" ", _FIXED.sub(b" ", line))))
+
+
+def _key_bits(width: int) -> tuple[int, int]:
+    """Divide what the index leaves of 64 bits among the band that is sorted by, and the next one.
+
+    The first takes enough to tell as many rows apart as there are; the next one brings the more similar rows of a large
+    group together.
+    """
+    first = max(width + 2, 32 - width)
+    return first, 64 - width - first
+
+
+def _keys(bands: Bands, band: int, width: int) -> Keys:
+    first, second = _key_bits(width)
+    keys = (bands[:, band] >> np.uint32(32 - first)).astype(np.uint64)
+    keys <<= np.uint64(second)
+    keys |= bands[:, (band + 1) % BANDS] >> np.uint32(32 - second)
+    keys <<= np.uint64(width)
+    return keys
+
+
+def _sorted_keys(bands: Bands, band: int, width: int) -> Keys:
+    """Return a key of all rows that have bands: upper bits of two bands, and the row's index in the lowest bits."""
+    keys = np.empty(len(bands), np.uint64)
+    filled = 0
+    for start in range(0, len(bands), _STEP):
+        part = bands[start : start + _STEP]
+        index = np.flatnonzero(part[:, band])
+        key = _keys(part[index], band, width)
+        key |= (index + start).astype(np.uint64)
+        keys[filled : filled + len(key)] = key
+        filled += len(key)
+    keys = keys[:filled]
+    keys.sort()
+    return keys
+
+
+def _neighbours(keys: Keys, width: int) -> Iterator[Pairs]:
+    """Pair each row with the next ones in the order, as long as they agree in the band."""
+    lower = np.uint64((1 << width) - 1)
+    group = np.uint64(64 - _key_bits(width)[0])
+    for distance in range(1, _WINDOW + 1):
+        for start in range(0, len(keys) - distance, _STEP):
+            one = keys[start : start + _STEP]
+            other = keys[start + distance : start + distance + _STEP]
+            one = one[: len(other)]
+            alike = np.flatnonzero((one ^ other) >> group == 0)
+            row, twin = one[alike] & lower, other[alike] & lower
+            yield np.maximum(row, twin), np.minimum(row, twin)
+
+
+def _matches(keys: Keys, bands: Bands, band: int, width: int) -> Iterator[Pairs]:
+    """Pair each row with the keys around the place where it would stand, as long as they agree in the band."""
+    lower = np.uint64((1 << width) - 1)
+    group = np.uint64(64 - _key_bits(width)[0])
+    for start in range(0, len(bands) if len(keys) else 0, _STEP):
+        part = bands[start : start + _STEP]
+        row = np.flatnonzero(part[:, band])
+        sought = _keys(part[row], band, width)
+        # Sorted, they walk the keys in one direction.
+        order = np.argsort(sought)
+        row, sought = row[order], sought[order]
+        place = np.searchsorted(keys, sought)
+        for distance in range(-_WINDOW, _WINDOW):
+            key = keys[np.clip(place + distance, 0, len(keys) - 1)]
+            alike = np.flatnonzero((key ^ sought) >> group == 0)
+            yield (row[alike] + start).astype(np.uint64), key[alike] & lower
+
+
+def _agreeing(bands: Bands, others: Bands, rows: Keys, twins: Keys) -> Keys:
+    """Return the pairs that agree in enough bands, as numbers whose lowest are the pairs that agree in most."""
+    one, other = bands[rows], others[twins]
+    equal = one == other
+    equal &= one != 0
+    number = np.count_nonzero(equal, axis=1)
+    enough = number >= _AGREEING
+    pairs: Keys = (BANDS - number[enough]).astype(np.uint64)
+    for index in (rows[enough], twins[enough]):
+        pairs <<= np.uint64(_INDEX_BITS)
+        pairs |= index
+    return pairs

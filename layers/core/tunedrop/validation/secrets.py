@@ -1,0 +1,239 @@
+"""Find likely secrets and personal data in the bytes of rows.
+
+Hyperscan tells in one pass where something may stand; what stands there is decided by a regular expression on the few
+bytes around, and by what no expression knows, such as check digits. No match reaches beyond its line.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from ipaddress import IPv4Address
+from typing import Literal, NamedTuple
+
+import hyperscan
+
+Code = Literal["data.secret", "data.personal"]
+
+
+class Hit(NamedTuple):
+    """Say what was found from `start` up to `end` (exclusive), in bytes from the start of the block."""
+
+    code: Code
+    kind: str
+    """What people call it: "AWS access key", "e-mail address"."""
+    start: int
+    end: int
+
+
+class SecretFinder:
+    """Find likely secrets and personal data; not for several threads at once."""
+
+    def __init__(self) -> None:
+        self._databases = tuple((kinds, _database(kinds)) for kinds in (_SECRETS_AND_MAIL, _NUMBERS))
+
+    def find(self, block: bytes) -> list[Hit]:
+        """Return what stands in whole lines, in the order of `start`; of matches that overlap, the first and longest.
+
+        The hits are the same however the lines are divided into blocks.
+        """
+        hits: list[Hit] = []
+        for kinds, database in self._databases:
+            # No byte is matched twice by one kind: the work stays linear, whatever the text.
+            done = [0] * len(kinds)
+            for number, end in _anchors(database, block):
+                if done[number] < end:
+                    done[number] = _match(kinds[number], block, end, done[number], hits)
+        hits.sort(key=lambda hit: (hit.start, -hit.end, hit.kind))
+        reached = 0
+        apart: list[Hit] = []
+        for hit in hits:
+            if hit.start >= reached:
+                apart.append(hit)
+                reached = hit.end
+        return apart
+
+
+def mask(text: bytes) -> str:
+    """Return what may be shown of a secret: its first four characters in printable ASCII, and how many it has."""
+    characters = text.decode("utf-8", "replace")
+    return f"{characters[:4].encode('unicode_escape').decode('ascii')}... ({len(characters)} characters)"
+
+
+class _Kind(NamedTuple):
+    """Describe one kind: an anchor that is found fast, and the expression that is tried around it."""
+
+    code: Code
+    name: str
+    anchor: bytes
+    """For Hyperscan, which reports where it ends; it stops early, since every possible end is reported."""
+    pattern: re.Pattern[bytes]
+    back: int
+    """Bytes before the anchor's end where a match may start."""
+    ahead: int
+    """Bytes after the anchor's end that a match may take, together with what must not follow it."""
+    accepts: Callable[[bytes], bool] = bool
+
+
+def _anchors(database: hyperscan.Database, block: bytes) -> list[tuple[int, int]]:
+    """Return the number of each anchor's kind, and where the anchor ends; of one kind, in ascending order."""
+    found: list[tuple[int, int]] = []
+
+    def keep(number: int, _start: int, end: int, _flags: int, _context: object) -> None:
+        found.append((number, end))
+
+    database.scan(block, match_event_handler=keep)
+    return found
+
+
+def _match(kind: _Kind, block: bytes, end: int, done: int, hits: list[Hit]) -> int:
+    """Add the matches that start before an anchor's end, in its line and after `done`; return where the last ended."""
+    earliest = max(done, end - kind.back)
+    earliest = max(earliest, block.rfind(b"\n", earliest, end) + 1)
+    for match in kind.pattern.finditer(block, earliest, end + kind.ahead):
+        if match.start() >= end:
+            break
+        done = match.end()
+        if kind.accepts(match[0]):
+            hits.append(Hit(kind.code, kind.name, *match.span()))
+    return done
+
+
+@lru_cache(maxsize=2)
+def _database(kinds: Sequence[_Kind]) -> hyperscan.Database:
+    database = hyperscan.Database()
+    database.compile(
+        expressions=[kind.anchor for kind in kinds],
+        ids=list(range(len(kinds))),
+        flags=[hyperscan.HS_FLAG_MULTILINE] * len(kinds),
+    )
+    return database
+
+
+def _is_no_example_key(key: bytes) -> bool:
+    """Except the keys of AWS's own documentation."""
+    return not key.endswith(b"EXAMPLE")
+
+
+def _is_no_example_address(address: bytes) -> bool:
+    """Except the domains that are reserved for examples and tests (RFC 2606)."""
+    labels = address.lower().rpartition(b"@")[2].split(b".")
+    reserved = labels[-1] in {b"test", b"example", b"invalid", b"localhost"}
+    return not reserved and not (labels[-2] == b"example" and labels[-1] in {b"com", b"net", b"org"})
+
+
+def _is_public(address: bytes) -> bool:
+    parsed = IPv4Address(address.decode("ascii"))
+    return parsed.is_global and not parsed.is_multicast
+
+
+def _digits(text: bytes) -> list[int]:
+    return [byte - ord("0") for byte in text if ord("0") <= byte <= ord("9")]
+
+
+def _has_digits_of_a_phone(number: bytes) -> bool:
+    shortest, longest = 8, 15
+    return shortest <= len(_digits(number)) <= longest
+
+
+def _has_check_digit(number: bytes) -> bool:
+    """Tell whether the last digit is the one that Luhn's formula asks for."""
+    digits = _digits(number)[::-1]
+    return (sum(digits[::2]) + sum(sum(divmod(2 * digit, 10)) for digit in digits[1::2])) % 10 == 0
+
+
+def _token(name: str, anchor: bytes, characters: int, rest: bytes) -> _Kind:
+    """Describe a secret with a telling beginning: `anchor` matches its first `characters`, and `rest` what follows."""
+    pattern = re.compile(_START + anchor + rest + rb"(?![A-Za-z0-9_])")
+    return _Kind("data.secret", name, anchor, pattern, characters, _LONGEST_TOKEN)
+
+
+# Text in JSON may begin after an escape such as \n, whose letter is not part of it.
+_ESCAPE = rb"(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f]{4})"
+_START = rb"(?:(?<![A-Za-z0-9_])|" + _ESCAPE + rb")"
+_NUMBER_START = rb"(?:(?<![A-Za-z0-9_.+\-])|" + _ESCAPE + rb")"
+# The same for Hyperscan, which cannot look behind: long runs of digits are no anchors.
+_BEFORE_NUMBER = rb"(?:^|[^A-Za-z0-9_.+\-]|\\[bfnrt]|\\u[0-9A-Fa-f]{4})"
+_NUMBER_END = rb"(?![A-Za-z0-9_\-]|\.[0-9])"
+_LONGEST_TOKEN = 4096
+_LONGEST_NUMBER = 32
+_LOCAL_PART = rb"A-Za-z0-9._%+\-"
+_OCTET = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+
+
+def _number(name: str, anchor: bytes, pattern: bytes, accepts: Callable[[bytes], bool] = bool) -> _Kind:
+    """Describe personal data that is a number: it has no telling beginning."""
+    compiled = re.compile(_NUMBER_START + pattern + _NUMBER_END)
+    return _Kind("data.personal", name, _BEFORE_NUMBER + anchor, compiled, _LONGEST_NUMBER, _LONGEST_NUMBER, accepts)
+
+
+_SECRETS_AND_MAIL = (
+    _token("AWS access key", rb"(?:AKIA|ASIA|AGPA|AIDA|AROA)[A-Z0-9]{16}", 20, rb"")._replace(
+        accepts=_is_no_example_key
+    ),
+    _token("GitHub token", rb"gh[pousr]_[A-Za-z0-9]{36}", 40, rb"[A-Za-z0-9]*"),
+    _token("GitHub token", rb"github_pat_[A-Za-z0-9_]{60}", 71, rb"[A-Za-z0-9_]*"),
+    _token("Slack token", rb"xox[baprs]-[A-Za-z0-9\-]{10}", 15, rb"[A-Za-z0-9\-]*"),
+    _token("Google API key", rb"AIza[A-Za-z0-9_\-]{35}", 39, rb""),
+    _token("Stripe secret key", rb"sk_live_[A-Za-z0-9]{24}", 32, rb"[A-Za-z0-9]*"),
+    _token("API key", rb"sk-[A-Za-z0-9_\-]{32}", 35, rb"[A-Za-z0-9_\-]*"),
+    _token("Hugging Face token", rb"hf_[A-Za-z0-9]{30}", 33, rb"[A-Za-z0-9]*"),
+    _token(
+        "JSON web token",
+        rb"eyJ[A-Za-z0-9_\-]{10}",
+        13,
+        rb"[A-Za-z0-9_\-]{0,1000}\.eyJ[A-Za-z0-9_\-]{10,2000}\.[A-Za-z0-9_\-]{0,1000}",
+    ),
+    _Kind(
+        "data.secret",
+        "private key",
+        rb"-----BEGIN [A-Z ]{0,24}PRIVATE KEY",
+        re.compile(rb"-----BEGIN [A-Z ]{0,24}PRIVATE KEY(?:-----)?"),
+        46,
+        5,
+    ),
+    _Kind(
+        "data.personal",
+        "e-mail address",
+        rb"@[A-Za-z0-9\-]{1,63}\.[A-Za-z]",
+        re.compile(
+            rb"(?:(?<![" + _LOCAL_PART + rb"\\])|" + _ESCAPE + rb")"
+            rb"[" + _LOCAL_PART + rb"]{1,64}@(?:[A-Za-z0-9\-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![A-Za-z0-9\-])"
+        ),
+        130,
+        300,
+        _is_no_example_address,
+    ),
+)
+
+# A database of their own: their anchors are common in text, and would slow the others down.
+_NUMBERS = (
+    _number(
+        "US social security number",
+        rb"[0-9]{3}-[0-9]{2}-[0-9]{4}",
+        rb"(?!000|666|9)[0-9]{3}-(?!00)[0-9]{2}-(?!0000)[0-9]{4}",
+    ),
+    _number(
+        "phone number",
+        rb"(?:\+?1[ .\-]?)?\(?[0-9]{3}\)?[ .\-]?[0-9]{3}[ .\-][0-9]{4}",
+        rb"(?:\+?1[ .\-]?)?(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[ .\-])[2-9][0-9]{2}[ .\-][0-9]{4}",
+    ),
+    _number(
+        "phone number",
+        rb"\+[1-9][0-9 .()\-]{8}",
+        rb"\+[1-9][0-9]{0,2}(?:[ .\-]?\(?[0-9]{1,4}\)?){2,6}",
+        _has_digits_of_a_phone,
+    ),
+    _number(
+        "IPv4 address",
+        rb"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]",
+        rb"(?:" + _OCTET + rb"\.){3}" + _OCTET,
+        _is_public,
+    ),
+    _number(
+        "credit card number",
+        rb"(?:[2-6][0-9]{3}[ \-]?[0-9]{4}[ \-]?[0-9]{4}[ \-]?[0-9]{4}|3[47][0-9]{2}[ \-]?[0-9]{6}[ \-]?[0-9]{5})",
+        rb"(?:(?:4[0-9]{3}|5[1-5][0-9]{2}|2[2-7][0-9]{2}|6011|65[0-9]{2})([ \-]?)[0-9]{4}\1[0-9]{4}\1[0-9]{4}"
+        rb"|3[47][0-9]{2}([ \-]?)[0-9]{6}\2[0-9]{5})",
+        _has_check_digit,
+    ),
+)

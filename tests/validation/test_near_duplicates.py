@@ -5,7 +5,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tunedrop.validation.near_duplicates import BANDS, Bands, bands, candidates, similarity
@@ -61,6 +61,7 @@ LINES = st.lists(
 
 
 @given(lines=LINES)
+@example(lines=[b" a a a a a a a text\\n text\\n\n", b"\n"])
 def test_bands_do_not_depend_on_the_cut(lines: list[bytes]) -> None:
     together = sketch(lines)
     assert together.dtype == np.uint32

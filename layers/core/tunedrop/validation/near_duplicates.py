@@ -69,8 +69,8 @@ def bands(block: bytes, lengths: NDArray[np.int64]) -> Bands:
     filled = np.flatnonzero(stops - firsts >= _FEWEST_SHINGLES)
     if not len(filled):
         return sketch
-    # Beyond the last stop there may be fewer bytes than a shingle has.
-    starts = starts[: stops[-1]]
+    # Beyond the last line that is sketched there may be fewer bytes than a shingle has.
+    starts = starts[: stops[filled[-1]]]
     windows = np.ndarray((len(block) - _SHINGLE_BYTES,), f"V{_SHINGLE_BYTES}", block, 0, (1,))
     words = windows[starts].view("<u4").reshape(len(starts), -1)
     # Every segment that is reduced ends where another number stands: one more than there are shingles.

@@ -151,8 +151,8 @@ def _token(name: str, anchor: bytes, characters: int, rest: bytes) -> _Kind:
 _ESCAPE = rb"(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f]{4})"
 _START = rb"(?:(?<![A-Za-z0-9_])|" + _ESCAPE + rb")"
 _NUMBER_START = rb"(?:(?<![A-Za-z0-9_.+\-])|" + _ESCAPE + rb")"
-# The same for Hyperscan, which cannot look behind: long runs of digits are no anchors.
-_BEFORE_NUMBER = rb"(?:^|[^A-Za-z0-9_.+\-]|\\[bfnrt]|\\u[0-9A-Fa-f]{4})"
+# Roughly the same for Hyperscan, so that long numbers are no anchors.
+_BEFORE_NUMBER = rb"(?:^|[^0-9.])"
 _NUMBER_END = rb"(?![A-Za-z0-9_\-]|\.[0-9])"
 _LONGEST_TOKEN = 4096
 _LONGEST_NUMBER = 32

@@ -79,6 +79,11 @@ class PromptTemplate(Record):
         return tuple(dict.fromkeys(_fields(self.prompt_text)))
 
     @property
+    def completion_fields(self) -> tuple[str, ...]:
+        """Name the fields of the completion, each once, in order."""
+        return tuple(dict.fromkeys(_fields(self.completion_text)))
+
+    @property
     def fields(self) -> tuple[str, ...]:
         """Name the fields that every row must have, each once, in order."""
         return tuple(dict.fromkeys((*_fields(self.prompt_text), *_fields(self.completion_text))))

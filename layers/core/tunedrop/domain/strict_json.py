@@ -14,11 +14,12 @@ JsonValue = str | int | float | bool | None | list["JsonValue"] | dict[str, "Jso
 class JsonError(ValueError):
     """Say why bytes are not the JSON object that was expected; neither part holds text of the file's values."""
 
-    def __init__(self, code: str, message: str) -> None:
-        """Keep the stable `code` of the problem beside its `message`."""
+    def __init__(self, code: str, message: str, position: int = 0) -> None:
+        """Keep the stable `code` of the problem beside its `message`; `position` is the fault's first byte."""
         super().__init__(message)
         self.code = code
         self.message = message
+        self.position = position
 
 
 def parse_object(data: bytes) -> dict[str, JsonValue]:
@@ -28,15 +29,17 @@ def parse_object(data: bytes) -> dict[str, JsonValue]:
     reader of the same file would see other data. Raises `JsonError` for whatever is wrong, and nothing else.
     """
     if b"\0" in data:
-        raise JsonError("nul", "holds a NUL character")
+        raise JsonError("nul", "holds a NUL character", data.index(b"\0"))
     try:
+        text = data.decode()
         value: JsonValue = json.loads(
-            data.decode(), object_pairs_hook=_distinct, parse_float=_finite, parse_constant=_no_constant
+            text, object_pairs_hook=_distinct, parse_float=_finite, parse_constant=_no_constant
         )
     except UnicodeDecodeError as error:
-        raise JsonError("not-utf8", f"is not UTF-8 (byte {error.start + 1})") from None
+        raise JsonError("not-utf8", f"is not UTF-8 (byte {error.start + 1})", error.start) from None
     except json.JSONDecodeError as error:
-        raise JsonError("not-json", f"is not JSON ({error.msg}, column {error.colno})") from None
+        position = len(text[: error.pos].encode(errors="surrogatepass"))
+        raise JsonError("not-json", f"is not JSON ({error.msg}, column {error.colno})", position) from None
     except RecursionError:
         raise JsonError("nested-too-deep", "is nested too deep to read") from None
     except JsonError:

@@ -137,8 +137,10 @@ ul.plain { padding-left: 1.125rem; margin: 0; max-width: 42rem; }
   .skip { display: none; }
   .scroll { overflow: visible; }
   h2, h3, .head { break-after: avoid; }
-  li, tr, figure { break-inside: avoid; }
-  details::details-content { display: block; content-visibility: visible; block-size: auto; }
+  li, tr, figure, .head { break-inside: avoid; }
+  figure > details::details-content, main > section > details::details-content {
+    display: block; content-visibility: visible; block-size: auto;
+  }
   .bars span, .bar, .verdict, .count, .excerpt { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
 }
 """
@@ -394,12 +396,10 @@ def _bar(each: HistogramBin, left: float, width: float, most: int, limit: int | 
 
 def _axis(bins: Sequence[HistogramBin], width: float) -> Iterable[Html]:
     edges = [*(each.low for each in bins), bins[-1].high]
-    octaves = [index for index, edge in enumerate(edges) if edge and not edge & (edge - 1)]
-    marked = octaves if len(octaves) > 1 else range(len(edges))
-    for index in marked[:: math.ceil(len(marked) / AXIS_LABELS)]:
-        edge, at = edges[index], _percent(index * width)
+    for index in range(0, len(edges), math.ceil(len(edges) / AXIS_LABELS)):
+        at = _percent(index * width)
         yield _element("line", x1=at, x2=at, y1="184", y2="189", class_="axis")
-        yield _label(index * width, 204, f"{edge:,}")
+        yield _label(index * width, 204, f"{edges[index]:,}")
 
 
 def _mark(bins: Sequence[HistogramBin], limit: int | None, width: float) -> Iterable[Html]:

@@ -1,7 +1,8 @@
 """Where the bytes of a dataset come from: a folder here, S3 in the functions; the validator does not care."""
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from pathlib import PurePosixPath
+from typing import NamedTuple, Protocol
 
 from tunedrop.domain.model import Record
 from tunedrop.domain.plan import FileRole
@@ -19,9 +20,25 @@ class DataFile(Record):
     bytes: int
 
     @property
+    def extension(self) -> str:
+        """Return the extension of the content, such as `.jsonl`; that of gzip is left out."""
+        return PurePosixPath(self.name.removesuffix(".gz")).suffix
+
+    @property
     def compressed(self) -> bool:
         """Tell whether the file is gzip; its content is inflated while it is read."""
         return self.name.endswith(".gz")
+
+
+class FileRange(NamedTuple):
+    """Name the records of a file whose first byte lies from `start` up to `end`; None for the file's end.
+
+    Files that cannot be cut have one range: 0 up to None.
+    """
+
+    file: DataFile
+    start: int
+    end: int | None
 
 
 class Image(Record):

@@ -3,13 +3,13 @@
 Counting every row with a tokenizer would cost more than all other checks together. So one constant, bytes a token, is
 measured once, on the head of the first training file; every range of a parallel scan keeps lengths in bytes, as a
 histogram that adds up, and tokens are told from it at the end. Lengths are those of the same texts, in UTF-8, that the
-constant was measured on.
+constant was measured on (`settings.Calibration`).
 """
 
 import functools
 import math
-from collections.abc import Sequence
-from typing import Literal, NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -276,21 +276,6 @@ def _run_charges() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     return table, slopes
 
 
-def bytes_per_token(counter: TokenCounter, texts: Sequence[str]) -> float:
-    """Measure how many bytes of UTF-8 make a token; 1.0 when all texts are empty.
-
-    Raises:
-        TokenizerError: when the tokenizer fails, or finds no token in text.
-    """
-    size = sum(len(text.encode("utf-8", "replace")) for text in texts)
-    if not size:
-        return 1.0
-    tokens = sum(counter.count(texts))
-    if not tokens:
-        raise TokenizerError(f"{counter.name} finds no token in {size} bytes of text")
-    return size / tokens
-
-
 # ------------------------------------------------ lengths that merge
 _BINS = 1 + 4 * 40
 _QUARTERS = 2.0 ** np.array([-0.75, -0.5, -0.25])
@@ -314,21 +299,11 @@ def bin_edges() -> npt.NDArray[np.float64]:
     return np.concatenate(([0.0], 2.0 ** (np.arange(_BINS) / 4)))
 
 
-def median(counts: npt.NDArray[np.int64], bytes_per_token: float) -> int:
-    """Return the median length in tokens, from a histogram of bytes; 0 without rows.
+def quantile(counts: npt.NDArray[np.int64], share: float) -> float:
+    """Return a quantile in bytes, 0 without rows: it lies in the bin of the row that an exact sort would find.
 
     It is interpolated, as if lengths were spread evenly within a bin: off by less than a bin's width, 19 %.
     """
-    return round(_quantile(counts, 0.5) / bytes_per_token)
-
-
-def p95(counts: npt.NDArray[np.int64], bytes_per_token: float) -> int:
-    """Return the length in tokens that 95 % of the rows do not exceed; interpolated as `median` is."""
-    return round(_quantile(counts, 0.95) / bytes_per_token)
-
-
-def _quantile(counts: npt.NDArray[np.int64], share: float) -> float:
-    """Return a quantile in bytes: it lies in the bin of the row that an exact sort would find."""
     total = int(counts.sum())
     if not total:
         return 0.0
@@ -340,14 +315,14 @@ def _quantile(counts: npt.NDArray[np.int64], share: float) -> float:
     return float(low + within * (high - low))
 
 
-def token_bins(counts: npt.NDArray[np.int64], bytes_per_token: float) -> tuple[HistogramBin, ...]:
-    """Return a histogram of bytes as one of tokens, from its first row to its last.
+def token_bins(counts: npt.NDArray[np.int64], tokens_of: Callable[[float], float]) -> tuple[HistogramBin, ...]:
+    """Return a histogram of bytes as one of tokens, from its first row to its last; `tokens_of` converts a length.
 
     Edges are rounded to whole tokens; bins too narrow to hold one join the next.
     """
-    edges = np.rint(bin_edges() / bytes_per_token).astype(np.int64).tolist()
+    edges = [round(tokens_of(edge)) for edge in bin_edges().tolist()]
     bins: list[HistogramBin] = []
-    low, rows = 0, 0
+    low, rows = edges[0], 0
     for high, number in zip(edges[1:], counts.tolist(), strict=True):
         rows += number
         if high > low:
@@ -355,31 +330,6 @@ def token_bins(counts: npt.NDArray[np.int64], bytes_per_token: float) -> tuple[H
             low, rows = high, 0
     filled = [index for index, entry in enumerate(bins) if entry.rows]
     return tuple(bins[filled[0] : filled[-1] + 1]) if filled else ()
-
-
-# ------------------------------------------------ truncation
-_UNDECIDED = 0.15
-"""How far from the limit an estimate may lie and still be on the wrong side of it."""
-
-
-class Truncation(NamedTuple):
-    """Name the rows that training cuts off, by index; estimates all."""
-
-    over: npt.NDArray[np.int64]
-    """Rows estimated above the limit, the undecided ones among them too."""
-    lost: npt.NDArray[np.int64]
-    """Tokens that each of `over` loses, at least 1."""
-    undecided: npt.NDArray[np.int64]
-    """Rows, of both sides, within 15 % of the limit: only the tokenizer knows."""
-
-
-def truncation(lengths: npt.NDArray[np.integer], bytes_per_token: float, max_input_length: int) -> Truncation:
-    """Find the rows, by their lengths in bytes, that are longer than the tokens that training reads of a row."""
-    tokens = lengths / bytes_per_token
-    over = np.flatnonzero(tokens > max_input_length)
-    lost = np.ceil(tokens[over] - max_input_length).astype(np.int64)
-    undecided = np.flatnonzero(np.abs(tokens - max_input_length) <= _UNDECIDED * max_input_length)
-    return Truncation(over, lost, undecided)
 
 
 def expected_steps(rows: int, epochs: float | None, batch_size: int | None) -> int | None:

@@ -1,0 +1,483 @@
+"""What only the whole dataset shows, put into the report: equal and similar rows, lengths, labels, shortages."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from tunedrop.domain.plan import FileRole, Technique
+from tunedrop.domain.problem import excerpt
+from tunedrop.validation import duplicates, near_duplicates, tokens
+from tunedrop.validation.blocks import inflate
+from tunedrop.validation.findings import MEANINGS, Finding, Flaw, Severity, finding
+from tunedrop.validation.limits import Limits
+from tunedrop.validation.near_duplicates import BANDS
+from tunedrop.validation.partial import Columns, Partial, Summary
+from tunedrop.validation.report import (
+    Duplicates,
+    FileStatistics,
+    LabelCount,
+    Tokens,
+    ValidationReport,
+)
+from tunedrop.validation.settings import ScanSettings
+from tunedrop.validation.sources import DataFile, Image, Source
+
+ROLES = (FileRole.TRAINING, FileRole.VALIDATION, FileRole.HELD_OUT)
+"""The roles of files that hold rows, in the order in which they are told of."""
+
+_SHARD_ROWS = 1 << 26
+"""Rows whose digests are compared at once; of more, a part after the other, told apart by their digests."""
+
+_NEAR_BYTES = 1 << 18
+"""Bytes that are read and passed over rather than asking for a later place anew."""
+
+
+class ScannedFile(NamedTuple):
+    """Hold one file and what its ranges came to, in order."""
+
+    file: DataFile
+    partials: Sequence[Partial]
+
+
+class _Range(NamedTuple):
+    """Hold the columns of one range, and where its records stand in the dataset."""
+
+    file: DataFile
+    first_record: int
+    first_line: int
+    first_byte: int
+    records: int
+    columns: Columns
+
+
+class _Row(NamedTuple):
+    """Locate one record."""
+
+    file: DataFile
+    line: int
+    offset: int
+    size: int
+
+
+def assess(scanned: Sequence[ScannedFile], settings: ScanSettings, source: Source) -> ValidationReport:
+    """Make the report; `scanned` holds every file of the dataset, training files first, each with all its ranges.
+
+    `source` is asked for the text of rows that may be nearly equal, and for the names of pictures. The report is the
+    same however the files were cut into ranges.
+    """
+    return _Assessment(scanned, settings, source).report()
+
+
+class _Assessment:
+    def __init__(self, scanned: Sequence[ScannedFile], settings: ScanSettings, source: Source) -> None:
+        self._settings = settings
+        self._limits = settings.limits
+        self._source = source
+        self._scanned = scanned
+        self._files = [(each.file, _joined(each, settings.limits)) for each in scanned]
+        self._rows = _Rows(scanned, settings)
+        self._errors: list[Finding] = []
+        self._warnings: dict[str, list[Finding]] = {}
+        self._counts: Counter[str] = Counter()
+        self._not_checked: list[str] = []
+
+    def report(self) -> ValidationReport:
+        """Sum up."""
+        self._tell_files()
+        copies = self._copies()
+        near, near_leaked = self._near_copies()
+        for file, _ in self._files:
+            self._tell_images(file)
+        labels = self._labels()
+        rows = self._side_counts()
+        self._tell_shortages(rows)
+        target = self._settings.target
+        return ValidationReport(
+            technique=target.technique,
+            technique_from=target.technique_from,
+            model_id=target.model_id,
+            files=tuple(_statistics(file, summary) for file, summary in self._files),
+            bytes=sum(summary.read for _, summary in self._files),
+            training_rows=rows[FileRole.TRAINING],
+            validation_rows=rows[FileRole.VALIDATION],
+            held_out_rows=rows[FileRole.HELD_OUT],
+            held_out_source="split" if self._settings.split else "file",
+            faulty_rows=sum(summary.faulty_rows for _, summary in self._files),
+            findings=self._kept(),
+            counts={code: self._counts[code] for code in MEANINGS if self._counts[code]},
+            tokens=self._tokens(rows[FileRole.TRAINING]),
+            lengths=tokens.token_bins(self._histogram, self._settings.calibration.tokens_of),
+            labels=labels,
+            duplicates=Duplicates(exact=copies[0], near=near, leaked=copies[1], near_leaked=near_leaked),
+            expected_steps=tokens.expected_steps(rows[FileRole.TRAINING], target.epochs, target.batch_size),
+            not_checked=tuple(self._not_checked),
+            limits=self._limits,
+        )
+
+    # ------------------------------------------------------------------ files, rows
+
+    def _tell_files(self) -> None:
+        """Take over what the scans found, the first thousand faulty rows in full."""
+        left = self._limits.findings
+        for file, summary in self._files:
+            kept, left = summary.faulty[:left], left - len(summary.faulty[:left])
+            self._counts.update(summary.fault_counts)
+            self._counts.subtract(row.code for row in kept)
+            for row in kept:
+                for place in row.places:
+                    self._tell(place.flaw, file, place.line, place.offset)
+            for code, number in summary.remark_counts.items():
+                for place in summary.remarks[code]:
+                    self._tell(place.flaw, file, place.line, place.offset, counted=False)
+                self._counts[code] += number
+            if summary.ended_by:
+                self._tell(summary.ended_by, file, None, summary.ended_at)
+            elif not summary.faulty_rows and not any(summary.rows.values()):
+                self._tell(Flaw("data.empty-file", "The file holds no row."), file)
+
+    def _tell(
+        self,
+        flaw: Flaw,
+        file: DataFile | None = None,
+        line: int | None = None,
+        offset: int | None = None,
+        *,
+        counted: bool = True,
+    ) -> None:
+        """Note a finding; `line` counts from 0."""
+        found = finding(flaw, file.name if file else "", None if line is None else line + 1, offset)
+        if found.severity is Severity.ERROR:
+            self._errors.append(found)
+        else:
+            self._warnings.setdefault(flaw.code, []).append(found)
+        if counted:
+            self._counts[flaw.code] += 1
+
+    def _kept(self) -> tuple[Finding, ...]:
+        """Return the findings that the report keeps, errors first."""
+        each = self._limits.findings_per_warning
+        warnings = (kept for code in MEANINGS for kept in self._warnings.get(code, ())[:each])
+        return (*self._errors, *warnings)[: self._limits.findings]
+
+    def _side_counts(self) -> dict[FileRole, int]:
+        return {role: sum(summary.rows.get(role, 0) for _, summary in self._files) for role in ROLES}
+
+    def _tell_shortages(self, rows: Mapping[FileRole, int]) -> None:
+        training, held_out = rows[FileRole.TRAINING], rows[FileRole.HELD_OUT]
+        text = self._settings.target.technique is Technique.DOMAIN_ADAPTATION
+        least = 1 if text else self._limits.training_rows
+        if training < least:
+            message = f"{_count(training, 'good row')} to train on; at least {least} are needed."
+            self._tell(Flaw("data.too-few-rows", message))
+        elif training < self._limits.few_rows and not text:
+            self._tell(Flaw("data.few-rows", f"{_count(training, 'row')} to train on."))
+        if not held_out and training and self._settings.split:
+            message = f"None of the {_count(training, 'training row')} could be set apart to measure the model with."
+            self._tell(Flaw("data.nothing-held-out", message))
+        elif 0 < held_out < self._limits.few_held_out_rows and not text:
+            self._tell(Flaw("data.few-held-out-rows", f"{_count(held_out, 'row')} to measure with."))
+
+    def _tell_images(self, file: DataFile) -> None:
+        """Tell of pictures that no row mentions."""
+        if self._settings.target.technique is not Technique.VISUAL_QA:
+            return
+        mentioned = {digest for scanned, summary in self._files if scanned == file for digest in summary.images}
+        spare = sorted(each.name for each in self._source.images(file) if image_digest(each) not in mentioned)
+        for name in spare[: self._limits.findings_per_warning]:
+            flaw = Flaw("data.image-unreferenced", "No row mentions the picture.", excerpt=excerpt(name))
+            self._tell(flaw, file, counted=False)
+        self._counts["data.image-unreferenced"] += len(spare)
+
+    # ------------------------------------------------------------------ lengths, labels
+
+    @cached_property
+    def _histogram(self) -> NDArray[np.int64]:
+        total: NDArray[np.int64] = np.array([summary.lengths for _, summary in self._files], np.int64).sum(axis=0)
+        return total
+
+    def _tokens(self, rows: int) -> Tokens | None:
+        if not rows:
+            return None
+        calibration, summaries = self._settings.calibration, [summary for _, summary in self._files]
+        text_bytes = sum(summary.training_bytes for summary in summaries) - rows * calibration.skeleton_bytes
+        total = rows * calibration.constant_tokens + max(0, text_bytes) / calibration.bytes_per_token
+        return Tokens(
+            basis=calibration.basis,
+            tokenizer=calibration.tokenizer,
+            bytes_per_token=calibration.bytes_per_token,
+            total=round(total),
+            mean=total / rows,
+            median=round(calibration.tokens_of(tokens.quantile(self._histogram, 0.5))),
+            p95=round(calibration.tokens_of(tokens.quantile(self._histogram, 0.95))),
+            longest=round(calibration.tokens_of(max(summary.longest for summary in summaries))),
+            max_input_length=self._settings.target.max_input_length,
+            truncated_rows=sum(summary.truncated_rows for summary in summaries),
+            tokens_lost=sum(summary.tokens_lost for summary in summaries),
+        )
+
+    def _labels(self) -> tuple[LabelCount, ...] | None:
+        """Return the answers by number when they are labels, and tell of what is lopsided."""
+        labels: Counter[str] = Counter()
+        for _, summary in self._files:
+            if summary.role is FileRole.TRAINING:
+                if summary.labels is None:
+                    return None
+                labels.update(summary.labels)
+        if not labels or len(labels) > self._limits.labels or labels.total() < self._limits.label_repeats * len(labels):
+            return None
+        # One letter is a good label.
+        self._warnings.pop("data.near-empty-answer", None)
+        self._counts.pop("data.near-empty-answer", None)
+        counted = sorted(labels.items(), key=lambda label: (-label[1], label[0]))
+        most, least = counted[0][1], counted[-1][1]
+        if len(labels) == 1:
+            self._tell(Flaw("data.one-label", f"All {most:,} rows have the same answer."))
+        elif most >= self._limits.imbalance * least:
+            message = f"The most frequent answer stands {most:,} times, the rarest {least:,}."
+            self._tell(Flaw("data.imbalance", message))
+        return tuple(LabelCount(label=label, rows=number) for label, number in counted)
+
+    # ------------------------------------------------------------------ equal and similar rows
+
+    def _copies(self) -> tuple[int, int]:
+        """Tell of equal rows; returns how many stand twice on one side, and how many on both."""
+        exact = leaked = 0
+        copied: list[tuple[int, int]] = []
+        shared: list[tuple[int, int]] = []
+        kept = self._limits.findings_per_warning
+        for index, digests, apart in self._rows.shards():
+            evaluated = np.flatnonzero(apart)
+            asked = digests[evaluated]
+            digests[evaluated] = 0
+            for rows, firsts in (_at(None, *duplicates.copies(digests)), _at(evaluated, *duplicates.copies(asked))):
+                exact += len(rows)
+                copied += _first(kept, index, rows, firsts)
+                self._rows.forget(rows)
+            rows, firsts = duplicates.shared(asked, digests)
+            leaked += len(rows)
+            shared += _first(kept, index, evaluated[rows], firsts)
+            self._rows.forget(evaluated[rows])
+        self._tell_pairs("data.duplicate", "The row equals {}.", copied, exact)
+        self._tell_pairs("data.leakage", "The row equals {}, which is trained on.", shared, leaked)
+        return exact, leaked
+
+    def _near_copies(self) -> tuple[int | None, int | None]:
+        """Tell of similar rows; None twice when they were not looked for."""
+        if not self._settings.near_duplicates:
+            self._not_checked.append("Rows that are nearly the same: the search was switched off.")
+            return None, None
+        if self._rows.total > self._limits.near_duplicate_rows:
+            limit = self._limits.near_duplicate_rows
+            self._not_checked.append(f"Rows that are nearly the same: they are looked for among up to {limit:,} rows.")
+            return None, None
+        bands, apart = self._rows.bands()
+        evaluated = np.flatnonzero(apart)
+        asked = bands[evaluated]
+        bands[evaluated] = 0
+        limit = self._limits.near_duplicate_pairs
+        near = [*zip(*map(np.ndarray.tolist, near_duplicates.candidates(bands, limit=limit)), strict=True)]
+        rows, twins = near_duplicates.candidates(asked, bands, limit=limit)
+        leaks = [*zip(evaluated[rows].tolist(), twins.tolist(), strict=True)]
+        rows, twins = near_duplicates.candidates(asked, limit=limit)
+        near += zip(evaluated[rows].tolist(), evaluated[twins].tolist(), strict=True)
+        if max(len(near), len(leaks)) >= limit:
+            self._not_checked.append(f"Some rows that are nearly the same: {limit:,} pairs at most are compared.")
+        alike = self._verified([*near, *leaks])
+        copied, shared = (_one_each(pair for pair in pairs if pair in alike) for pairs in (near, leaks))
+        self._tell_pairs("data.near-duplicate", "The row is nearly the same as {}.", copied, len(copied))
+        self._tell_pairs(
+            "data.near-leakage", "The row is nearly the same as {}, which is trained on.", shared, len(shared)
+        )
+        return len(copied), len(shared)
+
+    def _verified(self, pairs: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
+        """Read the candidates again, and keep the pairs whose text is alike."""
+        texts = self._rows.texts({row for pair in pairs for row in pair}, self._source)
+        least = self._limits.near_duplicate_similarity
+        return {pair for pair in pairs if near_duplicates.similarity(texts[pair[0]], texts[pair[1]]) >= least}
+
+    def _tell_pairs(self, code: str, message: str, pairs: Sequence[tuple[int, int]], number: int) -> None:
+        for row, twin in sorted(pairs)[: self._limits.findings_per_warning]:
+            at, first = self._rows.locate(row), self._rows.locate(twin)
+            flaw = Flaw(code, message.format(f"line {first.line + 1:,} of {first.file.name}"))
+            self._tell(flaw, at.file, at.line, at.offset, counted=False)
+        self._counts[code] += number
+
+
+class _Rows:
+    """Number the records of all files through, and find them again."""
+
+    def __init__(self, scanned: Sequence[ScannedFile], settings: ScanSettings) -> None:
+        self._settings = settings
+        self._ranges: list[_Range] = []
+        record = 0
+        for file, partials in scanned:
+            line = 0
+            for first_byte, summary, columns in partials:
+                records = len(columns.sizes())
+                self._ranges.append(_Range(file, record, line, first_byte, records, columns))
+                record += records
+                line += summary.lines
+        self.total = record
+        self._starts = np.array([each.first_record for each in self._ranges], np.int64)
+        self._copies: list[NDArray[np.int64]] = []
+        self._offsets: dict[int, NDArray[np.uint64]] = {}
+
+    def shards(self) -> Iterator[tuple[NDArray[np.int64] | None, NDArray[np.uint64], NDArray[np.bool_]]]:
+        """Yield the digests of all rows in parts, equal ones in the same part, and which of them are measured with.
+
+        The first array numbers the rows; None where the part is all of them.
+        """
+        number = -(-self.total // _SHARD_ROWS) or 1
+        for shard in range(number):
+            index, digests, apart = [], [], []
+            for each in self._ranges:
+                column = each.columns.digests()
+                side = self._apart(each, column)
+                if number > 1:
+                    mine = np.flatnonzero((column >> np.uint64(32)) % np.uint64(number) == shard)
+                    index.append(mine + each.first_record)
+                    column, side = column[mine], side[mine]
+                digests.append(column)
+                apart.append(side)
+            yield (
+                np.concatenate(index) if index else None,
+                np.concatenate((*digests, np.zeros(0, np.uint64))),
+                np.concatenate((*apart, np.zeros(0, np.bool_))),
+            )
+
+    def forget(self, rows: NDArray[np.int64]) -> None:
+        """Leave rows out of the search for similar ones: they were found to be equal to others."""
+        if self.total <= _SHARD_ROWS:
+            self._copies.append(rows)
+
+    def bands(self) -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
+        """Return the sketches of all rows but the forgotten ones, and which rows are measured with."""
+        bands = np.concatenate((*(each.columns.bands() for each in self._ranges), np.zeros((0, BANDS), np.uint32)))
+        for rows in self._copies:
+            bands[rows] = 0
+        apart = [self._apart(each, each.columns.digests()) for each in self._ranges]
+        return bands, np.concatenate((*apart, np.zeros(0, np.bool_)))
+
+    def locate(self, row: int) -> _Row:
+        """Find a row in its file."""
+        number = int(np.searchsorted(self._starts, row, side="right")) - 1
+        each = self._ranges[number]
+        at = row - each.first_record
+        size = int(each.columns.sizes()[at])
+        places = each.columns.places()
+        if places:
+            return _Row(each.file, int(places[0][at]), int(places[1][at]), size)
+        return _Row(each.file, each.first_line + at, each.first_byte + int(self._ends(number)[at]) - size, size)
+
+    def texts(self, rows: set[int], source: Source) -> dict[int, bytes]:
+        """Read rows again."""
+        wanted: dict[DataFile, list[tuple[int, _Row]]] = {}
+        for row in sorted(rows):
+            found = self.locate(row)
+            wanted.setdefault(found.file, []).append((row, found))
+        texts: dict[int, bytes] = {}
+        for file, located in wanted.items():
+            stream = _Stream(source, file, self._settings.limits)
+            for row, found in located:
+                texts[row] = stream.read(found.offset, found.size)
+        return texts
+
+    def _apart(self, each: _Range, digests: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """Tell which rows of a range are measured with, or validated with, rather than trained on."""
+        split = self._settings.split
+        if each.file.role is not FileRole.TRAINING:
+            return np.ones(each.records, np.bool_)
+        running_text = self._settings.target.technique is Technique.DOMAIN_ADAPTATION and not each.columns.places()
+        if split is None or running_text:
+            return np.zeros(each.records, np.bool_)
+        return split.holds_out(digests)
+
+    def _ends(self, number: int) -> NDArray[np.uint64]:
+        if number not in self._offsets:
+            self._offsets[number] = np.cumsum(self._ranges[number].columns.sizes(), dtype=np.uint64)
+        return self._offsets[number]
+
+
+class _Stream:
+    """Read pieces of a file in ascending order: near ones in one request, far ones each by its own."""
+
+    def __init__(self, source: Source, file: DataFile, limits: Limits) -> None:
+        self._source = source
+        self._file = file
+        self._chunks = inflate(source.blocks(file), limits) if file.compressed else None
+        self._position = 0
+        self._held = b""
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return a piece; offsets never go back."""
+        far = not self._file.compressed and offset > self._position + len(self._held) + _NEAR_BYTES
+        if self._chunks is None or far:
+            self._chunks, self._position, self._held = self._source.blocks(self._file, offset), offset, b""
+        while self._position + len(self._held) < offset + size:
+            passed = min(len(self._held), offset - self._position)
+            self._position, self._held = self._position + passed, self._held[passed:]
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                break
+            self._held += chunk
+        begin = offset - self._position
+        return self._held[begin : begin + size]
+
+
+def image_digest(image: Image) -> int:
+    """Digest a picture's name, as a scan notes which pictures rows mention."""
+    return xxhash.xxh3_64_intdigest(image.name.encode(errors="surrogatepass"))
+
+
+def _joined(scanned: ScannedFile, limits: Limits) -> Summary:
+    """Add up a file's ranges."""
+    first, *rest = (partial.summary for partial in scanned.partials)
+    joined = msgspec.convert(msgspec.to_builtins(first), Summary) if rest else first
+    for each in rest:
+        joined.append(each, limits)
+    return joined
+
+
+def _statistics(file: DataFile, summary: Summary) -> FileStatistics:
+    return FileStatistics(
+        name=file.name,
+        role=file.role,
+        bytes=file.bytes,
+        rows=sum(summary.rows.values()),
+        faulty_rows=summary.faulty_rows,
+        blank_lines=summary.blank_lines,
+    )
+
+
+def _at(
+    index: NDArray[np.int64] | None, rows: NDArray[np.int64], firsts: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Number rows of a part by their place in the whole."""
+    return (rows, firsts) if index is None else (index[rows], index[firsts])
+
+
+def _first(
+    number: int, index: NDArray[np.int64] | None, rows: NDArray[np.int64], twins: NDArray[np.int64]
+) -> Iterator[tuple[int, int]]:
+    """Return the first pairs."""
+    rows, twins = _at(index, rows[:number], twins[:number])
+    return zip(rows.tolist(), twins.tolist(), strict=True)
+
+
+def _one_each(pairs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Keep one twin of each row: the earliest."""
+    twins: dict[int, int] = {}
+    for row, twin in pairs:
+        twins[row] = min(twin, twins.get(row, twin))
+    return sorted(twins.items())
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,142 @@
+r"""Bytes cut into blocks of whole lines, at `\n` only, with flat memory whatever the bytes are.
+
+A range of a file owns the lines whose *first byte* lies in it. Ranges that follow each other therefore own each line
+once, wherever they were cut.
+"""
+
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from tunedrop.validation.findings import Flaw
+from tunedrop.validation.limits import Limits
+
+CUT_BYTES = 256 << 10
+"""A block's size: large enough that Python's cost for each is nothing, small enough for a processor's cache."""
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+_FOREIGN_FORMATS = {
+    b"\x1f\x8b": "gzip-compressed; such a file is named .jsonl.gz",
+    b"PK\x03\x04": "a zip archive",
+    b"BZh": "bzip2-compressed",
+    b"\xfd7zXZ": "xz-compressed",
+    b"\x28\xb5\x2f\xfd": "zstd-compressed",
+    b"PAR1": "Parquet",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
+
+
+class Block(NamedTuple):
+    """Hold whole lines, each ended by a newline; the last line of a file is given one."""
+
+    data: bytes
+    offset: int
+    """Bytes from the start of the file (inflated, for a gzip file)."""
+
+
+class LongLine(NamedTuple):
+    """Stand for a line that was too long to be held, and was skipped."""
+
+    offset: int
+    size: int
+    """Bytes, its newline included."""
+
+
+class FileFault(Exception):  # noqa: N818 - a fault of the user's file, not of the program
+    """End the reading of a file that cannot be read on."""
+
+    def __init__(self, flaw: Flaw, offset: int) -> None:
+        """Name the flaw, and the place up to which the file was good."""
+        super().__init__(flaw.message)
+        self.flaw = flaw
+        self.offset = offset
+
+
+def foreign_format(head: bytes) -> str | None:
+    """Name the format that a file's first bytes betray; None for text."""
+    return next((kind for magic, kind in _FOREIGN_FORMATS.items() if head.startswith(magic)), None)
+
+
+def inflate(chunks: Iterable[bytes], limits: Limits) -> Iterator[bytes]:
+    """Yield the content of a gzip stream of any number of members; raises FileFault for a broken one, and a bomb."""
+    member = zlib.decompressobj(wbits=31)
+    read = written = 0
+    for chunk in chunks:
+        read += len(chunk)
+        data = chunk
+        while data:
+            if member.eof:
+                data = data.lstrip(b"\0")  # padding, as tar and tapes leave it
+                if not data:
+                    break
+                member = zlib.decompressobj(wbits=31)
+            try:
+                piece = member.decompress(data, CUT_BYTES)
+            except zlib.error:
+                raise FileFault(Flaw("data.broken-gzip", "The gzip stream is damaged."), written) from None
+            written += len(piece)
+            if written > limits.inflated_bytes or (written > limits.inflation * read and written > 64 * CUT_BYTES):
+                flaw = Flaw("data.gzip-bomb", f"The file inflates to more than {written // read} times its size.")
+                raise FileFault(flaw, written)
+            if piece:
+                yield piece
+            data = member.unused_data if member.eof else member.unconsumed_tail
+    if not member.eof:
+        raise FileFault(Flaw("data.broken-gzip", "The gzip stream ends too early."), written)
+
+
+def cut(  # noqa: C901 - the states of one loop, which are harder to follow apart
+    chunks: Iterable[bytes], start: int, end: int | None, limit: int
+) -> Iterator[Block | LongLine]:
+    """Cut into blocks what begins at `start`, up to the last line that begins before `end`.
+
+    `chunks` begin one byte before `start` (at 0 for 0), so that a newline there is seen, and may go on beyond `end`.
+    A line of more than `limit` bytes is skipped.
+    """
+    position, tail = max(start - 1, 0), b""
+    passing = start > 0
+    """Whether the bytes up to the next newline belong to a line that is not, or no longer, wanted."""
+    long_line: int | None = None
+    for chunk in chunks:
+        data = tail + chunk if tail else chunk
+        if passing:
+            after = data.find(b"\n") + 1
+            position += after or len(data)
+            if not after:
+                continue
+            if long_line is not None:
+                yield LongLine(long_line, position - long_line)
+            passing, long_line, data = False, None, data[after:]
+        if end is not None and position >= end:
+            return
+        owned = 0 if end is None else data.find(b"\n", max(end - 1 - position, 0)) + 1
+        begin = stop = 0
+        for begin, stop in _whole_lines(data[:owned] if owned else data):
+            if stop - begin > max(limit, CUT_BYTES):
+                yield LongLine(position + begin, stop - begin)
+            else:
+                yield Block(data[begin:stop], position + begin)
+        if owned:
+            return
+        position, tail = position + stop, data[stop:]
+        if len(tail) > limit:
+            passing, long_line, position, tail = True, position, position + len(tail), b""
+    if long_line is not None:
+        yield LongLine(long_line, position - long_line)
+    elif tail and not passing and (end is None or position < end):
+        yield Block(tail + b"\n", position)
+
+
+def _whole_lines(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield the bounds of blocks of whole lines, up to the last newline; a line longer than a block stands alone."""
+    begin = 0
+    while True:
+        stop = data.rfind(b"\n", begin, begin + CUT_BYTES) + 1
+        if stop <= begin:
+            stop = data.find(b"\n", begin + CUT_BYTES) + 1
+            if not stop:
+                return
+        yield begin, stop
+        begin = stop

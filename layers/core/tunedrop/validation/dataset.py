@@ -1,0 +1,214 @@
+"""A whole dataset: calibrated once, read file by file or range by range, assessed together."""
+
+import json
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+from tunedrop.domain.plan import FileRole, Technique
+from tunedrop.domain.problem import excerpt
+from tunedrop.validation import images
+from tunedrop.validation.assess import ROLES, ScannedFile, assess, image_digest
+from tunedrop.validation.blocks import Block, FileFault, cut, inflate
+from tunedrop.validation.findings import Flaw
+from tunedrop.validation.limits import Limits
+from tunedrop.validation.partial import Partial
+from tunedrop.validation.report import ValidationReport
+from tunedrop.validation.rows import Rows
+from tunedrop.validation.rows.chat import ChatRows
+from tunedrop.validation.rows.instruction import InstructionRows
+from tunedrop.validation.rows.text import TextRows
+from tunedrop.validation.rows.visual import VisualRows
+from tunedrop.validation.scan import Sink, scan, splittable
+from tunedrop.validation.settings import Calibration, Rules, ScanSettings
+from tunedrop.validation.sources import DataFile, FileRange, Image, Source
+from tunedrop.validation.tokens import CharacterEstimate, TokenCounter
+
+_USUAL_BYTES_PER_TOKEN = 4.3
+"""Of English prose: what a file whose first rows are all bad is reckoned with."""
+
+RANGE_BYTES = 512 << 20
+"""What one range of a large file has: half a minute's work for one function."""
+
+
+def validate(
+    source: Source,
+    files: Sequence[DataFile],
+    rules: Rules,
+    *,
+    counter: TokenCounter | None = None,
+    sink: Sink | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> ValidationReport:
+    """Read every record of every file, in this process, and report.
+
+    `counter` is the model's own tokenizer, if it is at hand; `sink` takes the good rows; `progress` is told the bytes
+    that were read. Raises only what the source raises.
+    """
+    settings = calibrated(source, files, rules, counter)
+    scanned = [
+        ScannedFile(file, [scan_range(source, FileRange(file, 0, None), settings, sink, counter, progress)])
+        for file in in_order(files)
+    ]
+    return assess(scanned, settings, source)
+
+
+def in_order(files: Sequence[DataFile]) -> list[DataFile]:
+    """Sort files as they are read: those to train on first, then by name."""
+    return sorted(files, key=lambda file: (ROLES.index(file.role), file.name))
+
+
+def calibrated(
+    source: Source, files: Sequence[DataFile], rules: Rules, counter: TokenCounter | None = None
+) -> ScanSettings:
+    """Measure how long the target's tokens are, on the head of the first training file."""
+    constant, skeleton = 0, 0
+    judge = counter or CharacterEstimate()
+    if rules.target.technique is Technique.INSTRUCTION:
+        empty = dict.fromkeys(rules.template.fields, "")
+        constant = sum(judge.count([rules.template.prompt(empty), rules.template.completion(empty)]))
+        skeleton = len(json.dumps(empty)) + 1
+    ratio = _bytes_per_token(source, files, rules, judge, skeleton, constant)
+    calibration = Calibration(
+        basis=judge.basis,
+        tokenizer=judge.name,
+        bytes_per_token=ratio,
+        skeleton_bytes=skeleton,
+        constant_tokens=constant,
+    )
+    return ScanSettings(**dict(rules), calibration=calibration)
+
+
+def _rows(rules: Rules, image_flaws: Callable[[str], Sequence[Flaw]]) -> Rows[Any]:
+    match rules.target.technique:
+        case Technique.INSTRUCTION:
+            return InstructionRows(rules.template)
+        case Technique.CHAT:
+            return ChatRows(rules.target.message_key)
+        case Technique.VISUAL_QA:
+            return VisualRows(image_flaws)
+        case Technique.DOMAIN_ADAPTATION:
+            return TextRows()
+
+
+def ranges(file: DataFile, size: int = RANGE_BYTES) -> list[FileRange]:
+    """Cut a file into ranges of `size` bytes; one that cannot be cut is one range."""
+    if not splittable(file) or file.bytes <= size:
+        return [FileRange(file, 0, None)]
+    starts = range(0, file.bytes, size)
+    return [FileRange(file, start, start + size if start + size < file.bytes else None) for start in starts]
+
+
+def scan_range(
+    source: Source,
+    part: FileRange,
+    settings: ScanSettings,
+    sink: Sink | None = None,
+    counter: TokenCounter | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Partial:
+    """Scan one range; what several of them come to is put together by `assess`."""
+    gallery = _Gallery(source, part.file, settings.limits)
+    rows = _rows(settings, gallery.flaws)
+    partial = scan(
+        source,
+        part,
+        rows,
+        settings,
+        sink=sink,
+        counter=counter,
+        progress=progress,
+    )
+    partial.summary.images = sorted(gallery.mentioned)
+    return partial
+
+
+def validate_in_parallel(
+    source: Source,
+    files: Sequence[DataFile],
+    settings: ScanSettings,
+    workers: int,
+    *,
+    range_bytes: int,
+    progress: Callable[[int], None] | None = None,
+) -> ValidationReport:
+    """Read a dataset's ranges in several processes; `source` is copied into each of them."""
+    parts = [part for file in in_order(files) for part in ranges(file, range_bytes)]
+    partials: dict[DataFile, list[Partial]] = {}
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        for part, partial in zip(parts, pool.map(_scan, ((source, part, settings) for part in parts)), strict=True):
+            partials.setdefault(part.file, []).append(partial)
+            if progress:
+                progress(partial.summary.read)
+    return assess([ScannedFile(file, partials[file]) for file in in_order(files)], settings, source)
+
+
+def _scan(task: tuple[Source, FileRange, ScanSettings]) -> Partial:
+    source, part, settings = task
+    return scan_range(source, part, settings)
+
+
+class _Gallery:
+    """Look at the pictures that rows mention, each once."""
+
+    def __init__(self, source: Source, file: DataFile, limits: Limits) -> None:
+        self._source = source
+        self._file = file
+        self._limits = limits
+        self._seen: dict[str, Sequence[Flaw]] = {}
+        self._listed: dict[str, Image] | None = None
+        self.mentioned: set[int] = set()
+
+    def flaws(self, name: str) -> Sequence[Flaw]:
+        """Return what is wrong with a picture."""
+        if name not in self._seen:
+            self._seen[name] = self._look(name)
+        return self._seen[name]
+
+    def _look(self, name: str) -> Sequence[Flaw]:
+        if self._listed is None:
+            self._listed = {each.name: each for each in self._source.images(self._file)}
+        if flaw := images.image_path_flaw(name):
+            return [flaw]
+        image = self._listed.get(name)
+        if image is None:
+            return [Flaw("data.image-missing", "There is no such picture.", "file_name", excerpt=excerpt(name))]
+        digest = image_digest(image)
+        self.mentioned.add(digest)
+        if image.bytes > self._limits.image_bytes:
+            message = f"The image has {image.bytes:,} bytes; {self._limits.image_bytes:,} are allowed."
+            return [Flaw("data.image-too-large", message, "file_name")]
+        # The same pictures are decoded however the rows are cut into ranges.
+        decoded = digest < 2**64 * self._limits.decoded_images // max(1, len(self._listed))
+        return images.inspect(name, self._source.image(self._file, image), self._limits, decode=decoded)
+
+
+def _no_flaws(_name: str) -> Sequence[Flaw]:
+    return ()
+
+
+def _bytes_per_token(
+    source: Source, files: Sequence[DataFile], rules: Rules, judge: TokenCounter, skeleton: int, constant: int
+) -> float:
+    first = next((file for file in in_order(files) if file.role is FileRole.TRAINING), None)
+    rows = _rows(rules, _no_flaws)
+    line_bytes = counted = 0
+    for line in _head_lines(source, first, rules.limits) if first else ():
+        good = rows.judge(line)
+        if good.row is not None:
+            line_bytes += max(0, len(good.line) - skeleton)
+            counted += max(0, sum(judge.count(rows.texts(good.row))) - constant)
+    return line_bytes / counted if counted and line_bytes else _USUAL_BYTES_PER_TOKEN
+
+
+def _head_lines(source: Source, file: DataFile, limits: Limits) -> Iterator[bytes]:
+    """Yield the whole lines at the beginning of a file."""
+    chunks = source.blocks(file, 0, None if file.compressed else limits.calibration_bytes)
+    left = limits.calibration_bytes
+    try:
+        for block in cut(inflate(chunks, limits) if file.compressed else chunks, 0, left, limits.line_bytes):
+            if isinstance(block, Block):
+                yield from block.data.splitlines(keepends=True)
+    except FileFault:
+        return

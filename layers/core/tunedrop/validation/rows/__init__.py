@@ -1,0 +1,48 @@
+"""What a row must be, one module a technique; all of them answer the questions of `Rows`."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol, TypeVar
+
+from tunedrop.validation.findings import Flaw
+
+R = TypeVar("R")
+
+
+class Judged(NamedTuple):
+    """Hold the exact verdict on one line."""
+
+    row: object | None
+    """The typed row; None when it is refused."""
+    line: bytes
+    """What training shall read instead of the line, ended by a newline; empty when the row is refused."""
+    flaws: tuple[Flaw, ...]
+    """What refuses the row; or, when it is good, what is worth knowing of it."""
+
+
+class Rows(Protocol[R]):
+    """Accept rows fast, or judge them exactly.
+
+    `accept` and `glance` may only accept what `judge` accepts, and `glance` may only refuse what `judge` refuses: a
+    test compares them on mutated rows. What neither knows, `judge` decides.
+    """
+
+    def accept(self, block: bytes, lines: int) -> Sequence[R] | None:
+        """Return the typed rows of a block of so many lines when every one is surely good as it is, else None."""
+
+    def glance(self, line: bytes) -> R | str | None:
+        """Return the typed row of a line that is surely good as it is, the code of a sure fault, or None."""
+
+    def judge(self, line: bytes) -> Judged:
+        """Judge one line exactly; total: whatever the bytes, the answer is a verdict."""
+
+    def written(self, text: bytes) -> bytes:
+        """Return accepted lines as the training script reads them."""
+
+    def answers(self, rows: Sequence[R]) -> list[str]:
+        """Return what the model shall answer, row by row."""
+
+    def texts(self, row: R) -> list[str]:
+        """Return what the model reads and writes in training, in pieces."""
+
+    def held_out(self, row: R) -> Mapping[str, object]:
+        """Return the row as the evaluation asks it: what is asked, and the `completion` that is right."""

@@ -1,0 +1,259 @@
+"""Chat rows: one conversation a line, as messages with a role and a content."""
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from operator import attrgetter
+from typing import Annotated, Any, Literal
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import ErrorDetails
+
+from tunedrop.domain.strict_json import JsonValue, kind_of, quoted
+from tunedrop.validation.findings import Flaw
+from tunedrop.validation.rows import Judged
+from tunedrop.validation.rows.json_lines import dotted, faults, has_only, parse, shown, sure_fault
+
+KEYS = ("messages", "dialog", "conversations")
+"""The keys under which JumpStart's scripts read a conversation."""
+
+_TURNS = ("user", "assistant")
+
+_LEGAL = {(*system, *(_TURNS * pairs)) for pairs in range(1, 65) for system in ((), ("system",))}
+"""The usual role sequences; of longer ones `judge` makes sure."""
+
+_SURE_FAULTS = {
+    "Invalid enum value": "data.unknown-role",
+    "Expected `str`, got": "data.not-text",
+    "Expected `array`, got": "data.not-a-list",
+    "Object missing required field `content`": "data.missing-field",
+    "Object missing required field `role`": "data.missing-field",
+    "Object contains unknown field": "",  # at the top it only informs
+}
+
+_NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    role: Literal["system", "user", "assistant"]
+    content: _NonEmpty
+
+
+_Messages = Annotated[list[_Message], msgspec.Meta(min_length=2)]
+
+
+class _Conversation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    messages: _Messages
+
+
+class _Dialog(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    messages: _Messages = msgspec.field(name="dialog")
+
+
+class _Conversations(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    messages: _Messages = msgspec.field(name="conversations")
+
+
+_DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
+    "messages": msgspec.json.Decoder(_Conversation),
+    "dialog": msgspec.json.Decoder(_Dialog),
+    "conversations": msgspec.json.Decoder(_Conversations),
+}
+
+_role, _content, _messages = attrgetter("role"), attrgetter("content"), attrgetter("messages")
+
+
+class _MessageContract(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    role: Literal["system", "user", "assistant"]
+    content: str = Field(pattern=r"\S")
+
+
+class _ConversationContract(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    messages: list[_MessageContract] = Field(min_length=1)
+
+
+class _DialogContract(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    messages: list[_MessageContract] = Field(min_length=1, alias="dialog")
+
+
+class _ConversationsContract(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    messages: list[_MessageContract] = Field(min_length=1, alias="conversations")
+
+
+_CONTRACTS: dict[str, type[BaseModel]] = {
+    "messages": _ConversationContract,
+    "dialog": _DialogContract,
+    "conversations": _ConversationsContract,
+}
+
+
+class ChatRows:
+    """Judge conversations; they are written under the key that the model's script reads."""
+
+    def __init__(self, written_key: str) -> None:
+        """Write conversations under `written_key`, one of KEYS."""
+        self._written_key = written_key
+        self._key = written_key
+        """The key that the last block had: where to begin with the next."""
+
+    def accept(self, block: bytes, lines: int) -> Sequence[Any] | None:
+        """Return the typed rows when every line is surely good as it is."""
+        try:
+            rows = self._decoded(block)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        if len(rows) != lines:
+            return None
+        conversations = list(map(_messages, rows))
+        if not _LEGAL.issuperset([tuple(map(_role, messages)) for messages in conversations]):
+            return None
+        if any(map(str.isspace, map(_content, chain.from_iterable(conversations)))):
+            return None
+        if not has_only(lines + 4 * sum(map(len, conversations)), block):
+            return None
+        # Where the key is to be replaced, it must be spelled plainly in every line.
+        plain = self._key == self._written_key or block.count(b'"%b":' % self._key.encode()) == lines
+        return rows if plain else None
+
+    def _decoded(self, block: bytes) -> list[Any]:
+        try:
+            return _DECODERS[self._key].decode_lines(block)
+        except msgspec.ValidationError:
+            head = block[: block.find(b"\n")]
+            other = next((key for key in KEYS if key != self._key and f'"{key}":'.encode() in head), None)
+            if other is None:
+                raise
+            rows: list[Any] = _DECODERS[other].decode_lines(block)
+            self._key = other
+            return rows
+
+    def glance(self, line: bytes) -> Any | str | None:
+        """Return the typed row, the code of a sure fault, or None."""
+        key = next((key for key in (self._key, *KEYS) if f'"{key}"'.encode() in line), self._key)
+        try:
+            _DECODERS[key].decode(line)
+        except msgspec.ValidationError as error:
+            # A fault of the whole object may be another key's, or a harmless one.
+            return sure_fault(error, _SURE_FAULTS) or None if f"$.{key}[" in str(error) else None
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        rows = self.accept(line, 1)
+        return rows[0] if rows else None
+
+    def judge(self, line: bytes) -> Judged:
+        """Judge one line exactly."""
+        document = parse(line)
+        if isinstance(document, Flaw):
+            return Judged(None, b"", (document,))
+        keys = [key for key in KEYS if key in document]
+        if len(keys) != 1:
+            return Judged(None, b"", (_several_keys(keys) if keys else _no_key(document),))
+        if flaws := faults(document, _CONTRACTS[keys[0]], _worded):
+            return Judged(None, b"", flaws)
+        conversation = document[keys[0]]
+        if not isinstance(conversation, list):
+            raise TypeError("the contract let through what is no list")
+        messages = [each for each in conversation if isinstance(each, dict)]
+        if flaw := _order_flaw(keys[0], [str(each["role"]) for each in messages]):
+            return Judged(None, b"", (flaw,))
+        clean = {keys[0]: [{"role": each["role"], "content": each["content"]} for each in messages]}
+        written = json.dumps(clean, ensure_ascii=False).encode() + b"\n"
+        extra = [name for name in document if name != keys[0]]
+        names = ", ".join(map(quoted, extra[:10]))
+        seen = (Flaw("data.extra-field", f"Training does not read {names}."),) if extra else ()
+        return Judged(_DECODERS[keys[0]].decode(written), written, seen)
+
+    def written(self, text: bytes) -> bytes:
+        """Return accepted lines with the key that the script reads."""
+        # Text holds its quotes behind backslashes, so that nothing but a key matches.
+        for key in KEYS:
+            if key != self._written_key:
+                text = text.replace(f'"{key}":'.encode(), f'"{self._written_key}":'.encode())
+        return text
+
+    def answers(self, rows: Sequence[Any]) -> list[str]:
+        """Return the last answers."""
+        return [row.messages[-1].content for row in rows]
+
+    def texts(self, row: Any) -> list[str]:
+        """Return the contents of all messages."""
+        return [message.content for message in row.messages]
+
+    def held_out(self, row: Any) -> Mapping[str, object]:
+        """Return the conversation up to the last answer, and that answer."""
+        *asked, answer = row.messages
+        return {
+            "messages": [{"role": message.role, "content": message.content} for message in asked],
+            "completion": answer.content,
+        }
+
+
+def _several_keys(keys: Sequence[str]) -> Flaw:
+    return Flaw("data.mixed-message-keys", f"The row has {' and '.join(map(quoted, keys))}.", ", ".join(keys))
+
+
+def _no_key(document: Mapping[str, JsonValue]) -> Flaw:
+    has = ", ".join(map(quoted, list(document)[:10])) or "no field"
+    return Flaw("data.no-messages", f"The row has no conversation; it has {has}.")
+
+
+def _order_flaw(key: str, roles: Sequence[str]) -> Flaw | None:
+    """Find the first role out of order: an optional system message, then user and assistant in turns."""
+    first = 1 if roles[0] == "system" else 0
+    for index in range(first, len(roles)):
+        expected = _TURNS[(index - first) % 2]
+        if roles[index] != expected:
+            message = f"The message is the {roles[index]}'s where the {expected}'s turn is."
+            return Flaw("data.role-order", message, f"{key}[{index}].role")
+    if roles[-1] != "assistant":
+        message = f"The conversation ends with the {roles[-1]}'s message: there is no answer to learn."
+        return Flaw("data.ends-with-user", message, f"{key}[{len(roles) - 1}].role")
+    return None
+
+
+def _worded(error: ErrorDetails, document: dict[str, JsonValue]) -> Flaw:
+    place = error["loc"]
+    path = dotted(place)
+    value = error["input"]
+    match error["type"], len(place):
+        case "missing", _:
+            message_ = _message(document, place)
+            if "from" in message_ and "value" in message_:
+                return Flaw("data.sharegpt", 'The message has "from" and "value".', dotted(place[:-1]))
+            return Flaw("data.missing-field", f"The message lacks {quoted(str(place[-1]))}.", dotted(place[:-1]))
+        case "extra_forbidden", _:
+            message_ = _message(document, place)
+            if "from" in message_ and "value" in message_:
+                return Flaw("data.sharegpt", 'The message has "from" and "value".', dotted(place[:-1]))
+            return Flaw("data.extra-message-key", f"The message has the key {quoted(str(place[-1]))}.", path)
+        case "literal_error", _:
+            return Flaw("data.unknown-role", "The role is none that training knows.", path, excerpt=shown(value))
+        case "string_pattern_mismatch", _:
+            return Flaw("data.empty-content", "The message is empty.", path)
+        case "string_type", _:
+            return Flaw("data.not-text", f"The content is {_kind(value)}.", path, excerpt=shown(value))
+        case "too_short", _:
+            return Flaw("data.no-messages", "The conversation has no message.", path)
+        case "list_type", _:
+            return Flaw("data.not-a-list", f"The conversation is {_kind(value)}.", path, excerpt=shown(value))
+    return Flaw("data.not-a-message", f"The message is {_kind(value)}.", path, excerpt=shown(value))
+
+
+def _message(document: Mapping[str, Any], place: tuple[int | str, ...]) -> Mapping[str, Any]:
+    messages = document.get(str(place[0]))
+    index = place[1] if len(place) > 1 else None
+    message = messages[index] if isinstance(messages, list) and isinstance(index, int) else {}
+    return message if isinstance(message, dict) else {}
+
+
+def _kind(value: Any) -> str:
+    return kind_of(value)

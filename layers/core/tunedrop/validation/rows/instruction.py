@@ -1,0 +1,152 @@
+"""Instruction rows: one JSON object a line, with a text for each field that the template names."""
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from operator import attrgetter
+from typing import Annotated, Any
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic_core import ErrorDetails
+
+from tunedrop.domain.prompt_template import PromptTemplate
+from tunedrop.domain.strict_json import JsonValue, kind_of, quoted
+from tunedrop.validation.findings import Flaw
+from tunedrop.validation.rows import Judged
+from tunedrop.validation.rows.json_lines import dotted, faults, has_only, parse, shown, sure_fault
+
+_NAMES_SHOWN = 10
+"""Field names that one message lists."""
+
+_SURE_FAULTS = {
+    "Expected `str`, got": "data.not-text",
+    "Object missing required field": "data.missing-field",
+}
+
+_NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class InstructionRows:
+    """Judge instruction rows against a template.
+
+    Rows are handed on with the template's fields only: JumpStart's reader infers one type for each column of a file,
+    so that a column which no template names could still fail the job. For the same reason a value must be text: the
+    reader renders the number 1 as `1` or `1.0` by what other rows hold.
+    """
+
+    def __init__(self, template: PromptTemplate) -> None:
+        """Judge against `template`."""
+        self._template = template
+        fields = template.fields
+        # One field at least on either side must say something. The fast path asks it of the first one.
+        asked, answered = template.prompt_fields[0], template.completion_fields[0]
+        # The types have attribute names of their own: a field may be called `class`.
+        self._row = _row_type(fields, filled=set())
+        self._decoder = msgspec.json.Decoder(_row_type(fields, filled={asked, answered}))
+        self._decode_lines = self._decoder.decode_lines
+        self._said = attrgetter(*(f"f{fields.index(each)}" for each in dict.fromkeys((asked, answered))))
+        self._says_two_things = asked != answered
+        self._fields = fields
+        self._contract = _contract(fields)
+        self._plain_answer = f"f{fields.index(answered)}" if template.completion_text == f"{{{answered}}}" else None
+
+    def accept(self, block: bytes, lines: int) -> Sequence[Any] | None:
+        """Return the typed rows when every line is surely good as it is."""
+        try:
+            rows = self._decode_lines(block)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        if len(rows) != lines:
+            return None
+        said = map(self._said, rows)
+        if any(map(str.isspace, chain.from_iterable(said) if self._says_two_things else said)):
+            return None
+        return rows if has_only(2 * len(self._fields) * lines, block) else None
+
+    def glance(self, line: bytes) -> Any | str | None:
+        """Return the typed row, the code of a sure fault, or None."""
+        try:
+            self._decoder.decode(line)
+        except msgspec.ValidationError as error:
+            return sure_fault(error, _SURE_FAULTS)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        rows = self.accept(line, 1)
+        return rows[0] if rows else None
+
+    def judge(self, line: bytes) -> Judged:
+        """Judge one line exactly."""
+        document = parse(line)
+        if isinstance(document, Flaw):
+            return Judged(None, b"", (document,))
+        if flaws := faults(document, self._contract, self._worded):
+            return Judged(None, b"", flaws)
+        texts = {field: document[field] for field in self._fields}
+        if not any(str(texts[field]).strip() for field in self._template.completion_fields):
+            path = ", ".join(self._template.completion_fields)
+            return Judged(None, b"", (Flaw("data.empty-completion", "The row has an empty answer.", path),))
+        if not any(str(texts[field]).strip() for field in self._template.prompt_fields):
+            path = ", ".join(self._template.prompt_fields)
+            return Judged(None, b"", (Flaw("data.empty-prompt", "The row has an empty prompt.", path),))
+        clean = json.dumps(texts, ensure_ascii=False).encode() + b"\n"
+        extra = [name for name in document if name not in texts]
+        seen = (Flaw("data.extra-field", f"Training does not read {_names(extra)}."),) if extra else ()
+        return Judged(self._row(*texts.values()), clean, seen)
+
+    def written(self, text: bytes) -> bytes:
+        """Return accepted lines as they are."""
+        return text
+
+    def answers(self, rows: Sequence[Any]) -> list[str]:
+        """Return the rendered completions."""
+        if self._plain_answer:
+            return list(map(attrgetter(self._plain_answer), rows))
+        return [self._template.completion(self._texts(row)) for row in rows]
+
+    def texts(self, row: Any) -> list[str]:
+        """Return the rendered prompt and completion."""
+        texts = self._texts(row)
+        return [self._template.prompt(texts), self._template.completion(texts)]
+
+    def held_out(self, row: Any) -> Mapping[str, object]:
+        """Return the rendered prompt, without demarcation, and the completion."""
+        prompt, completion = self.texts(row)
+        return {"prompt": prompt, "completion": completion}
+
+    def _texts(self, row: Any) -> dict[str, str]:
+        return {field: getattr(row, f"f{index}") for index, field in enumerate(self._fields)}
+
+    def _worded(self, error: ErrorDetails, document: dict[str, JsonValue]) -> Flaw:
+        place = error["loc"]
+        field = str(place[0]) if place else ""
+        if error["type"] == "missing":
+            missing = [each for each in self._fields if each not in document]
+            has = _names(list(document)) or "no field"
+            return Flaw("data.missing-field", f"The row lacks {_names(missing)}; it has {has}.", _names(missing))
+        value = document.get(field)
+        message = f"The row holds {kind_of(value)} in {quoted(field)}."
+        return Flaw("data.not-text", message, dotted(place), excerpt=shown(value))
+
+
+def _row_type(fields: tuple[str, ...], filled: set[str]) -> type[msgspec.Struct]:
+    names = [f"f{index}" for index in range(len(fields))]
+    return msgspec.defstruct(
+        "InstructionRow",
+        [(name, _NonEmpty if field in filled else str) for name, field in zip(names, fields, strict=True)],
+        rename=dict(zip(names, fields, strict=True)),
+        forbid_unknown_fields=True,
+        frozen=True,
+        gc=False,
+    )
+
+
+def _contract(fields: tuple[str, ...]) -> type[BaseModel]:
+    # The names are aliases: a template may call a field `model_config`, or `class`.
+    texts: dict[str, Any] = {f"f{index}": (str, Field(alias=field)) for index, field in enumerate(fields)}
+    return create_model("InstructionRow", __config__=ConfigDict(strict=True, frozen=True), **texts)
+
+
+def _names(names: Sequence[str]) -> str:
+    told = ", ".join(quoted(name) for name in names[:_NAMES_SHOWN])
+    return f"{told} and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else told

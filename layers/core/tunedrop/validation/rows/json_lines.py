@@ -1,0 +1,117 @@
+"""What all JSON lines have in common: a proof that no key stands twice, and the exact reading of one line."""
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+import numpy as np
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from tunedrop.domain.problem import excerpt
+from tunedrop.domain.strict_json import JsonError, JsonValue, parse_object
+from tunedrop.validation.findings import Flaw
+
+_FLAWS_SHOWN = 8
+"""Flaws of one row that are told."""
+
+_QUOTE, _BACKSLASH, _U = b'"\\u'
+
+
+def has_only(strings: int, block: bytes) -> bool:
+    r"""Prove that a block of decoded JSON lines has no more than so many strings, keys included, and no NUL in them.
+
+    The fast decoder keeps the last of two equal keys, but refuses unknown ones and asks for every key of the schema: a
+    key that stood twice, however it is spelled, would show in the number of quotes. Inside a string a quote has a
+    backslash before it.
+    """
+    octets = np.frombuffer(block, np.uint8)
+    backslashes = np.flatnonzero(octets == _BACKSLASH)
+    following = octets[backslashes + 1]
+    escapes = backslashes[following == _QUOTE]
+    # Behind an even number of backslashes a quote ends the string.
+    behind_another = escapes[octets[escapes - 1] == _BACKSLASH].tolist()
+    ends = sum(_run(block, last) % 2 == 0 for last in behind_another)
+    quotes = np.count_nonzero(octets == _QUOTE) - len(escapes) + ends
+    return bool(quotes == 2 * strings and not ((following == _U).any() and b"\\u0000" in block))
+
+
+def _run(block: bytes, last: int) -> int:
+    """Count the backslashes up to the one at `last`."""
+    first = last
+    while block[first - 1] == _BACKSLASH:
+        first -= 1
+    return last - first + 1
+
+
+def sure_fault(error: msgspec.MsgspecError, codes: Mapping[str, str]) -> str | None:
+    """Return the code of what the fast decoder refuses, where `judge` is sure to refuse it too.
+
+    `codes` map the beginnings of the decoder's messages to codes.
+    """
+    message = str(error)
+    return next((code for start, code in codes.items() if message.startswith(start)), None)
+
+
+def parse(line: bytes) -> dict[str, JsonValue] | Flaw:
+    """Read one line as strict JSON whose text any tokeniser can read; returns the flaw where it is none."""
+    try:
+        document = parse_object(line)
+    except JsonError as error:
+        message = f"The row {error.message}."
+        if error.code == "not-json" and b"\r" in line.rstrip():
+            message += " Lines must not end in a carriage return alone."
+        around = line[max(0, error.position - 20) : error.position + 40].decode(errors="backslashreplace")
+        return Flaw(f"data.{error.code}", message, column=error.position, excerpt=excerpt(around.strip()))
+    return _unreadable(document) or document
+
+
+def faults(
+    document: dict[str, JsonValue],
+    contract: type[BaseModel],
+    worded: Callable[[ErrorDetails, dict[str, JsonValue]], Flaw],
+) -> tuple[Flaw, ...]:
+    """Hold a row against its contract; `worded` says the contract's errors in our words."""
+    try:
+        contract.model_validate(document)
+    except ValidationError as error:
+        details = error.errors(include_url=False)[:_FLAWS_SHOWN]
+        return tuple(dict.fromkeys(worded(each, document) for each in details))
+    return ()
+
+
+def dotted(location: tuple[int | str, ...]) -> str:
+    """Write a path in a record: `messages[2].role`."""
+    parts = "".join(f"[{each}]" if isinstance(each, int) else f".{excerpt(each)}" for each in location)
+    return parts.removeprefix(".")
+
+
+def shown(value: object) -> str:
+    """Return what may be shown of a value in a report."""
+    return excerpt(value if isinstance(value, str) else repr(value)[:200])
+
+
+def _cut(line: bytes, position: int) -> str:
+    """Show the text around a fault."""
+    return excerpt(line[max(0, position - 20) : position + 40].decode(errors="backslashreplace").strip())
+
+
+def _unreadable(document: dict[str, JsonValue]) -> Flaw | None:
+    """Find text that no tokeniser reads, at any depth."""
+    stack: list[tuple[tuple[int | str, ...], JsonValue]] = [((), document)]
+    while stack:
+        place, value = stack.pop()
+        if isinstance(value, dict):
+            for key, item in value.items():
+                stack.append(((*place, key), item))
+                stack.append(((*place, key), key))
+        elif isinstance(value, list):
+            stack.extend(((*place, index), item) for index, item in enumerate(value))
+        elif isinstance(value, str):
+            if "\0" in value:
+                return Flaw("data.nul", "The row has a NUL character.", dotted(place), excerpt=shown(value))
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                message = "The row has half of a surrogate pair."
+                return Flaw("data.lone-surrogate", message, dotted(place), excerpt=shown(value))
+    return None

@@ -1,0 +1,61 @@
+"""Plain text for domain adaptation: every line is read, and any text is good."""
+
+from collections.abc import Mapping, Sequence
+
+from tunedrop.domain.problem import excerpt
+from tunedrop.validation.findings import Flaw
+from tunedrop.validation.rows import Judged
+
+
+class TextRows:
+    """Judge the lines of a text file: they must be text."""
+
+    def accept(self, block: bytes, lines: int) -> Sequence[str] | None:
+        """Return the lines of a block when all of it is text."""
+        if b"\0" in block:
+            return None
+        try:
+            rows = block[:-1].decode().split("\n")
+        except UnicodeDecodeError:
+            return None
+        return rows if len(rows) == lines else None
+
+    def glance(self, line: bytes) -> str | None:
+        """Leave every doubtful line to `judge`: codes and rows are both texts, and there are few."""
+        del line
+        return None
+
+    def judge(self, line: bytes) -> Judged:
+        """Judge one line exactly."""
+        if b"\0" in line:
+            flaw = Flaw("data.nul", "The line has a NUL character.", column=line.index(b"\0"))
+            return Judged(None, b"", (flaw,))
+        try:
+            text = line.removesuffix(b"\n").decode()
+        except UnicodeDecodeError as error:
+            around = line[max(0, error.start - 20) : error.start + 20]
+            flaw = Flaw(
+                "data.not-utf8",
+                f"The line is not UTF-8 (byte {error.start + 1}).",
+                column=error.start,
+                excerpt=excerpt(around.decode(errors="backslashreplace").strip()),
+            )
+            return Judged(None, b"", (flaw,))
+        return Judged(text, line, ())
+
+    def written(self, text: bytes) -> bytes:
+        """Return accepted lines as they are."""
+        return text
+
+    def answers(self, rows: Sequence[str]) -> list[str]:
+        """Return nothing: text has no answers."""
+        del rows
+        return []
+
+    def texts(self, row: str) -> list[str]:
+        """Return the line."""
+        return [row]
+
+    def held_out(self, row: str) -> Mapping[str, object]:
+        """Return the line."""
+        return {"text": row}

@@ -1,0 +1,463 @@
+"""One range of one file, read once: every record judged, counted, digested, and handed on."""
+
+import csv
+import gc
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from tunedrop.domain.plan import FileRole, Technique
+from tunedrop.validation import near_duplicates, tables, tokens
+from tunedrop.validation.blocks import BYTE_ORDER_MARK, Block, FileFault, LongLine, cut, foreign_format, inflate
+from tunedrop.validation.findings import Flaw
+from tunedrop.validation.near_duplicates import BANDS
+from tunedrop.validation.partial import ColumnsInMemory, FaultyRow, Partial, Place, Summary
+from tunedrop.validation.rows import Rows
+from tunedrop.validation.secrets import SecretFinder, mask
+from tunedrop.validation.settings import ScanSettings
+from tunedrop.validation.sources import DataFile, FileRange, Source
+from tunedrop.validation.tokens import TokenCounter
+
+TABLES = {".csv": tables.read_csv, ".json": tables.read_json}
+"""Files of domain adaptation whose records are no lines, by their extension."""
+
+_RECORDS_AT_ONCE = 1_000
+
+_LEAST_TEXT_BYTES = 64
+"""Shorter lines of running text repeat by nature: headings, brackets, rules."""
+
+_UNDECIDED = 0.15
+"""How far from the limit, as a share of it, an estimated length is counted with the model's tokenizer."""
+
+_FRAME_TOKENS = 8
+"""Tokens that training puts around a row: beginning, end, and `### Response:` between."""
+
+
+class Sink(Protocol):
+    """Take the good rows of a scan, in the order of the file."""
+
+    def rows(self, role: FileRole, lines: bytes) -> None:
+        """Take lines that are trained on, or validated with."""
+
+    def held_out(self, row: Mapping[str, object]) -> None:
+        """Take a row that is measured with."""
+
+
+def scan(
+    source: Source,
+    part: FileRange,
+    rows: Rows[Any],
+    settings: ScanSettings,
+    *,
+    sink: Sink | None = None,
+    counter: TokenCounter | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Partial:
+    """Read the records of a range.
+
+    `counter` counts exactly where the estimate leaves in doubt whether a row is cut off; `progress` is told the bytes
+    that were read. Raises only what the source raises: whatever the bytes are, they end as rows or as findings.
+    """
+    file = part.file
+    scanner = _Scanner(file, rows, settings, sink, counter)
+    # One byte before the range tells whether a line begins with it.
+    chunks = _told(source.blocks(file, max(part.start - 1, 0)), progress)
+    if file.compressed:
+        chunks = inflate(chunks, settings.limits)
+    table = TABLES.get(file.extension)
+    with _uncollected():
+        if table:
+            scanner.read_table(table(chunks, settings.limits), file.extension)
+        else:
+            scanner.read_lines(chunks, part.start, part.end)
+    return scanner.partial()
+
+
+def splittable(file: DataFile) -> bool:
+    """Tell whether ranges of a file can be read apart: gzip has no beginning within, nor have quoted line ends."""
+    return not file.compressed and file.extension not in TABLES
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Switch Python's cycle collector off: a scan makes millions of objects and no cycle."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _told(chunks: Iterable[bytes], progress: Callable[[int], None] | None) -> Iterator[bytes]:
+    for chunk in chunks:
+        yield chunk
+        if progress:
+            progress(len(chunk))
+
+
+class _Batch(NamedTuple):
+    """Say where the records of a block stand."""
+
+    lines: NDArray[np.uint64]
+    """From 0, in the range."""
+    offsets: NDArray[np.uint64]
+    sizes: NDArray[np.int64]
+
+    def place(self, number: int, flaw: Flaw) -> Place:
+        """Place a flaw of one record."""
+        return Place(int(self.lines[number]), int(self.offsets[number]), flaw)
+
+    def take(self, index: NDArray[np.int64]) -> "_Batch":
+        """Return some of the records."""
+        return _Batch(self.lines[index], self.offsets[index], self.sizes[index])
+
+
+class _Good(NamedTuple):
+    """Hold the good records of a block."""
+
+    rows: Sequence[Any]
+    text: bytes
+    """A line for each."""
+    chosen: NDArray[np.int64] | None
+    """Which of the block's records they are; None for all."""
+
+
+class _Scanner:
+    """Hold what one range has come to so far."""
+
+    def __init__(
+        self,
+        file: DataFile,
+        rows: Rows[Any],
+        settings: ScanSettings,
+        sink: Sink | None,
+        counter: TokenCounter | None,
+    ) -> None:
+        self._file = file
+        self._rows = rows
+        self._sink = sink
+        self._counter = counter
+        self._settings = settings
+        self._limits = settings.limits
+        self._split = settings.split if file.role is FileRole.TRAINING else None
+        self._running_text = settings.target.technique is Technique.DOMAIN_ADAPTATION and splittable(file)
+        self._has_blank_lines = settings.target.technique is Technique.DOMAIN_ADAPTATION
+        self._secrets = SecretFinder() if settings.secrets else None
+        self._summary = Summary(name=file.name, role=file.role)
+        self._histogram = tokens.histogram(np.zeros(0, np.int64))
+        self._first_byte: int | None = None
+        self._columns: list[tuple[NDArray[np.uint64], NDArray[np.uint32], NDArray[np.uint32]]] = []
+        self._places: list[tuple[NDArray[np.uint64], NDArray[np.uint64]]] = []
+        longest = settings.target.max_input_length
+        is_text = settings.target.technique is Technique.DOMAIN_ADAPTATION  # of any length: training packs it
+        self._cut_bytes = settings.calibration.bytes_of(longest) if longest and not is_text else float("inf")
+        self._short_bytes = 0.0 if is_text else settings.calibration.bytes_of(self._limits.short_row_tokens)
+
+    def partial(self) -> Partial:
+        """Return what the range came to."""
+        digests, sizes, bands = zip(*self._columns, strict=True) if self._columns else ((), (), ())
+        columns = ColumnsInMemory(
+            digest_column=np.concatenate((*digests, np.zeros(0, np.uint64))),
+            size_column=np.concatenate((*sizes, np.zeros(0, np.uint32))),
+            band_column=np.concatenate((*bands, np.zeros((0, BANDS), np.uint32))),
+            place_columns=self._place_columns(),
+        )
+        self._summary.lengths = self._histogram.tolist()
+        return Partial(self._first_byte or 0, self._summary, columns)
+
+    def _place_columns(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]] | None:
+        if not self._places:
+            return None
+        lines, offsets = zip(*self._places, strict=True)
+        return np.concatenate(lines), np.concatenate(offsets)
+
+    # ------------------------------------------------------------------ reading
+
+    def read_lines(self, chunks: Iterable[bytes], start: int, end: int | None) -> None:
+        """Read a range of lines block by block."""
+        position = start
+        try:
+            for block in cut(chunks, start, end, self._limits.line_bytes):
+                position = block.offset
+                if self._first_byte is None:
+                    self._first_byte = position
+                if isinstance(block, LongLine):
+                    self._long_line(block)
+                elif position == 0:
+                    self._head(block)
+                else:
+                    self._block(block.data, position)
+        except FileFault as fault:
+            self._summary.ended_by, self._summary.ended_at = fault.flaw, fault.offset
+
+    def read_table(self, records: Iterator[tables.Record], extension: str) -> None:
+        """Read a file whose records are no lines, batch by batch."""
+        self._first_byte = 0
+        write = _csv_row if extension == ".csv" else _json_row
+        if extension == ".csv" and self._sink and self._file.role is not FileRole.HELD_OUT:
+            self._sink.rows(self._file.role, _csv_row("text"))
+        try:
+            while found := list(islice(records, _RECORDS_AT_ONCE)):
+                self._table(found, write)
+        except FileFault as fault:
+            self._summary.ended_by, self._summary.ended_at = fault.flaw, fault.offset
+
+    def _head(self, block: Block) -> None:
+        """Read the first block of a file, where its format shows."""
+        if kind := foreign_format(block.data):
+            raise FileFault(Flaw("data.foreign-format", f"The file is {kind}."), 0)
+        skipped = len(BYTE_ORDER_MARK) if block.data.startswith(BYTE_ORDER_MARK) else 0
+        if skipped:
+            self._remark(Place(0, 0, Flaw("data.byte-order-mark", "The file begins with a byte order mark.")))
+        self._block(block.data[skipped:], 0, skipped)
+
+    def _long_line(self, line: LongLine) -> None:
+        self._faulty([Place(self._summary.lines, line.offset, self._too_long())])
+        size = np.array([min(line.size, 2**32 - 1)], np.uint32)
+        self._columns.append((np.zeros(1, np.uint64), size, self._no_bands(1)))
+        self._summary.lines += 1
+        self._summary.read += line.size
+
+    def _block(self, data: bytes, offset: int, skipped: int = 0) -> None:
+        """Judge a block of lines; the first of them has `skipped` bytes more, which do not count."""
+        sizes = np.fromiter(map(len, io.BytesIO(data)), np.int64)
+        sizes[0] += skipped
+        first = self._summary.lines
+        lines = np.arange(first, first + len(sizes), dtype=np.uint64)
+        batch = _Batch(lines, offset + np.cumsum(sizes, dtype=np.uint64) - sizes.astype(np.uint64), sizes)
+        text = data.replace(b"\r\n", b"\n") if b"\r" in data else data
+        rows = self._rows.accept(text, len(sizes)) if int(sizes.max()) <= self._limits.line_bytes else None
+        good = self._doubtful(data, batch) if rows is None else _Good(rows, text, None)
+        self._take(good, batch)
+        self._find_secrets(data, batch)
+        self._summary.lines += len(sizes)
+        self._summary.read += len(data) + skipped
+
+    def _doubtful(self, data: bytes, batch: _Batch) -> _Good:
+        """Judge a block line by line."""
+        rows, good, index = [], [], []
+        for number, raw in enumerate(io.BytesIO(data)):
+            row, line = self._line(raw, number, batch)
+            if row is not None:
+                rows.append(row)
+                good.append(line)
+                index.append(number)
+        return _Good(rows, b"".join(good), np.array(index, np.int64))
+
+    def _line(self, raw: bytes, number: int, batch: _Batch) -> tuple[Any, bytes]:
+        """Return the typed row of a line, and what training reads of it; None when there is none."""
+        if len(raw) > self._limits.line_bytes:
+            self._faulty([batch.place(number, self._too_long())])
+            return None, b""
+        if not self._has_blank_lines and not raw.strip(b" \t\r\n"):
+            self._summary.blank_lines += 1
+            self._remark(batch.place(number, Flaw("data.blank-line", "The line is blank.")))
+            return None, b""
+        line = raw.replace(b"\r\n", b"\n")
+        seen = self._rows.glance(line)
+        if isinstance(seen, str):
+            if len(self._summary.faulty) >= self._limits.findings:
+                self._count_fault(seen)
+                return None, b""
+        elif seen is not None:
+            return seen, line
+        judged = self._rows.judge(line)
+        places = [batch.place(number, flaw) for flaw in judged.flaws]
+        if judged.row is None:
+            self._faulty(places, seen)
+            return None, b""
+        for place in places:
+            self._remark(place)
+        return judged.row, judged.line
+
+    def _table(self, records: Sequence[tables.Record], write: Callable[[str], bytes]) -> None:
+        """Judge a batch of records; `write` says what training reads of a text."""
+        batch = _Batch(
+            np.array([each.line - 1 for each in records], np.uint64),
+            np.array([each.offset for each in records], np.uint64),
+            np.array([each.size for each in records], np.int64),
+        )
+        texts, index = [], []
+        for number, record in enumerate(records):
+            for flaw in record.warnings:
+                self._remark(batch.place(number, flaw))
+            if record.flaws:
+                self._faulty([batch.place(number, flaw) for flaw in record.flaws])
+            elif record.text is not None:
+                texts.append(record.text)
+                index.append(number)
+        good = _Good(texts, b"".join(map(_json_row, texts)), np.array(index, np.int64))
+        self._take(good, batch, write)
+        self._find_secrets(good.text, batch.take(np.array(index, np.int64)), _line_sizes(good.text))
+        self._places.append((batch.lines, batch.offsets))
+        self._summary.lines = int(batch.lines[-1]) + 1
+        self._summary.read += int(batch.sizes.sum())
+
+    # ------------------------------------------------------------------ what is good
+
+    def _take(self, good: _Good, batch: _Batch, write: Callable[[str], bytes] | None = None) -> None:
+        """Count, digest and hand on the good records of a block."""
+        at = batch if good.chosen is None else batch.take(good.chosen)
+        digests = np.fromiter(map(xxhash.xxh3_64_intdigest, io.BytesIO(good.text)), np.uint64, len(good.rows))
+        held_out = self._held_out(digests, at)
+        if self._running_text:
+            digests[at.sizes < _LEAST_TEXT_BYTES] = 0
+        bands = self._no_bands(len(digests))
+        if len(bands):
+            bands = near_duplicates.bands(good.text, _line_sizes(good.text))
+        if good.chosen is not None:
+            all_digests, all_bands = np.zeros(len(batch.sizes), np.uint64), self._no_bands(len(batch.sizes))
+            all_digests[good.chosen] = digests
+            if len(bands):
+                all_bands[good.chosen] = bands
+            digests, bands = all_digests, all_bands
+        self._columns.append((digests, batch.sizes.astype(np.uint32), bands))
+        if good.rows:
+            self._measure(good.rows, held_out, at)
+            self._hand_on(good, held_out, write)
+
+    def _no_bands(self, records: int) -> NDArray[np.uint32]:
+        return np.zeros((records if self._settings.near_duplicates else 0, BANDS), np.uint32)
+
+    def _held_out(self, digests: NDArray[np.uint64], at: _Batch) -> NDArray[np.bool_]:
+        """Tell which rows are set apart: by digest; of running text the end, for its lines belong together."""
+        if self._split is None:
+            return np.full(len(digests), self._file.role is FileRole.HELD_OUT)
+        if self._running_text:
+            return at.offsets >= (1 - self._split.ratio) * self._file.bytes
+        return self._split.holds_out(digests)
+
+    def _measure(self, rows: Sequence[Any], held_out: NDArray[np.bool_], at: _Batch) -> None:
+        """Count the rows of either side, and tell of those that are too long, too short, or say next to nothing."""
+        sizes = at.sizes
+        self._count_rows(rows, held_out)
+        if self._file.role is FileRole.TRAINING:
+            trained = sizes[~held_out] if held_out.any() else sizes
+            self._summary.training_bytes += int(trained.sum())
+            self._summary.longest = max(self._summary.longest, int(trained.max(initial=0)))
+            self._histogram += tokens.histogram(trained)
+        if sizes.max() > (1 - _UNDECIDED) * self._cut_bytes:
+            self._find_truncated(rows, at)
+        if sizes.min() < self._short_bytes:
+            for number in np.flatnonzero(sizes < self._short_bytes).tolist():
+                self._remark(at.place(number, Flaw("data.short-row", "The row has next to no text.")))
+        if answers := self._rows.answers(rows):
+            self._count_answers(answers, held_out, at)
+
+    def _count_rows(self, rows: Sequence[Any], held_out: NDArray[np.bool_]) -> None:
+        number, apart = len(rows), int(np.count_nonzero(held_out))
+        if self._running_text:
+            filled = np.fromiter((bool(row) and not row.isspace() for row in rows), np.bool_, number)
+            number, apart = int(np.count_nonzero(filled)), int(np.count_nonzero(filled & held_out))
+        counts = self._summary.rows
+        counts[FileRole.HELD_OUT] = counts.get(FileRole.HELD_OUT, 0) + apart
+        if self._file.role is not FileRole.HELD_OUT:
+            counts[self._file.role] = counts.get(self._file.role, 0) + number - apart
+
+    def _find_truncated(self, rows: Sequence[Any], at: _Batch) -> None:
+        calibration, limit = self._settings.calibration, self._settings.target.max_input_length
+        if limit is None:
+            raise AssertionError("rows are cut off at no length")
+        for number in np.flatnonzero(at.sizes > (1 - _UNDECIDED) * self._cut_bytes).tolist():
+            length = calibration.tokens_of(float(at.sizes[number]))
+            about = "about "
+            if self._counter and length < (1 + _UNDECIDED) * limit:
+                length = sum(self._counter.count(self._rows.texts(rows[number]))) + _FRAME_TOKENS
+                about = ""
+            if length > limit:
+                lost = int(length - limit)
+                self._summary.truncated_rows += 1
+                self._summary.tokens_lost += lost
+                message = f"The row has {about}{int(length):,} tokens; training reads {limit:,} of them."
+                self._remark(at.place(number, Flaw("data.truncated", message)))
+
+    def _count_answers(self, answers: Sequence[str], held_out: NDArray[np.bool_], at: _Batch) -> None:
+        least = self._limits.short_answer_characters
+        if min(map(len, answers)) < least:
+            for number, answer in enumerate(answers):
+                if len(answer.strip()) < least:
+                    self._remark(at.place(number, Flaw("data.near-empty-answer", "The answer has one character.")))
+        labels = self._summary.labels
+        if labels is None or self._file.role is not FileRole.TRAINING:
+            return
+        if max(map(len, answers)) > self._limits.label_characters:
+            self._summary.labels = None
+            return
+        for answer, apart in zip(answers, held_out.tolist(), strict=True):
+            if not apart:
+                labels[answer] = labels.get(answer, 0) + 1
+        if len(labels) > self._limits.labels:
+            self._summary.labels = None
+
+    def _hand_on(self, good: _Good, held_out: NDArray[np.bool_], write: Callable[[str], bytes] | None) -> None:
+        if self._sink is None:
+            return
+        for number in np.flatnonzero(held_out).tolist():
+            self._sink.held_out(self._rows.held_out(good.rows[number]))
+        if held_out.all():
+            return
+        text = good.text
+        if write:
+            text = b"".join(write(row) for row, apart in zip(good.rows, held_out.tolist(), strict=True) if not apart)
+        elif held_out.any():
+            lines = zip(io.BytesIO(good.text), held_out.tolist(), strict=True)
+            text = b"".join(line for line, apart in lines if not apart)
+        self._sink.rows(self._file.role, self._rows.written(text))
+
+    # ------------------------------------------------------------------ what is found
+
+    def _find_secrets(self, data: bytes, batch: _Batch, sizes: NDArray[np.int64] | None = None) -> None:
+        """Look for secrets in lines of `sizes` bytes (the batch's own if left out)."""
+        hits = self._secrets.find(data) if self._secrets else ()
+        if not hits:
+            return
+        ends = np.cumsum(_line_sizes(data) if sizes is None else sizes)
+        for hit in hits:
+            number = int(np.searchsorted(ends, hit.start, side="right"))
+            column = hit.start - int(ends[number - 1] if number else 0)
+            message = f"The row holds what looks like {hit.kind}."
+            flaw = Flaw(hit.code, message, column=column, excerpt=mask(data[hit.start : hit.end]))
+            self._remark(batch.place(number, flaw))
+
+    def _too_long(self) -> Flaw:
+        return Flaw("data.line-too-long", f"The row is longer than {self._limits.line_bytes:,} bytes.")
+
+    def _faulty(self, places: Sequence[Place], code: str | None = None) -> None:
+        code = code or places[0].flaw.code
+        self._count_fault(code)
+        if len(self._summary.faulty) < self._limits.findings:
+            self._summary.faulty.append(FaultyRow(code, tuple(places)))
+
+    def _count_fault(self, code: str) -> None:
+        self._summary.faulty_rows += 1
+        self._summary.fault_counts[code] = self._summary.fault_counts.get(code, 0) + 1
+
+    def _remark(self, place: Place) -> None:
+        code = place.flaw.code
+        self._summary.remark_counts[code] = self._summary.remark_counts.get(code, 0) + 1
+        kept = self._summary.remarks.setdefault(code, [])
+        if len(kept) < self._limits.findings_per_warning:
+            kept.append(place)
+
+
+def _line_sizes(text: bytes) -> NDArray[np.int64]:
+    return np.fromiter(map(len, io.BytesIO(text)), np.int64)
+
+
+def _json_row(text: str) -> bytes:
+    return json.dumps({"text": text}, ensure_ascii=False).encode() + b"\n"
+
+
+def _csv_row(text: str) -> bytes:
+    row = io.StringIO()
+    csv.writer(row, lineterminator="\n").writerow([text])
+    return row.getvalue().encode()

@@ -10,7 +10,7 @@ from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tunedrop_cli.aws import DEFAULT_STACK, Target
-from tunedrop_cli.commands import chat, drop, runs, show, watch
+from tunedrop_cli.commands import chat, drop, runs, show, validate, watch
 from tunedrop_cli.errors import CommandError, explained
 from tunedrop_cli.options import Options
 from tunedrop_cli.views import console
@@ -24,7 +24,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit status: 0 done (a followed run ended PROMOTED), 1 a followed run ended otherwise, 2 not possible.",
+    epilog="Exit status: 0 done (a followed run ended PROMOTED, a dataset is accepted), 1 a followed run ended "
+    "otherwise or a dataset is refused, 2 not possible.",
 )
 
 
@@ -40,7 +41,7 @@ def main(
 ) -> None:
     """Drop a dataset, get a tuned model behind Bedrock Converse, with the proof that it is better.
 
-    Needs AWS credentials, as boto3 finds them, and the name of a deployed stack.
+    Needs AWS credentials, as boto3 finds them, and the name of a deployed stack; `validate` needs neither.
     """
     usual = os.environ.get(STACK_VARIABLE, DEFAULT_STACK)
     context.obj = Options(Target(stack, region), named_stack=None if stack == usual else stack)
@@ -69,6 +70,7 @@ def _explaining(command: Callable[P, None]) -> Callable[P, None]:
 
 
 for _command, _epilog in (
+    (validate.validate, validate.EXAMPLES),
     (drop.drop, drop.EXAMPLES),
     (watch.watch, watch.EXAMPLES),
     (runs.runs, runs.EXAMPLES),

@@ -1,0 +1,425 @@
+"""`tunedrop validate` judges a folder as a drop of it would be judged, without AWS and without a network."""
+
+import gzip
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from typer.testing import Result
+
+from tests.validation.sample_reports import one, report
+from tunedrop.domain.plan import FileRole, Technique
+from tunedrop.errors import SourceChangedError
+from tunedrop.validation.report import LabelCount, ValidationReport
+from tunedrop.validation.sources import BLOCK_BYTES, DataFile
+from tunedrop_cli import judging
+from tunedrop_cli.errors import CommandError
+from tunedrop_cli.folder import Folder, FolderSource
+from tunedrop_cli.report_view import ReportView
+
+Command = Callable[..., Result]
+
+ROOT = Path(__file__).parents[2]
+WORDS = (
+    *("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heron"),
+    *("inlet", "jetty", "knoll", "lagoon", "marsh", "north", "ocean", "prairie"),
+)
+
+
+def rows(number: int, **changes: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            "instruction": "Name the account of this transaction.",
+            "context": " ".join(WORDS[(at * step + step) % len(WORDS)] for step in range(3, 15)) + f" {at}",
+            "response": f"the {WORDS[at % len(WORDS)]} account, number {at}",
+        }
+        | changes
+        for at in range(number)
+    ]
+
+
+def write(path: Path, content: list[dict[str, Any]]) -> None:
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in content), encoding="utf-8")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    data = tmp_path / "bank"
+    data.mkdir()
+    write(data / "train.jsonl", rows(400))
+    return data
+
+
+@pytest.fixture(autouse=True)
+def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take away what the command must not need: credentials, a region, the network."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("the command reached for the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+def as_json(result: Result) -> ValidationReport:
+    return ValidationReport.model_validate_json(result.stdout)
+
+
+# ------------------------------------------------------------------------------------------------------- the verdict
+
+
+def test_a_good_folder_is_accepted(tunedrop: Command, folder: Path) -> None:
+    result = tunedrop("validate", str(folder))
+
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("ACCEPTED  bank\n")
+    assert "train.jsonl" in result.stdout
+
+
+def test_a_faulty_row_refuses_it_and_is_located(tunedrop: Command, folder: Path) -> None:
+    write(folder / "train.jsonl", [*rows(40), {"instruction": "a", "context": "b"}, *rows(40)])
+
+    result = tunedrop("validate", str(folder))
+
+    assert result.exit_code == 1
+    assert result.stdout.startswith("REFUSED  bank\n")
+    assert "ERROR  Fields missing: 1  data.missing-field" in result.stdout
+    assert "train.jsonl:41" in result.stdout
+    assert "Fix: Add the field" in result.stdout
+
+
+def test_the_report_as_json_is_all_that_is_printed(tunedrop: Command, folder: Path) -> None:
+    (folder / "notes.md").write_text("notes", encoding="utf-8")
+    write(folder / "train.jsonl", rows(40, response=""))
+
+    result = tunedrop("validate", str(folder), "--json")
+
+    assert result.exit_code == 1
+    assert as_json(result).counts["data.empty-completion"] == 40
+    assert result.stdout == as_json(result).model_dump_json() + "\n"
+    assert result.stderr == "Warning: notes.md is not part of the layout and is ignored.\n"
+
+
+def test_the_page_is_written_beside_the_report(tunedrop: Command, folder: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+
+    result = tunedrop("validate", str(folder), "--html", str(page))
+
+    assert result.exit_code == 0, result.output
+    assert "<title>Accepted: bank</title>" in page.read_text(encoding="utf-8")
+
+
+def test_a_page_that_cannot_be_written_is_an_error(tunedrop: Command, folder: Path, tmp_path: Path) -> None:
+    result = tunedrop("validate", str(folder), "--html", str(tmp_path / "no" / "such" / "report.html"))
+
+    assert result.exit_code == 2
+    assert "report.html" in result.output
+
+
+# --------------------------------------------------------------------------------------------------- what it reads
+
+
+def test_tune_yaml_tells_the_rules(tunedrop: Command, folder: Path) -> None:
+    (folder / "tune.yaml").write_text(
+        "model: meta-textgeneration-llama-3-1-8b-instruct\n"
+        "technique: instruction\n"
+        "instance_type: ml.g5.12xlarge\n"
+        "hyperparameters: {max_input_length: 16, epoch: 2, per_device_train_batch_size: 3}\n"
+        "evaluate: {held_out_ratio: 0.25}\n",
+        encoding="utf-8",
+    )
+
+    seen = as_json(tunedrop("validate", str(folder), "--json"))
+
+    assert (seen.technique_from, seen.model_id) == ("tune.yaml", "meta-textgeneration-llama-3-1-8b-instruct")
+    assert seen.tokens
+    assert seen.tokens.max_input_length == 16
+    assert seen.tokens.truncated_rows
+    assert 70 <= seen.held_out_rows <= 130
+    assert seen.expected_steps
+    assert abs(seen.expected_steps - 2 * seen.training_rows / (3 * 4)) <= 2, "four GPUs, three rows each"
+
+
+@pytest.mark.parametrize(
+    ("spec", "batch_size"),
+    [
+        ("hyperparameters: {per_device_train_batch_size: 3}", None),
+        ("hyperparameters: {per_device_train_batch_size: 3}\ninstance_type: ml.unknown.large", None),
+        ("instance_type: ml.g5.2xlarge", None),
+        ("hyperparameters: {per_device_train_batch_size: inf}\ninstance_type: ml.g5.2xlarge", None),
+        ("hyperparameters: {per_device_train_batch_size: 3}\ninstance_type: ml.g5.2xlarge", 3),
+        ("instance_type: ml.g5.12xlarge\nhyperparameters: {per_device_train_batch_size: 3}", 12),
+    ],
+)
+def test_steps_are_expected_only_when_the_batch_is_known(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, spec: str, batch_size: int | None
+) -> None:
+    (folder / "tune.yaml").write_text(f"model: x\n{spec}\n", encoding="utf-8")
+    targets = []
+
+    def validate(_source: Any, _files: Any, rules: Any, **__: Any) -> ValidationReport:
+        targets.append(rules.target)
+        return report()
+
+    monkeypatch.setattr(judging, "validate", validate)
+
+    judging.judge(folder, None, None, None, None, lambda _: None)
+
+    assert targets[0].batch_size == batch_size
+
+
+def test_an_option_outdoes_tune_yaml(tunedrop: Command, folder: Path) -> None:
+    (folder / "tune.yaml").write_text("model: x\nhyperparameters: {max_input_length: 16}\n", encoding="utf-8")
+
+    tokens = as_json(tunedrop("validate", str(folder), "--json", "--max-input-length", "4096")).tokens
+
+    assert tokens
+    assert tokens.max_input_length == 4096
+    assert not tokens.truncated_rows
+
+
+def test_a_faulty_tune_yaml_is_told_with_all_its_problems(tunedrop: Command, folder: Path) -> None:
+    (folder / "tune.yaml").write_text("modle: x\nbudget_usd: -1\n", encoding="utf-8")
+
+    result = tunedrop("validate", str(folder), "--json")
+
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert "tune.yaml:1: modle" in result.stderr
+    assert "tune.yaml:2: budget_usd" in result.stderr
+
+
+def test_a_faulty_template_is_told_with_all_its_problems(tunedrop: Command, folder: Path) -> None:
+    (folder / "template.json").write_text('{"prompt": "{0}", "complete": ""}', encoding="utf-8")
+
+    result = tunedrop("validate", str(folder))
+
+    assert result.exit_code == 2
+    assert result.stderr.count("template.json: ") >= 3
+
+
+def test_the_template_names_the_fields(tunedrop: Command, folder: Path) -> None:
+    write(folder / "train.jsonl", [{"q": row["context"], "a": row["response"]} for row in rows(60)])
+    (folder / "template.json").write_text('{"prompt": "{q}", "completion": "{a}"}', encoding="utf-8")
+
+    assert tunedrop("validate", str(folder)).exit_code == 0
+
+
+def test_what_is_no_part_of_the_layout_is_listed(tunedrop: Command, folder: Path) -> None:
+    (folder / "notes.md").write_text("notes", encoding="utf-8")
+
+    assert "notes.md is not part of the layout" in tunedrop("validate", str(folder)).stdout
+
+
+def test_a_folder_without_data_cannot_be_validated(tunedrop: Command, tmp_path: Path) -> None:
+    result = tunedrop("validate", str(tmp_path))
+
+    assert result.exit_code == 2
+    assert "There is no training data" in result.stderr
+    assert tunedrop("validate", str(tmp_path / "nowhere")).exit_code == 2
+
+
+def test_a_technique_that_the_files_contradict_is_refused(tunedrop: Command, folder: Path) -> None:
+    result = tunedrop("validate", str(folder), "--technique", "chat")
+
+    assert result.exit_code == 2
+    assert "the files look like instruction" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["more.jsonl", "tune.yaml", "notes.md"])
+def test_a_link_that_leaves_the_folder_is_refused(tunedrop: Command, folder: Path, tmp_path: Path, name: str) -> None:
+    write(tmp_path / "secret.jsonl", rows(3))
+    (folder / name).symlink_to(tmp_path / "secret.jsonl")
+
+    result = tunedrop("validate", str(folder))
+
+    assert result.exit_code == 2
+    assert f"{name} is a link to a file outside" in result.stderr
+
+
+def test_a_link_within_the_folder_is_read(folder: Path) -> None:
+    (folder / "more.jsonl").symlink_to("train.jsonl")
+
+    assert "more.jsonl" in Folder.open(folder).objects
+
+
+def test_a_name_that_is_not_utf8_is_refused(folder: Path) -> None:
+    (folder / os.fsdecode(b"\xff.jsonl")).write_text("{}", encoding="utf-8")
+
+    with pytest.raises(CommandError, match="not UTF-8"):
+        Folder.open(folder)
+
+
+def test_gzip_is_read(tunedrop: Command, folder: Path) -> None:
+    data = (folder / "train.jsonl").read_bytes()
+    (folder / "train.jsonl").unlink()
+    (folder / "train.jsonl.gz").write_bytes(gzip.compress(data))
+
+    seen = as_json(tunedrop("validate", str(folder), "--json"))
+
+    assert seen.accepted
+    assert seen.training_rows + seen.held_out_rows == 400
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_the_number_of_processes_changes_nothing(tunedrop: Command, folder: Path, jobs: str) -> None:
+    write(folder / "held-out.jsonl", rows(45))
+
+    result = tunedrop("validate", str(folder), "--json", "--jobs", jobs)
+
+    assert as_json(result) == as_json(tunedrop("validate", str(folder), "--json"))
+    assert as_json(result).duplicates.leaked == 45
+
+
+# ------------------------------------------------------------------------------------------------------- the source
+
+
+@pytest.fixture
+def file(folder: Path) -> DataFile:
+    (folder / "big.jsonl").write_bytes(os.urandom(2 * BLOCK_BYTES + 17))
+    return DataFile(name="big.jsonl", role=FileRole.TRAINING, bytes=2 * BLOCK_BYTES + 17)
+
+
+@pytest.mark.parametrize(
+    ("start", "end"), [(0, None), (5, None), (0, 5), (BLOCK_BYTES - 1, BLOCK_BYTES + 1), (7, 7), (9, 10**9)]
+)
+def test_any_range_of_a_file_is_read_in_blocks(folder: Path, file: DataFile, start: int, end: int | None) -> None:
+    blocks = list(FolderSource(folder).blocks(file, start, end))
+
+    assert b"".join(blocks) == (folder / "big.jsonl").read_bytes()[start:end]
+    assert all(0 < len(block) <= BLOCK_BYTES for block in blocks)
+
+
+def test_a_file_that_changed_is_noticed(folder: Path, file: DataFile) -> None:
+    with (folder / "big.jsonl").open("ab") as changed:
+        changed.write(b"x")
+    with pytest.raises(SourceChangedError):
+        list(FolderSource(folder).blocks(file))
+
+
+def test_a_file_that_is_gone_is_noticed(folder: Path, file: DataFile) -> None:
+    (folder / "big.jsonl").unlink()
+    with pytest.raises(SourceChangedError):
+        list(FolderSource(folder).blocks(file))
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_noticed(folder: Path, file: DataFile) -> None:
+    blocks = FolderSource(folder).blocks(file)
+    next(blocks)
+    os.truncate(folder / "big.jsonl", 1)
+    with pytest.raises(SourceChangedError):
+        list(blocks)
+
+
+def test_pictures_are_found_beside_their_metadata(tmp_path: Path) -> None:
+    (tmp_path / "validation" / "images").mkdir(parents=True)
+    for name in ("metadata.jsonl", "1.png", "validation/metadata.jsonl", "validation/images/2.png"):
+        (tmp_path / name).write_bytes(name.encode())
+    folder = Folder.open(tmp_path)
+    files = [
+        DataFile(name=each.name, role=each.role, bytes=each.size) for each in folder.files(Technique.VISUAL_QA).files
+    ]
+    source = FolderSource.of(folder, files, Technique.VISUAL_QA)
+    found = {(file.name, image.name): source.image(file, image) for file in files for image in source.images(file)}
+
+    assert found == {
+        ("metadata.jsonl", "1.png"): b"1.png",
+        ("validation/metadata.jsonl", "images/2.png"): b"validation/images/2.png",
+    }
+
+
+# ------------------------------------------------------------------------------------------------------ the terminal
+
+
+def shown(judged: ValidationReport, encoding: str = "utf-8", *, terminal: bool = False) -> str:
+    class Encoded(StringIO):
+        @property
+        def encoding(self) -> str:  # type: ignore[override]
+            return encoding
+
+    stream = Encoded()
+    console = Console(file=stream, width=80, force_terminal=terminal, markup=False, highlight=False, emoji=False)
+    ReportView(console).print(judged, "bank", ["notes.md is ignored."])
+    return stream.getvalue()
+
+
+def test_findings_are_grouped_and_five_of_each_are_shown() -> None:
+    text = shown(report())
+
+    assert text.count("The row lacks response.") == 5
+    assert "ERROR  Fields missing: 12  data.missing-field" in text
+    assert "  and 7 more\n" in text
+    assert text.index("Lines that are not JSON") < text.index("Rows that stand twice")
+    assert "  train.jsonl:3  byte 507  response\n" in text
+
+
+def test_no_line_is_wider_than_eighty_columns_or_ends_in_blanks() -> None:
+    long = one(file="training/" + "x" * 100 + ".jsonl", message="word " * 40, excerpt="y" * 80)
+    lines = shown(report(findings=(long,))).splitlines()
+
+    assert max(map(len, lines)) <= 80
+    assert not any(line.endswith(" ") for line in lines)
+
+
+def test_another_encoding_gets_ascii() -> None:
+    text = shown(report(labels=(LabelCount(label="Überweisung", rows=3),)), "ascii")
+
+    assert text.isascii()
+    assert "\\xdcberweisung" in text
+    assert re.search(r"16 to 31 +600 +#{32}\n", text)
+
+
+def test_the_histogram_marks_where_training_stops_to_read() -> None:
+    assert re.search(r"16 to 31 +600 +█{32}\n", shown(report()))
+    assert re.search(r"64 to 127 +5 +\S+ < max_input_length 64\n", shown(report()))
+
+
+def test_only_a_terminal_gets_colours_and_none_obeys_the_data() -> None:
+    hostile = report(findings=(one(message="\x1b[2J\u202eevil"),))
+
+    assert "\x1b" not in shown(hostile)
+    assert "\\x1b[2J\\u202eevil" in shown(hostile)
+    assert "\x1b[1;31m" in shown(hostile, terminal=True)
+
+
+# ------------------------------------------------------------------------------------------------- a process of its own
+
+
+def test_it_runs_in_a_shell_without_any_of_aws(folder: Path) -> None:
+    write(folder / "train.jsonl", rows(40, response=""))
+    done = subprocess.run(
+        [sys.executable, "-c", "from tunedrop_cli.main import app; app()", "validate", str(folder)],
+        env={"PYTHONPATH": f"{ROOT / 'cli'}{os.pathsep}{ROOT / 'layers' / 'core'}", "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert done.returncode == 1
+    assert done.stdout.startswith(b"REFUSED  bank\n")
+    assert done.stderr == b"", "no progress bar where there is no terminal"
+
+
+def test_ctrl_c_ends_it_without_a_traceback(tunedrop: Command, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(judging, "validate", interrupted)
+
+    result = tunedrop("validate", str(folder))
+
+    assert result.exit_code == 130
+    assert result.stderr == "Interrupted.\n"

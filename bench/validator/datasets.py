@@ -94,7 +94,7 @@ class DefectsFound(NamedTuple):
     in_one_reading: int
 
 
-GOOD_ROWS, GOOD_WORDS, SEED = 120, 100, 7
+GOOD_ROWS, VALIDATION_ROWS, GOOD_WORDS, SEED = 120, 10, 100, 7
 """Good rows around the defects, of so many words at least: in a short one a changed word is no near copy."""
 
 
@@ -102,11 +102,11 @@ def planted(names: Sequence[str]) -> tuple[dict[str, bytes], list[Defect]]:
     """Return the files of a dataset with these defects, and where they stand; the same bytes each time."""
     text = generator.Text(SEED)
     good: list[bytes] = []
-    while len(good) < GOOD_ROWS:
+    while len(good) < GOOD_ROWS + VALIDATION_ROWS:
         line = text.chat()
         if line.count(" ") >= GOOD_WORDS:
             good.append(line.encode())
-    return faults.plant(list(names), good, text.nearly)
+    return faults.plant(names, good[:GOOD_ROWS], good[GOOD_ROWS:], text.nearly)
 
 
 def defects_found(tool: Tool) -> DefectsFound:

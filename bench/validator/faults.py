@@ -1,7 +1,7 @@
 """Spoil conversations: the faults of single rows, and the small datasets that each hold one planted defect."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -109,14 +109,15 @@ CODES: dict[str, set[str]] = {
     "too long": {"data.truncated"},
     "blank line": {"data.blank-line"},
     "exact duplicate": {"data.duplicate"},
-    "near duplicate": {"data.near-duplicate"},
+    # One of the two may have been drawn to be measured with.
+    "near duplicate": {"data.near-duplicate", "data.near-leakage"},
     "AWS key": {"data.secret"},
     "e-mail and SSN": {"data.personal"},
     "row shared with validation": {"data.leakage"},
 }
 
 
-def _planted(name: str, good: list[bytes], at: int, nearly: Callable[[str], str]) -> bytes:
+def _planted(name: str, good: Sequence[bytes], at: int, nearly: Callable[[str], str]) -> bytes:
     """Return the line that is inserted before the good row `at`."""
     chat: Chat = json.loads(good[at])
     if name in FAULTS:
@@ -139,10 +140,11 @@ def _planted(name: str, good: list[bytes], at: int, nearly: Callable[[str], str]
     raise LookupError(name)
 
 
-def plant(names: list[str], good: list[bytes], nearly: Callable[[str], str]) -> tuple[dict[str, bytes], list[Defect]]:
+def plant(
+    names: Sequence[str], good: Sequence[bytes], validation: list[bytes], nearly: Callable[[str], str]
+) -> tuple[dict[str, bytes], list[Defect]]:
     """Return a dataset's files with these defects among the good rows, three good rows apart, and where they stand."""
     lines: list[bytes] = []
-    validation = [row.replace(b" (#", b" (no. ") for row in good[-10:]]
     defects = []
     waiting = list(names)
     for at, row in enumerate(good):

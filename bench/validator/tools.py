@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.validator.faults import TRAIN, Place
+from bench.validator.faults import LONGEST_INPUT, TRAIN, Place
 from bench.validator.measuring import Usage, used
 
 HERE = Path(__file__).parent
@@ -46,7 +46,7 @@ class Tool(NamedTuple):
     def call(self, technique: str, folder: Path, times: int = 1) -> list[str]:
         """Return the command that judges a dataset: ours takes the folder, the peers take one file."""
         if self.name == COMMAND:
-            return [*self.command, str(folder), "--json"]
+            return [*self.command, str(folder), "--json", "--max-input-length", str(LONGEST_INPUT)]
         if self.ours:
             return [*self.command, technique, str(folder), str(times)]
         return [*self.command, technique, str(folder / TRAIN)]

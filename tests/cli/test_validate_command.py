@@ -15,6 +15,9 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 from typer.testing import Result
 
 from tests.validation.sample_reports import one, report
@@ -189,6 +192,24 @@ def test_an_option_outdoes_tune_yaml(tunedrop: Command, folder: Path) -> None:
     assert tokens
     assert tokens.max_input_length == 4096
     assert not tokens.truncated_rows
+
+
+def test_the_models_tokenizer_counts(tunedrop: Command, folder: Path, tmp_path: Path) -> None:
+    tokenizer = Tokenizer(WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.save(str(tmp_path / "words.json"))
+
+    tokens = as_json(tunedrop("validate", str(folder), "--json", "--tokenizer", str(tmp_path / "words.json"))).tokens
+
+    assert tokens
+    assert (tokens.basis, tokens.tokenizer) == ("tokenizer", "words.json")
+
+
+def test_a_file_that_is_no_tokenizer_is_an_error(tunedrop: Command, folder: Path) -> None:
+    result = tunedrop("validate", str(folder), "--tokenizer", str(folder / "train.jsonl"))
+
+    assert result.exit_code == 2
+    assert "cannot be validated" in result.stderr
 
 
 def test_a_faulty_tune_yaml_is_told_with_all_its_problems(tunedrop: Command, folder: Path) -> None:

@@ -264,12 +264,13 @@ def _files(report: ValidationReport) -> Html:
         )
         for each in report.files
     )
+    inflated = any(each.name.endswith(".gz") for each in report.files)
     facts = (
         Fact("To train on", number(report.training_rows, "row")),
         Fact("To validate with", number(report.validation_rows, "row")),
         Fact("Held out, to measure with", number(report.held_out_rows, "row")),
         Fact("Faulty", number(report.faulty_rows, "row")),
-        Fact("Read", f"{size(report.bytes)}, inflated"),
+        Fact("Read", size(report.bytes) + (", inflated" if inflated else "")),
     )
     table = _table("files", f"{number(len(report.files), 'file')}.", head, body)
     return _section("files", "Files and rows", table, _facts(facts))
@@ -358,6 +359,7 @@ def _chart(bins: Sequence[HistogramBin], limit: int | None) -> Html:
         *_axis(bins, width),
         *_mark(bins, limit, width),
         class_="chart",
+        style=f"max-width:{max(20, 3 * len(bins))}rem",
         role="img",
         aria_labelledby="chart-title chart-desc",
     )

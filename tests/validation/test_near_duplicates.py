@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tunedrop.validation.near_duplicates import BANDS, Bands, bands, candidates, similarity
+from tunedrop.validation.near_duplicates import BANDS, Bands, bands, candidates, common_shingles, similarity
 
 WORDS = [
     f"{start}{middle}{end}" for start in "bdfklmprst" for middle in ("a", "era", "ou", "ilane") for end in "nrtlmx"
@@ -89,7 +89,26 @@ def test_the_skeleton_of_json_is_no_text() -> None:
 def test_similarity_is_the_share_of_common_words() -> None:
     assert similarity(b'{"text": "a b c d"}\n', b'{"text": "b c d e"}\n') == pytest.approx(3 / 5)
     assert similarity(b'{"text": "a\\nb"}\n', b'{"text": "a b"}\n') == 1
-    assert similarity(b"{}\n", b"{}\n") == 0
+    assert similarity(b"{}\n", b"{}\n") == 1
+
+
+def test_what_stands_in_both_rows_makes_them_no_more_similar() -> None:
+    one = b'{"instruction": "Name the intent of this long message", "context": "my card", "response": "card"}\n'
+    other = b'{"instruction": "Name the intent of this long message", "context": "your bill", "response": "card"}\n'
+
+    assert similarity(one, other) == 0
+
+
+def test_an_instruction_of_every_row_is_left_out_of_the_sketch() -> None:
+    instruction = "Which intent does this message of a customer express? Answer with the name of the intent only please"
+    lines = [f'{{"text": "{instruction} {number}"}}\n'.encode() for number in range(100)]
+    block, sizes = b"".join(lines), np.array([len(line) for line in lines], np.int64)
+
+    common = common_shingles(block, sizes)
+
+    assert bands(block, sizes).any()
+    assert not bands(block, sizes, common).any()
+    assert not len(common_shingles(b"".join(lines[:5]), sizes[:5]))
 
 
 @pytest.mark.parametrize(

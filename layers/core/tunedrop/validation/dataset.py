@@ -1,14 +1,17 @@
 """A whole dataset: calibrated once, read file by file or range by range, assessed together."""
 
+import io
 import json
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
+import numpy as np
+
 from tunedrop.domain.plan import FileRole, Technique
 from tunedrop.domain.problem import excerpt
-from tunedrop.validation import images
+from tunedrop.validation import images, near_duplicates
 from tunedrop.validation.assess import ROLES, ScannedFile, assess, image_digest
 from tunedrop.validation.blocks import Block, FileFault, cut, inflate
 from tunedrop.validation.findings import Flaw
@@ -62,20 +65,30 @@ def in_order(files: Sequence[DataFile]) -> list[DataFile]:
 def calibrated(
     source: Source, files: Sequence[DataFile], rules: Rules, counter: TokenCounter | None = None
 ) -> ScanSettings:
-    """Measure how long the target's tokens are, on the head of the first training file."""
+    """Measure, on the head of the first training file, how long tokens are and which words stand in most rows."""
     constant, skeleton = 0, 0
     judge = counter or CharacterEstimate()
     if rules.target.technique is Technique.INSTRUCTION:
         empty = dict.fromkeys(rules.template.fields, "")
         constant = sum(judge.count([rules.template.prompt(empty), rules.template.completion(empty)]))
         skeleton = len(json.dumps(empty)) + 1
-    ratio = _bytes_per_token(source, files, rules, judge, skeleton, constant)
+    line_bytes = counted = 0
+    lines = []
+    rows = _rows(rules, _no_flaws)
+    for line in _head_lines(source, files, rules.limits):
+        good = rows.judge(line)
+        if good.row is not None:
+            lines.append(good.line)
+            line_bytes += max(0, len(good.line) - skeleton)
+            counted += max(0, sum(judge.count(rows.texts(good.row))) - constant)
+    sizes = np.fromiter(map(len, lines), np.int64)
     calibration = Calibration(
         basis=judge.basis,
         tokenizer=judge.name,
-        bytes_per_token=ratio,
+        bytes_per_token=line_bytes / counted if counted and line_bytes else _USUAL_BYTES_PER_TOKEN,
         skeleton_bytes=skeleton,
         constant_tokens=constant,
+        common_shingles=tuple(near_duplicates.common_shingles(b"".join(lines), sizes).tolist()),
     )
     return ScanSettings(**dict(rules), calibration=calibration)
 
@@ -188,27 +201,16 @@ def _no_flaws(_name: str) -> Sequence[Flaw]:
     return ()
 
 
-def _bytes_per_token(
-    source: Source, files: Sequence[DataFile], rules: Rules, judge: TokenCounter, skeleton: int, constant: int
-) -> float:
-    first = next((file for file in in_order(files) if file.role is FileRole.TRAINING), None)
-    rows = _rows(rules, _no_flaws)
-    line_bytes = counted = 0
-    for line in _head_lines(source, first, rules.limits) if first else ():
-        good = rows.judge(line)
-        if good.row is not None:
-            line_bytes += max(0, len(good.line) - skeleton)
-            counted += max(0, sum(judge.count(rows.texts(good.row))) - constant)
-    return line_bytes / counted if counted and line_bytes else _USUAL_BYTES_PER_TOKEN
-
-
-def _head_lines(source: Source, file: DataFile, limits: Limits) -> Iterator[bytes]:
-    """Yield the whole lines at the beginning of a file."""
-    chunks = source.blocks(file, 0, None if file.compressed else limits.calibration_bytes)
+def _head_lines(source: Source, files: Sequence[DataFile], limits: Limits) -> Iterator[bytes]:
+    """Yield the lines at the beginning of the first training file."""
+    file = next((each for each in in_order(files) if each.role is FileRole.TRAINING), None)
+    if file is None:
+        return
     left = limits.calibration_bytes
+    chunks = source.blocks(file, 0, None if file.compressed else left + limits.line_bytes)
     try:
         for block in cut(inflate(chunks, limits) if file.compressed else chunks, 0, left, limits.line_bytes):
             if isinstance(block, Block):
-                yield from block.data.splitlines(keepends=True)
+                yield from io.BytesIO(block.data)
     except FileFault:
         return

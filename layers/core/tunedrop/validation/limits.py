@@ -35,10 +35,10 @@ class Limits(Record):
     imbalance: float = 20.0
     """How many times the rarest label the most frequent one may occur before it is warned of."""
     near_duplicate_similarity: float = 0.8
-    """Share of their words (Jaccard) that two rows have in common when they count as nearly the same."""
+    """Share of the words (Jaccard) that two rows have in common, equal texts aside, to count as nearly the same."""
     near_duplicate_rows: int = 32_000_000
     """Beyond so many rows only exact duplicates are looked for; the report says so."""
-    near_duplicate_pairs: int = 4_000
+    near_duplicate_pairs: int = 10_000
     """Candidate pairs that are compared on their text."""
     calibration_bytes: int = 1 << 18
     """How much of the first training file the number of bytes a token is measured on."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 Bands = NDArray[np.uint32]
 Indices = NDArray[np.int64]
 Keys = NDArray[np.uint64]
+Keys32 = NDArray[np.uint32]
 Pairs = tuple[Keys, Keys]
 
 BANDS = 8
@@ -22,6 +23,9 @@ BANDS = 8
 _AGREEING = 3
 """Bands that make a pair a candidate: of rows with a similarity of one half, six in seven pairs are."""
 _SHINGLE_BYTES = 12
+_COMMON = 0.1
+"""Share of the lines that a shingle is common from."""
+_FEWEST_LINES = 20
 _FEWEST_SHINGLES = 8
 """In a shorter row one other word makes too great a difference to call the rows nearly the same."""
 _MULTIPLIERS = np.array(
@@ -38,22 +42,58 @@ _WINDOW = 2
 """Neighbours in the sorted order that a row is compared with, on either side."""
 _INDEX_BITS = 30
 
-_FIXED = re.compile(rb'"role"\s*:\s*"[a-z]*"|"[^"\\]*"\s*:')
+_STRING = re.compile(rb'"((?:[^"\\]|\\.)*)"')
 _ESCAPED = re.compile(rb"\\[^u]")
 _WORD = re.compile(rb"[\w\\\x80-\xff]+")
 
 
-def bands(block: bytes, lengths: NDArray[np.int64]) -> Bands:
+def common_shingles(block: bytes, lengths: NDArray[np.int64]) -> Keys32:
+    """Return the shingles, in ascending order, that one in ten of the lines has: an instruction that stands in each.
+
+    They say nothing of how similar two rows are, and would make all rows candidates. Few lines have none.
+    """
+    hashes, firsts, stops = _shingles(block, lengths)
+    if len(lengths) < _FEWEST_LINES:
+        return hashes[:0]
+    lines = np.repeat(np.arange(len(lengths), dtype=np.uint64), stops - firsts)
+    hashes = np.concatenate([hashes[first:stop] for first, stop in zip(firsts, stops, strict=True)])
+    once_a_line = np.unique((lines << np.uint64(32)) | hashes).astype(np.uint32)
+    shingles, numbers = np.unique(once_a_line, return_counts=True)
+    return shingles[numbers >= _COMMON * len(lengths)]
+
+
+def bands(block: bytes, lengths: NDArray[np.int64], common: Keys32 | None = None) -> Bands:
     """Sketch each line of a block; equal lines have equal bands, wherever they stand.
 
     Args:
         block: Whole lines, the last one with its newline too.
         lengths: Bytes of each line with its newline; their sum is the length of the block.
+        common: What `common_shingles` returned; left out of the sketches.
 
     Returns:
         One row of `BANDS` numbers a line; zeros for a line of too few words.
     """
     sketch = np.zeros((len(lengths), BANDS), np.uint32)
+    hashes, firsts, stops = _shingles(block, lengths)
+    if common is not None and len(common):
+        kept = common[np.searchsorted(common[:-1], hashes)] != hashes
+        number = np.concatenate(([0], np.cumsum(kept)))
+        hashes, firsts, stops = hashes[kept], number[firsts], number[stops]
+    filled = np.flatnonzero(stops - firsts >= _FEWEST_SHINGLES)
+    if not len(filled):
+        return sketch
+    # Every segment that is reduced ends where another number stands: one more than there are shingles.
+    hashes = np.append(hashes, np.uint32(0))
+    segments = np.column_stack((firsts[filled], stops[filled])).ravel()
+    for band, multiplier in enumerate(_MULTIPLIERS):
+        lowest = np.minimum.reduceat(hashes * multiplier, segments)[::2]
+        # The lowest of many numbers begins with zeros: spread, its upper bits tell rows apart.
+        sketch[filled, band] = lowest * _MULTIPLIERS[0]
+    return sketch
+
+
+def _shingles(block: bytes, lengths: NDArray[np.int64]) -> tuple[Keys32, Indices, Indices]:
+    """Return a hash for every shingle, and for each line the first of its own and the one after the last."""
     octets = np.frombuffer(block, np.uint8)
     spaces = octets == _SPACE
     # Setting one bit makes a brace of a bracket.
@@ -63,29 +103,22 @@ def bands(block: bytes, lengths: NDArray[np.int64]) -> Bands:
     starts = np.flatnonzero(spaces[:-1] > passed[1:])
     starts += 1
     ends = np.cumsum(lengths)
+    # Beyond the last whole shingle there are fewer bytes than one has.
+    starts = starts[: np.searchsorted(starts, len(block) - _SHINGLE_BYTES)]
     firsts = np.searchsorted(starts, ends - lengths)
     # A shingle ends before its line's newline does.
     stops = np.maximum(np.searchsorted(starts, ends - _SHINGLE_BYTES), firsts)
-    filled = np.flatnonzero(stops - firsts >= _FEWEST_SHINGLES)
-    if not len(filled):
-        return sketch
-    # Beyond the last line that is sketched there may be fewer bytes than a shingle has.
-    starts = starts[: stops[filled[-1]]]
+    if not len(starts):
+        return np.zeros(0, np.uint32), firsts, stops
     windows = np.ndarray((len(block) - _SHINGLE_BYTES,), f"V{_SHINGLE_BYTES}", block, 0, (1,))
     words = windows[starts].view("<u4").reshape(len(starts), -1)
-    # Every segment that is reduced ends where another number stands: one more than there are shingles.
-    hashes = np.zeros(len(starts) + 1, np.uint32)
+    hashes = np.zeros(len(starts), np.uint32)
     for word, multiplier in enumerate(_MULTIPLIERS[: words.shape[1]]):
-        hashes[:-1] += words[:, word] * multiplier
+        hashes += words[:, word] * multiplier
     hashes ^= hashes >> np.uint32(15)
     hashes *= _MULTIPLIERS[-1]
     hashes ^= hashes >> np.uint32(16)
-    segments = np.column_stack((firsts[filled], stops[filled])).ravel()
-    for band, multiplier in enumerate(_MULTIPLIERS):
-        lowest = np.minimum.reduceat(hashes * multiplier, segments)[::2]
-        # The lowest of many numbers begins with zeros: spread, its upper bits tell rows apart.
-        sketch[filled, band] = lowest * _MULTIPLIERS[0]
-    return sketch
+    return hashes, firsts, stops
 
 
 def candidates(bands: Bands, others: Bands | None = None, *, limit: int) -> tuple[Indices, Indices]:
@@ -116,18 +149,25 @@ def candidates(bands: Bands, others: Bands | None = None, *, limit: int) -> tupl
 
 
 def similarity(one: bytes, other: bytes) -> float:
-    """Compare two lines by the text in them: the share of their distinct words that both have (Jaccard).
+    """Compare two lines by what is not equal in them: the share of distinct words that both have there (Jaccard).
 
-    Candidates agree in shingles, so the order of words was looked at before. Names of keys and roles are no text. Lines
-    without words have nothing in common: 0.
+    An instruction that stands in every row, or a long text that many questions are asked of, makes no two rows alike:
+    strings that both lines have (keys and roles among them) are left out. Lines without other strings are equal: 1.
     """
-    words, others = _words(one), _words(other)
-    common = len(words & others)
-    return common / (len(words) + len(others) - common or 1)
+    texts, others = _texts(one), _texts(other)
+    common = texts & others
+    words, other_words = _words(texts - common), _words(others - common)
+    shared = len(words & other_words)
+    return shared / (len(words) + len(other_words) - shared) if words or other_words else 1.0
 
 
-def _words(line: bytes) -> set[bytes]:
-    return set(_WORD.findall(_ESCAPED.sub(b" ", _FIXED.sub(b" ", line))))
+def _texts(line: bytes) -> set[bytes]:
+    """Return the strings of a JSON line; any other line is one."""
+    return set(_STRING.findall(line)) if line.lstrip().startswith(b"{") else {line}
+
+
+def _words(texts: set[bytes]) -> set[bytes]:
+    return {word for text in texts for word in _WORD.findall(_ESCAPED.sub(b" ", text))}
 
 
 def _key_bits(width: int) -> tuple[int, int]:

@@ -151,6 +151,7 @@ class _Scanner:
         self._split = settings.split if file.role is FileRole.TRAINING else None
         self._running_text = settings.target.technique is Technique.DOMAIN_ADAPTATION and splittable(file)
         self._has_blank_lines = settings.target.technique is Technique.DOMAIN_ADAPTATION
+        self._common_shingles = np.array(settings.calibration.common_shingles, np.uint32)
         self._secrets = SecretFinder() if settings.secrets else None
         self._summary = Summary(name=file.name, role=file.role)
         self._histogram = tokens.histogram(np.zeros(0, np.int64))
@@ -313,7 +314,7 @@ class _Scanner:
             digests[at.sizes < _LEAST_TEXT_BYTES] = 0
         bands = self._no_bands(len(digests))
         if len(bands):
-            bands = near_duplicates.bands(good.text, _line_sizes(good.text))
+            bands = near_duplicates.bands(good.text, _line_sizes(good.text), self._common_shingles)
         if good.chosen is not None:
             all_digests, all_bands = np.zeros(len(batch.sizes), np.uint64), self._no_bands(len(batch.sizes))
             all_digests[good.chosen] = digests
@@ -424,7 +425,7 @@ class _Scanner:
         for hit in hits:
             number = int(np.searchsorted(ends, hit.start, side="right"))
             column = hit.start - int(ends[number - 1] if number else 0)
-            message = f"The row holds what looks like {hit.kind}."
+            message = f"Looks like {hit.kind}."
             flaw = Flaw(hit.code, message, column=column, excerpt=mask(data[hit.start : hit.end]))
             self._remark(batch.place(number, flaw))
 

@@ -1,5 +1,6 @@
 """What the data must suit, read from the model and the job's hyperparameters."""
 
+import re
 from collections.abc import Mapping
 from typing import Literal
 
@@ -13,6 +14,9 @@ _TRAINER_SETTINGS = frozenset({"peft_type", "max_steps"})
 """What the scripts on Hugging Face's SFTTrainer can be told, and the Llama scripts cannot."""
 
 _LLAMA_SETTINGS = frozenset({"int8_quantization", "enable_fsdp"})
+
+_WITHOUT_SYSTEM = re.compile(r"-gemma-(2b|7b|2-)|-mistral-7b-instruct(-v2)?$")
+"""Models whose chat templates raise "System role not supported" (Gemma 1 and 2), or never mention it."""
 
 _DEVICES: Mapping[str, Mapping[str, int]] = {
     "g4dn": {"12xlarge": 4, "metal": 8},
@@ -44,6 +48,7 @@ def data_target(
         model_id=model.model_id,
         # The older scripts read no other key than `dialog`; the SFTTrainer ones read it too, but document `messages`.
         message_key="dialog" if _TRAINER_SETTINGS.isdisjoint(hyperparameters) else "messages",
+        system_messages=not _WITHOUT_SYSTEM.search(model.model_id),
         demarcation=hyperparameters.get("add_input_output_demarcation_key") != "False",
         max_input_length=_max_input_length(hyperparameters),
         # Gated weights lie in a bucket that the training job alone may read.

@@ -34,6 +34,7 @@ from tunedrop.domain.observations import (
     Scored,
     ScoringPaused,
     Unavailable,
+    WaitOver,
 )
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import EDGES, Change, Deployment, Notice, Run, RunStatus, Training
@@ -210,8 +211,10 @@ def _validating(run: Run, observation: Observation, now: datetime) -> Run:
     match observation:
         case DatasetAccepted(summary=summary):
             return _enter(run, RunStatus.LAUNCHING, now, data=summary)
-        case DatasetRefused(problems=problems, counts=counts):
-            return _end(run, RunStatus.REJECTED, now, problems, problem_counts=counts)
+        case DatasetRefused(problems=problems, counts=counts, summary=summary):
+            return _end(run, RunStatus.REJECTED, now, problems, problem_counts=counts, data=summary)
+        case WaitOver() if run.next_try_at:
+            return _change(run, now, next_try_at=None)
     return run
 
 

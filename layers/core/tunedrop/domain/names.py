@@ -4,11 +4,14 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterable
+from urllib.parse import quote
 
 IMPORT_SLOT = "import-slot"
 """The claim on Bedrock's one concurrent import job (quota L-5F098EFA, not adjustable)."""
 
 _TUNE_KEY = re.compile(r"datasets/(?P<dataset>[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?)/tune\.yaml")
+_EXECUTION_NAME = re.compile(r"(?P<run_id>[a-z2-7]{26})-\d+")
+_S3_URI = re.compile(r"s3://(?P<bucket>[^/]+)/(?P<key>.+)")
 _JOB_NAME = re.compile(r"(?P<stack>.+)-(?P<run_id>[a-z2-7]{26})-a(?P<attempt>\d+)")
 
 STACK_NAME_PATTERN = r"^[A-Za-z](-?[A-Za-z0-9])*$"
@@ -86,6 +89,56 @@ def held_out_key(run: str) -> str:
 def report_key(run: str) -> str:
     """Locate the validator's report."""
     return f"{run_prefix(run)}validation-report.json"
+
+
+def report_page_key(run: str) -> str:
+    """Locate the validator's report as a page."""
+    return f"{run_prefix(run)}validation-report.html"
+
+
+def held_out_images_prefix(run: str) -> str:
+    """Locate the pictures of held-out rows; ends with a slash."""
+    return f"{run_prefix(run)}held-out/"
+
+
+def validation_prefix(run: str) -> str:
+    """Locate what the parts of a large dataset's validation leave for each other; ends with a slash."""
+    return f"{run_prefix(run)}validation/"
+
+
+def scan_order_key(run: str) -> str:
+    """Locate what every range of a large dataset is judged by."""
+    return f"{validation_prefix(run)}settings.json"
+
+
+def ranges_key(run: str) -> str:
+    """Locate the ranges of a large dataset."""
+    return f"{validation_prefix(run)}ranges.json"
+
+
+def range_prefix(run: str, number: int) -> str:
+    """Locate what one range came to; ends with a slash."""
+    return f"{validation_prefix(run)}{number:05}/"
+
+
+def validation_execution(run: str, attempt: int) -> str:
+    """Name the workflow's execution that validates a large dataset; Step Functions allows 80 characters."""
+    return f"{run}-{attempt}"
+
+
+def run_of_validation(execution: str) -> str | None:
+    """Read the run's id from the name of an execution; None for one that a person started."""
+    match = _EXECUTION_NAME.fullmatch(execution)
+    return match["run_id"] if match else None
+
+
+def console_url(region: str, uri: str) -> str:
+    """Link an object of S3 in the AWS console, for who may sign in there."""
+    match = _S3_URI.fullmatch(uri)
+    if not match:
+        raise ValueError(f"no URI of an object in S3: {uri}")
+    where = f"{match['bucket']}?region={region}&prefix={quote(match['key'], safe='')}"
+    return f"https://{region}.console.aws.amazon.com/s3/object/{where}"
 
 
 def training_output_prefix(run: str) -> str:

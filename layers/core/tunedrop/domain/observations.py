@@ -20,6 +20,10 @@ class Nudged(Observation):
     """The reconciler asks whether the run should be looked at again."""
 
 
+class WaitOver(Observation):
+    """What the run waits for is said to have happened."""
+
+
 class ClaimRefused(Observation):
     """Another run holds the claim that this one needs."""
 
@@ -63,6 +67,8 @@ class DatasetRefused(Observation):
 
     problems: tuple[Problem, ...]
     counts: dict[str, int]
+    summary: DatasetSummary | None
+    """None when no row was read."""
 
 
 class JobAccepted(Observation):

@@ -109,6 +109,8 @@ class DataTarget(Record):
     """None for a folder that names no model."""
     message_key: Literal["dialog", "messages", "conversations"] = "messages"
     """The key under which the script reads a conversation; the others are accepted and rewritten."""
+    system_messages: bool = True
+    """Whether the model's chat template knows the role `system`."""
     demarcation: bool = True
     """Whether the script puts its `### Response:` between prompt and answer."""
     max_input_length: int | None = None

@@ -71,18 +71,35 @@ class Drop(Record):
 
 
 class DatasetSummary(Record):
-    """Count what the validator read and wrote; rows and bytes per role."""
+    """Count what the validator read; the report beside the run says the same and more, row by row."""
 
     training_rows: int
     validation_rows: int
     held_out_rows: int
     held_out_source: Literal["file", "split"]
-    longest_prompt_bytes: int
-    longest_completion_bytes: int
     bytes: int
-    warnings: tuple[str, ...] = ()
+    """Bytes read, inflated."""
+    tokens: int | None
+    """Of the rows to train on, once over; None, as the next two, when no row is good."""
+    tokens_basis: Literal["tokenizer", "estimate"] | None
+    bytes_per_token: float | None
+    truncated_rows: int
+    """Rows that training cuts off."""
+    tokens_lost: int
+    labels: int | None
+    """Distinct answers, when answers are labels."""
+    duplicates: int
+    """Rows that equal another one on the same side."""
+    leaked_rows: int
+    """Rows to validate or to measure with that are trained on too."""
+    expected_steps: int | None
+    """Optimiser steps of the whole training; None when the batch size is not known."""
+    warnings: tuple[str, ...]
+    """What informs, a kind each: `Duplicate rows: 3`."""
     report_uri: str
-    """S3 URI of the full report."""
+    """S3 URI of the full report, for machines."""
+    page_uri: str
+    """S3 URI of the same report as a page."""
 
 
 class Metric(Record):

@@ -15,12 +15,21 @@ RELOADS = 5
 """How often one invocation starts over because somebody else wrote the run, before Lambda tries again later."""
 
 
-def advance(run_id: str, performers: Mapping[Effect, Performer], runs: RunStore, clock: Clock) -> Run | None:
+LOOKED = Looked()
+
+
+def advance(
+    run_id: str,
+    performers: Mapping[Effect, Performer],
+    runs: RunStore,
+    clock: Clock,
+    first: Observation = LOOKED,
+) -> Run | None:
     """Bring a run as far as this function's effects can, each done at most once; returns it as stored, or None.
 
-    Raises TransientError when others keep writing the run.
+    `first` is what the event itself says. Raises TransientError when others keep writing the run.
     """
-    observation: Observation = Looked()
+    observation = first
     effect: Effect | None = None
     done: set[Effect] = set()
     for _ in range(RELOADS):
@@ -30,7 +39,7 @@ def advance(run_id: str, performers: Mapping[Effect, Performer], runs: RunStore,
         if effect not in effects_due(run, clock.now()):
             # Whoever wrote meanwhile has done as much. Otherwise what was seen still counts: a notice that was sent
             # must not be sent again because the training moved on in the same second.
-            observation = Looked()
+            observation = first
         try:
             while True:
                 decision = _commit(run, observation, runs, clock)

@@ -44,6 +44,11 @@ class ScannedFile(NamedTuple):
     file: DataFile
     partials: Sequence[Partial]
 
+    def read(self) -> "ScannedFile":
+        """Leave out the ranges behind one that could not be read to its end: a single pass stops there."""
+        ended = next((number for number, each in enumerate(self.partials, 1) if each.summary.ended_by), None)
+        return ScannedFile(self.file, self.partials[:ended])
+
 
 class _Range(NamedTuple):
     """Hold the columns of one range, and where its records stand in the dataset."""
@@ -71,7 +76,7 @@ def assess(scanned: Sequence[ScannedFile], settings: ScanSettings, source: Sourc
     `source` is asked for the text of rows that may be nearly equal, and for the names of pictures. The report is the
     same however the files were cut into ranges.
     """
-    return _Assessment(scanned, settings, source).report()
+    return _Assessment([each.read() for each in scanned], settings, source).report()
 
 
 class _Assessment:
@@ -207,15 +212,18 @@ class _Assessment:
         calibration, summaries = self._settings.calibration, [summary for _, summary in self._files]
         text_bytes = sum(summary.training_bytes for summary in summaries) - rows * calibration.skeleton_bytes
         total = rows * calibration.constant_tokens + max(0, text_bytes) / calibration.bytes_per_token
+        longest = max(summary.longest for summary in summaries)
+        # A quantile is interpolated within a bin, which may reach beyond the longest row.
+        median, p95 = (min(longest, tokens.quantile(self._histogram, share)) for share in (0.5, 0.95))
         return Tokens(
             basis=calibration.basis,
             tokenizer=calibration.tokenizer,
             bytes_per_token=calibration.bytes_per_token,
             total=round(total),
             mean=total / rows,
-            median=round(calibration.tokens_of(tokens.quantile(self._histogram, 0.5))),
-            p95=round(calibration.tokens_of(tokens.quantile(self._histogram, 0.95))),
-            longest=round(calibration.tokens_of(max(summary.longest for summary in summaries))),
+            median=round(calibration.tokens_of(median)),
+            p95=round(calibration.tokens_of(p95)),
+            longest=round(calibration.tokens_of(longest)),
             max_input_length=self._settings.target.max_input_length,
             truncated_rows=sum(summary.truncated_rows for summary in summaries),
             tokens_lost=sum(summary.tokens_lost for summary in summaries),
@@ -394,8 +402,9 @@ class _Rows:
         split = self._settings.split
         if each.file.role is not FileRole.TRAINING:
             return np.ones(each.records, np.bool_)
-        running_text = self._settings.target.technique is Technique.DOMAIN_ADAPTATION and not each.columns.places()
-        if split is None or running_text:
+        is_text = self._settings.target.technique is Technique.DOMAIN_ADAPTATION
+        by_place = is_text and not each.columns.places() and not each.file.compressed
+        if split is None or by_place:
             return np.zeros(each.records, np.bool_)
         return split.holds_out(digests)
 

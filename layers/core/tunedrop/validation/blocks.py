@@ -105,6 +105,8 @@ def cut(  # noqa: C901 - the states of one loop, which are harder to follow apar
             after = data.find(b"\n") + 1
             position += after or len(data)
             if not after:
+                if long_line is None and end is not None and position >= end:
+                    return
                 continue
             if long_line is not None:
                 yield LongLine(long_line, position - long_line)

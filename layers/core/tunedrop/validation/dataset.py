@@ -79,7 +79,7 @@ def calibrated(
         good = rows.judge(line)
         if good.row is not None:
             lines.append(good.line)
-            line_bytes += max(0, len(good.line) - skeleton)
+            line_bytes += max(0, len(line) - skeleton)
             counted += max(0, sum(judge.count(rows.texts(good.row))) - constant)
     sizes = np.fromiter(map(len, lines), np.int64)
     calibration = Calibration(
@@ -98,7 +98,7 @@ def _rows(rules: Rules, image_flaws: Callable[[str], Sequence[Flaw]]) -> Rows[An
         case Technique.INSTRUCTION:
             return InstructionRows(rules.template)
         case Technique.CHAT:
-            return ChatRows(rules.target.message_key)
+            return ChatRows(rules.target.message_key, system_messages=rules.target.system_messages)
         case Technique.VISUAL_QA:
             return VisualRows(image_flaws)
         case Technique.DOMAIN_ADAPTATION:

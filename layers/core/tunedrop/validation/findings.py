@@ -110,6 +110,9 @@ MEANINGS: dict[str, Meaning] = {
     "data.role-order": Meaning(
         _ERROR, "Roles out of order", "Begin with an optional system message; then user and assistant take turns."
     ),
+    "data.system-message": Meaning(
+        _ERROR, "System messages that the model does not know", "Write what it says into the first user message."
+    ),
     "data.ends-with-user": Meaning(_ERROR, "Conversations without a last answer", "End with an assistant message."),
     "data.empty-content": Meaning(_ERROR, "Empty messages", "Write the message, or remove it."),
     "data.extra-message-key": Meaning(

@@ -149,8 +149,9 @@ class _Scanner:
         self._settings = settings
         self._limits = settings.limits
         self._split = settings.split if file.role is FileRole.TRAINING else None
-        self._running_text = settings.target.technique is Technique.DOMAIN_ADAPTATION and splittable(file)
-        self._has_blank_lines = settings.target.technique is Technique.DOMAIN_ADAPTATION
+        is_text = settings.target.technique is Technique.DOMAIN_ADAPTATION  # of any length: training packs it
+        self._running_text = is_text and file.extension not in TABLES
+        self._has_blank_lines = is_text
         self._common_shingles = np.array(settings.calibration.common_shingles, np.uint32)
         self._secrets = SecretFinder() if settings.secrets else None
         self._summary = Summary(name=file.name, role=file.role)
@@ -159,7 +160,6 @@ class _Scanner:
         self._columns: list[tuple[NDArray[np.uint64], NDArray[np.uint32], NDArray[np.uint32]]] = []
         self._places: list[tuple[NDArray[np.uint64], NDArray[np.uint64]]] = []
         longest = settings.target.max_input_length
-        is_text = settings.target.technique is Technique.DOMAIN_ADAPTATION  # of any length: training packs it
         self._cut_bytes = settings.calibration.bytes_of(longest) if longest and not is_text else float("inf")
         self._short_bytes = 0.0 if is_text else settings.calibration.bytes_of(self._limits.short_row_tokens)
 
@@ -333,7 +333,7 @@ class _Scanner:
         """Tell which rows are set apart: by digest; of running text the end, for its lines belong together."""
         if self._split is None:
             return np.full(len(digests), self._file.role is FileRole.HELD_OUT)
-        if self._running_text:
+        if self._running_text and not self._file.compressed:
             return at.offsets >= (1 - self._split.ratio) * self._file.bytes
         return self._split.holds_out(digests)
 
@@ -424,7 +424,10 @@ class _Scanner:
         ends = np.cumsum(_line_sizes(data) if sizes is None else sizes)
         for hit in hits:
             number = int(np.searchsorted(ends, hit.start, side="right"))
-            column = hit.start - int(ends[number - 1] if number else 0)
+            if batch.sizes[number] > self._limits.line_bytes:
+                continue
+            # What was written anew stands elsewhere in the file.
+            column = hit.start - int(ends[number - 1] if number else 0) if sizes is None else 0
             message = f"Looks like {hit.kind}."
             flaw = Flaw(hit.code, message, column=column, excerpt=mask(data[hit.start : hit.end]))
             self._remark(batch.place(number, flaw))

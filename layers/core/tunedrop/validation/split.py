@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from tunedrop.domain.model import Record
 
-_INCREMENT = np.uint64(0x9E3779B97F4A7C15)
+_INCREMENT = 0x9E3779B97F4A7C15
 _MULTIPLIER = np.uint64(0xBF58476D1CE4E5B9)
 
 
@@ -19,7 +19,7 @@ class HeldOutSplit(Record):
     def holds_out(self, digests: NDArray[np.uint64]) -> NDArray[np.bool_]:
         """Tell which rows are set apart."""
         # One round of SplitMix64: another seed draws other rows from the same digests.
-        mixed = digests + np.uint64(self.seed + 1) * _INCREMENT
+        mixed = digests + np.uint64((self.seed + 1) * _INCREMENT % 2**64)
         mixed ^= mixed >> np.uint64(30)
         mixed *= _MULTIPLIER
         mixed ^= mixed >> np.uint64(27)

@@ -13,15 +13,16 @@ from pydantic_core import ErrorDetails
 from tunedrop.domain.strict_json import JsonValue, kind_of, quoted
 from tunedrop.validation.findings import Flaw
 from tunedrop.validation.rows import Judged
-from tunedrop.validation.rows.json_lines import dotted, faults, has_only, parse, shown, sure_fault
+from tunedrop.validation.rows.json_lines import dotted, faults, has_only, one_a_line, parse, shown, sure_fault
 
 KEYS = ("messages", "dialog", "conversations")
 """The keys under which JumpStart's scripts read a conversation."""
 
 _TURNS = ("user", "assistant")
 
-_LEGAL = {(*system, *(_TURNS * pairs)) for pairs in range(1, 65) for system in ((), ("system",))}
+_LEGAL = {_TURNS * pairs for pairs in range(1, 65)}
 """The usual role sequences; of longer ones `judge` makes sure."""
+_LEGAL_WITH_SYSTEM = _LEGAL | {("system", *turns) for turns in _LEGAL}
 
 _SURE_FAULTS = {
     "Invalid enum value": "data.unknown-role",
@@ -99,8 +100,10 @@ _CONTRACTS: dict[str, type[BaseModel]] = {
 class ChatRows:
     """Judge conversations; they are written under the key that the model's script reads."""
 
-    def __init__(self, written_key: str) -> None:
-        """Write conversations under `written_key`, one of KEYS."""
+    def __init__(self, written_key: str, *, system_messages: bool) -> None:
+        """Write conversations under `written_key`, one of KEYS; `system_messages` are allowed or not."""
+        self._system_messages = system_messages
+        self._legal = _LEGAL_WITH_SYSTEM if system_messages else _LEGAL
         self._written_key = written_key
         self._key = written_key
         """The key that the last block had: where to begin with the next."""
@@ -111,10 +114,10 @@ class ChatRows:
             rows = self._decoded(block)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
-        if len(rows) != lines:
+        if len(rows) != lines or not one_a_line(block, lines):
             return None
         conversations = list(map(_messages, rows))
-        if not _LEGAL.issuperset([tuple(map(_role, messages)) for messages in conversations]):
+        if not self._legal.issuperset([tuple(map(_role, messages)) for messages in conversations]):
             return None
         if any(map(str.isspace, map(_content, chain.from_iterable(conversations)))):
             return None
@@ -166,6 +169,9 @@ class ChatRows:
         if flaw := _order_flaw(keys[0], [str(each["role"]) for each in messages]):
             return Judged(None, b"", (flaw,))
         clean = {keys[0]: [{"role": each["role"], "content": each["content"]} for each in messages]}
+        if messages[0]["role"] == "system" and not self._system_messages:
+            message = "The model's chat template knows no system message."
+            return Judged(None, b"", (Flaw("data.system-message", message, f"{keys[0]}[0].role"),))
         written = json.dumps(clean, ensure_ascii=False).encode() + b"\n"
         extra = [name for name in document if name != keys[0]]
         names = ", ".join(map(quoted, extra[:10]))

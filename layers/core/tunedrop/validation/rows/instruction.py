@@ -14,7 +14,7 @@ from tunedrop.domain.prompt_template import PromptTemplate
 from tunedrop.domain.strict_json import JsonValue, kind_of, quoted
 from tunedrop.validation.findings import Flaw
 from tunedrop.validation.rows import Judged
-from tunedrop.validation.rows.json_lines import dotted, faults, has_only, parse, shown, sure_fault
+from tunedrop.validation.rows.json_lines import dotted, faults, has_only, one_a_line, parse, shown, sure_fault
 
 _NAMES_SHOWN = 10
 """Field names that one message lists."""
@@ -57,7 +57,7 @@ class InstructionRows:
             rows = self._decode_lines(block)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
-        if len(rows) != lines:
+        if len(rows) != lines or not one_a_line(block, lines):
             return None
         said = map(self._said, rows)
         if any(map(str.isspace, chain.from_iterable(said) if self._says_two_things else said)):

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from tunedrop.domain.strict_json import JsonValue, kind_of, quoted
 from tunedrop.validation.findings import Flaw
 from tunedrop.validation.rows import Judged
-from tunedrop.validation.rows.json_lines import dotted, faults, has_only, parse, shown, sure_fault
+from tunedrop.validation.rows.json_lines import dotted, faults, has_only, one_a_line, parse, shown, sure_fault
 
 _FIELDS = ("file_name", "prompt", "completion")
 
@@ -55,7 +55,9 @@ class VisualRows:
             rows = _DECODER.decode_lines(block)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
-        if len(rows) != lines or not has_only(2 * len(_FIELDS) * lines, block):
+        if len(rows) != lines or not one_a_line(block, lines):
+            return None
+        if not has_only(2 * len(_FIELDS) * lines, block):
             return None
         if any(prompt.isspace() or completion.isspace() for prompt, completion in map(_said, rows)):
             return None

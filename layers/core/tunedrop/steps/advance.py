@@ -40,6 +40,7 @@ def advance(
             # Whoever wrote meanwhile has done as much. Otherwise what was seen still counts: a notice that was sent
             # must not be sent again because the training moved on in the same second.
             observation = first
+            done -= {effect}
         try:
             while True:
                 decision = _commit(run, observation, runs, clock)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -33,6 +33,9 @@ ROLES = (FileRole.TRAINING, FileRole.VALIDATION, FileRole.HELD_OUT)
 
 _SHARD_ROWS = 1 << 26
 """Rows whose digests are compared at once; of more, a part after the other, told apart by their digests."""
+
+_LOCATED_RANGES = 8
+"""Ranges whose lines' ends are kept: rows are looked up in ascending order, and beside each an earlier one."""
 
 _NEAR_BYTES = 1 << 18
 """Bytes that are read and passed over rather than asking for a later place anew."""
@@ -95,6 +98,7 @@ class _Assessment:
     def report(self) -> ValidationReport:
         """Sum up."""
         self._tell_files()
+        self._tell_split()
         copies = self._copies()
         near, near_leaked = self._near_copies()
         for file, _ in self._files:
@@ -169,6 +173,15 @@ class _Assessment:
         each = self._limits.findings_per_warning
         warnings = (kept for code in MEANINGS for kept in self._warnings.get(code, ())[:each])
         return (*self._errors, *warnings)[: self._limits.findings]
+
+    def _tell_split(self) -> None:
+        """Say that fewer rows are set apart than were asked for."""
+        split = self._settings.split
+        if split and split.asked:
+            self._not_checked.append(
+                f"Rows to measure with beyond {split.ratio:.3%} of the training rows: the {split.asked:.1%} asked for "
+                "are more than an evaluation reads."
+            )
 
     def _side_counts(self) -> dict[FileRole, int]:
         return {role: sum(summary.rows.get(role, 0) for _, summary in self._files) for role in ROLES}
@@ -328,14 +341,14 @@ class _Rows:
         for file, partials in scanned:
             line = 0
             for first_byte, summary, columns in partials:
-                records = len(columns.sizes())
+                records = summary.lines if columns.places() is None else len(columns.sizes())
                 self._ranges.append(_Range(file, record, line, first_byte, records, columns))
                 record += records
                 line += summary.lines
         self.total = record
         self._starts = np.array([each.first_record for each in self._ranges], np.int64)
         self._copies: list[NDArray[np.int64]] = []
-        self._offsets: dict[int, NDArray[np.uint64]] = {}
+        self._located = lru_cache(_LOCATED_RANGES)(self._ends)
 
     def shards(self) -> Iterator[tuple[NDArray[np.int64] | None, NDArray[np.uint64], NDArray[np.bool_]]]:
         """Yield the digests of all rows in parts, equal ones in the same part, and which of them are measured with.
@@ -378,11 +391,12 @@ class _Rows:
         number = int(np.searchsorted(self._starts, row, side="right")) - 1
         each = self._ranges[number]
         at = row - each.first_record
-        size = int(each.columns.sizes()[at])
         places = each.columns.places()
         if places:
-            return _Row(each.file, int(places[0][at]), int(places[1][at]), size)
-        return _Row(each.file, each.first_line + at, each.first_byte + int(self._ends(number)[at]) - size, size)
+            return _Row(each.file, int(places[0][at]), int(places[1][at]), int(each.columns.sizes()[at]))
+        ends = self._located(number)
+        start = int(ends[at - 1]) if at else 0
+        return _Row(each.file, each.first_line + at, each.first_byte + start, int(ends[at]) - start)
 
     def texts(self, rows: set[int], source: Source) -> dict[int, bytes]:
         """Read rows again."""
@@ -409,9 +423,7 @@ class _Rows:
         return split.holds_out(digests)
 
     def _ends(self, number: int) -> NDArray[np.uint64]:
-        if number not in self._offsets:
-            self._offsets[number] = np.cumsum(self._ranges[number].columns.sizes(), dtype=np.uint64)
-        return self._offsets[number]
+        return np.cumsum(self._ranges[number].columns.sizes(), dtype=np.uint64)
 
 
 class _Stream:

@@ -15,6 +15,8 @@ class HeldOutSplit(Record):
     ratio: float
     """The share that is set apart, in 0..1."""
     seed: int
+    asked: float | None = None
+    """The share that was asked for, when that would be more rows than an evaluation can read."""
 
     def holds_out(self, digests: NDArray[np.uint64]) -> NDArray[np.bool_]:
         """Tell which rows are set apart."""

@@ -87,7 +87,7 @@ def inflate(chunks: Iterable[bytes], limits: Limits) -> Iterator[bytes]:
         raise FileFault(Flaw("data.broken-gzip", "The gzip stream ends too early."), written)
 
 
-def cut(  # noqa: C901 - the states of one loop, which are harder to follow apart
+def cut(  # noqa: C901, PLR0912 - the states of one loop, which are harder to follow apart
     chunks: Iterable[bytes], start: int, end: int | None, limit: int
 ) -> Iterator[Block | LongLine]:
     """Cut into blocks what begins at `start`, up to the last line that begins before `end`.

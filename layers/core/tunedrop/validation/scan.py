@@ -235,6 +235,7 @@ class _Scanner:
         first = self._summary.lines
         lines = np.arange(first, first + len(sizes), dtype=np.uint64)
         batch = _Batch(lines, offset + np.cumsum(sizes, dtype=np.uint64) - sizes.astype(np.uint64), sizes)
+        batch.offsets[0] += np.uint64(skipped)
         text = data.replace(b"\r\n", b"\n") if b"\r" in data else data
         rows = self._rows.accept(text, len(sizes)) if int(sizes.max()) <= self._limits.line_bytes else None
         good = self._doubtful(data, batch) if rows is None else _Good(rows, text, None)

@@ -14,7 +14,7 @@ from tunedrop.validation.findings import Flaw
 _FLAWS_SHOWN = 8
 """Flaws of one row that are told."""
 
-_QUOTE, _BACKSLASH, _U = b'"\\u'
+_QUOTE, _BACKSLASH, _U, _NEWLINE, _OPENING, _CLOSING = b'"\\u\n{}'
 
 
 def has_only(strings: int, block: bytes) -> bool:
@@ -41,7 +41,14 @@ def one_a_line(block: bytes, lines: int) -> bool:
     The fast decoder takes any white space between documents, line ends among it. A line end between two braces stands
     in no document: behind an object comes a comma there, or a bracket.
     """
-    return block.count(b"}\n{") == lines - 1
+    octets = np.frombuffer(block, np.uint8)
+    ends = np.flatnonzero(octets == _NEWLINE)
+    return bool(
+        len(ends) == lines
+        and octets[0] == _OPENING
+        and (octets[ends - 1] == _CLOSING).all()
+        and (octets[ends[:-1] + 1] == _OPENING).all()
+    )
 
 
 def _run(block: bytes, last: int) -> int:

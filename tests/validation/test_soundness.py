@@ -1,0 +1,286 @@
+"""The fast path accepts nothing that the exact judge refuses, and nothing that a file may hold ends in an exception."""
+
+import json
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from datasets import (
+    CHAT,
+    INSTRUCTION,
+    TEMPLATE,
+    TEXT,
+    VISUAL,
+    chat_rows,
+    instruction_rows,
+    judge,
+    labelled_rows,
+    lines,
+    question,
+    text_lines,
+)
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tunedrop.domain.plan import Technique
+from tunedrop.domain.prompt_template import JUMPSTART_DEFAULT, PromptTemplate
+from tunedrop.validation.findings import MEANINGS, Flaw
+from tunedrop.validation.limits import Limits
+from tunedrop.validation.report import ValidationReport
+from tunedrop.validation.rows import Judged, Rows
+from tunedrop.validation.rows.chat import ChatRows
+from tunedrop.validation.rows.instruction import InstructionRows
+from tunedrop.validation.rows.visual import VisualRows
+from tunedrop.validation.split import HeldOutSplit
+
+MUTATIONS = 1_500
+"""Of each kind of row: enough to find each of the faults that were once there, few enough for every commit."""
+
+_TWO_SIDED = PromptTemplate(prompt_text="{a} {b}", completion_text="{b}{c}")
+_ONE_FIELD = PromptTemplate(prompt_text="{text}", completion_text="{text}")
+
+
+def _image_flaws(name: str) -> tuple[Flaw, ...]:
+    return () if name.endswith(".png") else (Flaw("data.image-missing", "There is no such picture."),)
+
+
+def _odd_rows() -> list[dict[str, str]]:
+    values = ('a"b', "ends in \\", '\\"', "\\\\", "\u2028", "\t", "é", "\\u0000", '":', "{}", " x ", "")
+    return [{"a": one, "b": f"b{two}", "c": one + two} for one in values for two in values]
+
+
+ROWS: dict[str, tuple[Callable[[], Rows[Any]], list[dict[str, Any]]]] = {
+    "default template": (lambda: InstructionRows(JUMPSTART_DEFAULT), list(instruction_rows(20))),
+    "own template": (lambda: InstructionRows(TEMPLATE), list(labelled_rows(20))),
+    "fields on both sides": (lambda: InstructionRows(_TWO_SIDED), list(_odd_rows())),
+    "one field": (lambda: InstructionRows(_ONE_FIELD), [{"text": row["a"] + "."} for row in _odd_rows()]),
+    "messages": (lambda: ChatRows("messages", system_messages=True), list(chat_rows(20))),
+    "dialog": (lambda: ChatRows("messages", system_messages=True), list(chat_rows(20, key="dialog"))),
+    "conversations": (lambda: ChatRows("dialog", system_messages=True), list(chat_rows(20, key="conversations"))),
+    "no system": (lambda: ChatRows("messages", system_messages=False), list(chat_rows(20))),
+    "pictures": (
+        lambda: VisualRows(_image_flaws),
+        [{"file_name": f"{number}.png", "prompt": question(number), "completion": "A"} for number in range(20)],
+    ),
+}
+
+_TOKENS = tuple(
+    r"""
+    " \ \" \\ \\\\ \\" { } [ ] {} [] , : : \n \u0000 \u0000\\ \ud800 \ud83d\ude00 \u0022 \/ \x null 1 -0 1e400 NaN
+    Infinity true "" "\\" "\u00a0" "\u200b" "\u001c" "\u0075ser" /*c*/ "messages":[], "dialog":[], "user" "system"
+    "role":"assistant" "role":"user", "content":"x", "role":"user","role":"user", "content":"x","content":"y",
+    "\u0072ole":"user", "c\u006fntent":"x", "messages" "text":"x", "te\u0078t":"x", "label":"x", "a":"x", "\u0061":"x",
+    "file_name":"0.png", "prompt":"x", "completion":"x", "instruction":"x", "response":"x", "extra":1, "extra":"x",
+    """.split()  # noqa: SIM905 - quotes of quotes cannot be read
+)
+_BYTES = (
+    *(token.encode() for token in _TOKENS),
+    *(b" ", b"  ", b'" "', b'" \\t"', b' :"', b'" : "', b"\t", b"\r", b"\r\n", b"\x0b", b"\x0c", b"\x00", b"\x1f"),
+    *(b"\x7f", b"\xff", b"\xc3\xa9", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc0\x80", b"\xef\xbb\xbf"),
+    *("\u2028".encode(), "\u0085".encode(), "\u00a0".encode(), b"\n", b"\n\n", b"}\n{", b"} {", b"}{", b"},\n{"),
+)
+
+
+def mutated(line: bytes, draw: random.Random) -> bytes:
+    """Change a line, which may become several."""
+    data = bytearray(line)
+    for _ in range(draw.choice((1, 1, 1, 2, 3))):
+        at = draw.randrange(len(data))
+        kind = draw.random()
+        if kind < 0.15:
+            data[at] = draw.randrange(256)
+        elif kind < 0.4:
+            data[at:at] = draw.choice(_BYTES)
+        elif kind < 0.5:
+            del data[at : at + draw.choice((1, 1, 2, 5, 20))]
+        elif kind < 0.8:
+            places = [data.find(mark, at) for mark in (b'": ', b'", "', b'{"', b'"}', b"}, {", b'\\"')]
+            if places := [place for place in places if place >= 0]:
+                place = draw.choice(places) + draw.choice((0, 1, 2))
+                data[place : place + draw.choice((0, 0, 1, 2, 6))] = draw.choice(_BYTES)
+        elif kind < 0.9:
+            # A key in another spelling, or white space before its colon.
+            place = data.find(b'":', at)
+            if place > 0 and draw.random() < 0.5:
+                data[place - 1 : place] = b"\\u%04x" % data[place - 1]
+            elif place > 0:
+                data[place + 1 : place + 1] = draw.choice((b" ", b"\t", b"\r", b"  "))
+        else:
+            start, end = sorted((at, draw.randrange(len(data))))
+            data[at:at] = data[start:end]
+        data = data or bytearray(b"{}")
+    return bytes(data).rstrip(b"\n") + b"\n"
+
+
+def unsound(rows: Rows[Any], exact: Rows[Any], block: bytes) -> str | None:
+    """Say what the fast path allows itself with a block that the exact judge does not confirm."""
+    each = [line + b"\n" for line in block.split(b"\n")[:-1]]
+    verdicts = [exact.judge(line) for line in each]
+    typed = rows.accept(block, np.cumsum([len(line) for line in each]) - 1)
+    if typed is not None:
+        if any(verdict.row is None or verdict.flaws for verdict in verdicts):
+            return "accept takes what judge refuses or remarks on"
+        if [*map(rows.held_out, typed)] != [exact.held_out(verdict.row) for verdict in verdicts]:
+            return "accept reads other rows"
+        written = [json.loads(line) for line in rows.written(block).split(b"\n")[:-1]]
+        if written != [json.loads(exact.written(verdict.line)) for verdict in verdicts]:
+            return "accepted lines are written otherwise"
+    return next(filter(None, map(unsound_glance, [rows] * len(each), each, verdicts)), None)
+
+
+def unsound_glance(rows: Rows[Any], line: bytes, verdict: Judged) -> str | None:
+    """Say what a glance at a line allows itself."""
+    seen = rows.glance(line)
+    if isinstance(seen, str):
+        if verdict.row is not None:
+            return f"glance refuses as {seen} what judge accepts"
+        return None if seen in MEANINGS else f"glance names the unknown code {seen}"
+    if seen is not None and (verdict.row is None or verdict.flaws):
+        return "glance takes what judge refuses or remarks on"
+    return None
+
+
+def fuzz(kind: str, number: int, seed: int) -> list[tuple[str, bytes]]:
+    """Compare the fast path with the exact judge on so many mutated blocks; returns where they disagree."""
+    make, valid = ROWS[kind]
+    rows, exact = make(), make()
+    base = [json.dumps(row, ensure_ascii=index % 2 == 0).encode() + b"\n" for index, row in enumerate(valid)]
+    base += [json.dumps(row, separators=(",", ":")).encode() + b"\n" for row in valid]
+    draw = random.Random(seed)  # noqa: S311 - nothing secret
+    wrong = []
+    for _ in range(number):
+        block = b"".join(
+            mutated(line, draw) if draw.random() < 0.7 else line
+            for line in draw.choices(base, k=draw.choice((1, 1, 2, 3)))
+        )
+        if problem := unsound(rows, exact, block):
+            wrong.append((problem, block))
+    return wrong
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_the_fast_path_agrees_with_the_judge_on_mutated_rows(kind: str) -> None:
+    assert fuzz(kind, MUTATIONS, seed=1) == []
+
+
+# ------------------------------------------------ whole files
+
+_SPLIT = HeldOutSplit(ratio=0.2, seed=5)
+_SMALL = Limits(line_bytes=3_000, findings=12, findings_per_warning=3, inflated_bytes=1 << 20)
+
+_PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d494844520000000200000002080000000057dd52f80000000e49444154789c63606462606601"
+    "00001d000b0db552060000000049454e44ae426082"
+)
+
+
+def _files(technique: Technique) -> list[tuple[str, bytes]]:
+    text = "\n".join(text_lines(12)).encode()
+    pictures = [{"file_name": f"{number}.png", "prompt": question(number), "completion": "A"} for number in range(12)]
+    return {
+        INSTRUCTION: [("train.jsonl", lines(instruction_rows(12)))],
+        CHAT: [(f"train-{key}.jsonl", lines(chat_rows(12, key=key))) for key in ("messages", "dialog")],
+        TEXT: [
+            ("train.txt", text),
+            ("train.csv", b"text,source\n" + b"".join(b'"%b",x\n' % line for line in text.split(b"\n"))),
+            ("train.json", json.dumps([{"text": line} for line in text_lines(12)], indent=1).encode()),
+        ],
+        VISUAL: [("train/metadata.jsonl", lines(pictures))],
+    }[technique]
+
+
+def assert_sound(name: str, content: bytes, technique: Technique, **changes: Any) -> ValidationReport:
+    """Validate twice: whatever the bytes are, the report is the same, and what it holds can be told."""
+    pictures = {f"{number}.png": _PNG for number in range(12)}
+    values = {"pictures": pictures, "split": _SPLIT, "limits": _SMALL, **changes}
+    report = judge({name: content}, technique, **values)
+    assert report == judge({name: content}, technique, chunk=700, **values)
+    assert report == ValidationReport.model_validate_json(report.model_dump_json())
+    assert len(report.findings) <= report.limits.findings
+    number_of_lines = content.count(b"\n") + content.count(b"\r") + 1
+    for each in report.findings:
+        assert each.code in MEANINGS
+        assert each.severity is MEANINGS[each.code].severity
+        assert each.excerpt.isascii()
+        assert each.excerpt.isprintable()
+        assert len(each.excerpt) <= 80
+        assert each.path.isascii()
+        assert each.message.isascii()
+        assert "\n" not in each.message
+        assert len(each.message) < 2_000
+        assert each.file in ("", name)
+        if not name.endswith(".gz"):
+            assert each.offset is None or 0 <= each.offset <= len(content)
+            assert each.line is None or 1 <= each.line <= number_of_lines
+    kept: dict[str, int] = {}
+    for each in report.findings:
+        kept[each.code] = kept.get(each.code, 0) + 1
+    assert all(report.counts.get(code, 0) >= number for code, number in kept.items())
+    assert bool(report.errors) == (not report.accepted)
+    return report
+
+
+_TECHNIQUES = st.sampled_from(Technique)
+_NAMES = {
+    INSTRUCTION: ["train.jsonl", "train.jsonl.gz"],
+    CHAT: ["train.jsonl", "train.jsonl.gz"],
+    TEXT: ["train.txt", "train.csv", "train.json", "train.txt.gz", "train.csv.gz", "train.json.gz"],
+    VISUAL: ["metadata.jsonl"],
+}
+_QUICK = settings(max_examples=60, deadline=None)
+
+
+@_QUICK
+@given(st.data(), _TECHNIQUES, st.binary(max_size=300))
+@example(None, INSTRUCTION, b"")
+def test_any_bytes_end_as_rows_or_findings(data: st.DataObject | None, technique: Technique, content: bytes) -> None:
+    name = data.draw(st.sampled_from(_NAMES[technique])) if data else "train.jsonl"
+    assert not assert_sound(name, content, technique).accepted
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=()), max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["messages", "dialog", "role", "content", "instruction", "context", "response", "text"])
+            | st.sampled_from(["file_name", "prompt", "completion", "from", "value"])
+            | st.text(max_size=3),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@_QUICK
+@given(data=st.data(), technique=_TECHNIQUES, rows=st.lists(_JSON, min_size=1, max_size=6), plain=st.booleans())
+def test_any_json_ends_as_rows_or_findings(
+    *, data: st.DataObject, technique: Technique, rows: list[Any], plain: bool
+) -> None:
+    name = data.draw(st.sampled_from([name for name in _NAMES[technique] if not name.endswith(".gz")]))
+    texts = [json.dumps(row, ensure_ascii=plain) for row in rows]
+    content = "\n".join(texts).encode(errors="surrogatepass")
+    assert_sound(name, content, technique)
+
+
+@_QUICK
+@given(st.data(), _TECHNIQUES, st.randoms(use_true_random=False))
+def test_any_mutation_of_a_good_file_ends_as_rows_or_findings(
+    data: st.DataObject, technique: Technique, draw: random.Random
+) -> None:
+    name, content = data.draw(st.sampled_from(_files(technique)))
+    for _ in range(data.draw(st.integers(1, 4))):
+        content = mutated(content, draw)
+    assert_sound(name, data.draw(st.sampled_from([b"", b"\xef\xbb\xbf"])) + content, technique)
+
+
+@pytest.mark.parametrize("technique", Technique)
+def test_the_files_that_are_mutated_are_good(technique: Technique) -> None:
+    for name, content in _files(technique):
+        report = assert_sound(name, content, technique)
+        assert report.errors.keys() <= {"data.too-few-rows"}, report.findings
+        assert report.training_rows + report.held_out_rows >= 11

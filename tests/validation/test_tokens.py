@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import math
 import pydoc_data.topics
 
 import numpy as np
@@ -16,13 +17,10 @@ from tunedrop.validation.tokens import (
     TokenCounter,
     TokenizerError,
     bin_edges,
-    bytes_per_token,
     expected_steps,
     histogram,
-    median,
-    p95,
+    quantile,
     token_bins,
-    truncation,
 )
 
 # How Llama 3 and GPT-4 cut text before they merge bytes.
@@ -150,20 +148,6 @@ class TestCharacterEstimate:
         assert whole >= part - 2
 
 
-class TestBytesPerToken:
-    @given(st.lists(st.text(st.characters(exclude_categories=("Cs",))), max_size=5))
-    def test_turns_bytes_into_the_counted_tokens(self, texts: list[str]) -> None:
-        size = sum(len(text.encode()) for text in texts)
-        ratio = bytes_per_token(CharacterEstimate(), texts)
-        assert ratio > 0
-        assert size / ratio == pytest.approx(sum(CharacterEstimate().count(texts)))
-
-    def test_a_tokenizer_that_finds_nothing_is_refused(self) -> None:
-        nothing = Tokenizer(models.BPE()).to_str().encode()
-        with pytest.raises(TokenizerError, match="finds no token in 5 bytes"):
-            bytes_per_token(ModelTokenizer(nothing), ["empty"])
-
-
 def _histogram(lengths: list[int]) -> np.ndarray:
     return histogram(np.array(lengths, np.int64))
 
@@ -186,48 +170,29 @@ class TestHistogram:
         assert counts[-1] == 1
         assert len(bin_edges()) == len(counts) + 1
 
-    @given(st.lists(st.integers(0, 1 << 30), min_size=1, max_size=60))
-    def test_quantiles_lie_in_the_bin_of_the_exact_ones(self, lengths: list[int]) -> None:
-        counts, ordered, edges = _histogram(lengths), sorted(lengths), bin_edges()
-        for told, rank in (
-            (median(counts, 1.0), -(-len(ordered) // 2)),
-            (p95(counts, 1.0), -(-95 * len(ordered) // 100)),
-        ):
-            exact = ordered[rank - 1]
-            index = int(np.searchsorted(edges, exact, side="right"))
-            assert edges[index - 1] - 0.5 <= told <= edges[index] + 0.5
+    @given(st.lists(st.integers(0, 1 << 30), min_size=1, max_size=60), st.floats(0.01, 1.0))
+    def test_a_quantile_lies_in_the_bin_of_the_exact_one(self, lengths: list[int], share: float) -> None:
+        ordered, edges = sorted(lengths), bin_edges()
+        exact = ordered[max(1, math.ceil(share * len(ordered))) - 1]
+        index = int(np.searchsorted(edges, exact, side="right"))
+        assert edges[index - 1] <= quantile(_histogram(lengths), share) <= edges[index]
 
-    def test_quantiles_are_in_tokens(self) -> None:
+    def test_one_long_row_among_many_moves_no_quantile(self) -> None:
         counts = _histogram([400] * 99 + [100_000])
-        assert median(counts, 4.0) == pytest.approx(100, rel=0.2)
-        assert p95(counts, 4.0) == pytest.approx(100, rel=0.2)
+        assert quantile(counts, 0.5) == pytest.approx(400, rel=0.2)
+        assert quantile(counts, 0.95) == pytest.approx(400, rel=0.2)
 
     def test_no_rows_have_length_0(self) -> None:
-        assert (median(_histogram([]), 4.0), p95(_histogram([]), 4.0), token_bins(_histogram([]), 4.0)) == (0, 0, ())
+        assert (quantile(_histogram([]), 0.5), token_bins(_histogram([]), float)) == (0, ())
 
     @given(st.lists(st.integers(0, 1 << 30), min_size=1, max_size=60), st.floats(0.5, 8.0))
     def test_bins_of_tokens_join_and_hold_every_row(self, lengths: list[int], ratio: float) -> None:
-        bins = token_bins(_histogram(lengths), ratio)
+        bins = token_bins(_histogram(lengths), lambda size: 9 + max(0.0, size - 40) / ratio)
         assert sum(entry.rows for entry in bins) == len(lengths)
         assert bins[0].rows
         assert bins[-1].rows
         assert all(entry.low < entry.high for entry in bins)
         assert all(one.high == two.low for one, two in itertools.pairwise(bins))
-
-
-class TestTruncation:
-    def test_names_rows_over_the_limit_what_they_lose_and_which_are_undecided(self) -> None:
-        result = truncation(np.array([400, 4_000, 3_500, 4_100, 40_000]), 4.0, 1_000)
-        assert result.over.tolist() == [3, 4]
-        assert result.lost.tolist() == [25, 9_000]
-        assert result.undecided.tolist() == [1, 2, 3]
-
-    @given(_LENGTHS, st.floats(0.5, 8.0), st.integers(1, 1 << 20))
-    def test_every_row_over_the_limit_loses_something(self, lengths: list[int], ratio: float, limit: int) -> None:
-        result = truncation(np.array(lengths, np.int64), ratio, limit)
-        assert result.over.tolist() == [index for index, length in enumerate(lengths) if length / ratio > limit]
-        assert (result.lost >= 1).all()
-        assert len(result.lost) == len(result.over)
 
 
 @pytest.mark.parametrize(

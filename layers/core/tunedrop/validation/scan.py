@@ -30,6 +30,9 @@ TABLES = {".csv": tables.read_csv, ".json": tables.read_json}
 
 _RECORDS_AT_ONCE = 1_000
 
+_BLOCKS_AT_ONCE = 64
+"""Blocks whose lengths are counted together."""
+
 _LEAST_TEXT_BYTES = 64
 """Shorter lines of running text repeat by nature: headings, brackets, rules."""
 
@@ -156,6 +159,7 @@ class _Scanner:
         self._secrets = SecretFinder() if settings.secrets else None
         self._summary = Summary(name=file.name, role=file.role)
         self._histogram = tokens.histogram(np.zeros(0, np.int64))
+        self._trained: list[NDArray[np.int64]] = []
         self._first_byte: int | None = None
         self._columns: list[tuple[NDArray[np.uint64], NDArray[np.uint32], NDArray[np.uint32]]] = []
         self._places: list[tuple[NDArray[np.uint64], NDArray[np.uint64]]] = []
@@ -165,6 +169,7 @@ class _Scanner:
 
     def partial(self) -> Partial:
         """Return what the range came to."""
+        self._add_lengths()
         digests, sizes, bands = zip(*self._columns, strict=True) if self._columns else ((), (), ())
         columns = ColumnsInMemory(
             digest_column=np.concatenate((*digests, np.zeros(0, np.uint64))),
@@ -216,7 +221,9 @@ class _Scanner:
         """Read the first block of a file, where its format shows."""
         if kind := foreign_format(block.data):
             raise FileFault(Flaw("data.foreign-format", f"The file is {kind}."), 0)
-        skipped = len(BYTE_ORDER_MARK) if block.data.startswith(BYTE_ORDER_MARK) else 0
+        # Of a line that is too long nothing else is told, whether or not it came as a block.
+        readable = block.data.find(b"\n") < self._limits.line_bytes
+        skipped = len(BYTE_ORDER_MARK) if readable and block.data.startswith(BYTE_ORDER_MARK) else 0
         if skipped:
             self._remark(Place(0, 0, Flaw("data.byte-order-mark", "The file begins with a byte order mark.")))
         self._block(block.data[skipped:], 0, skipped)
@@ -230,14 +237,19 @@ class _Scanner:
 
     def _block(self, data: bytes, offset: int, skipped: int = 0) -> None:
         """Judge a block of lines; the first of them has `skipped` bytes more, which do not count."""
-        sizes = np.fromiter(map(len, io.BytesIO(data)), np.int64)
+        sizes = _line_sizes(data)
+        ends = np.cumsum(sizes)
         sizes[0] += skipped
         first = self._summary.lines
         lines = np.arange(first, first + len(sizes), dtype=np.uint64)
-        batch = _Batch(lines, offset + np.cumsum(sizes, dtype=np.uint64) - sizes.astype(np.uint64), sizes)
-        batch.offsets[0] += np.uint64(skipped)
-        text = data.replace(b"\r\n", b"\n") if b"\r" in data else data
-        rows = self._rows.accept(text, len(sizes)) if int(sizes.max()) <= self._limits.line_bytes else None
+        offsets = (ends - sizes + (offset + skipped)).astype(np.uint64)
+        offsets[0] = offset + skipped
+        batch = _Batch(lines, offsets, sizes)
+        text = data
+        if b"\r" in data:
+            text = data.replace(b"\r\n", b"\n")
+            ends = np.cumsum(_line_sizes(text))
+        rows = self._rows.accept(text, ends - 1) if int(sizes.max()) <= self._limits.line_bytes else None
         good = self._doubtful(data, batch) if rows is None else _Good(rows, text, None)
         self._take(good, batch)
         self._find_secrets(data, batch)
@@ -343,10 +355,9 @@ class _Scanner:
         sizes = at.sizes
         self._count_rows(rows, held_out)
         if self._file.role is FileRole.TRAINING:
-            trained = sizes[~held_out] if held_out.any() else sizes
-            self._summary.training_bytes += int(trained.sum())
-            self._summary.longest = max(self._summary.longest, int(trained.max(initial=0)))
-            self._histogram += tokens.histogram(trained)
+            self._trained.append(sizes[~held_out] if held_out.any() else sizes)
+            if len(self._trained) >= _BLOCKS_AT_ONCE:
+                self._add_lengths()
         if sizes.max() > (1 - _UNDECIDED) * self._cut_bytes:
             self._find_truncated(rows, at)
         if sizes.min() < self._short_bytes:
@@ -354,6 +365,14 @@ class _Scanner:
                 self._remark(at.place(number, Flaw("data.short-row", "The row has next to no text.")))
         if answers := self._rows.answers(rows):
             self._count_answers(answers, held_out, at)
+
+    def _add_lengths(self) -> None:
+        """Count the lengths of rows to train on, those of many blocks at once."""
+        sizes = np.concatenate((*self._trained, np.zeros(0, np.int64)))
+        self._trained.clear()
+        self._summary.training_bytes += int(sizes.sum())
+        self._summary.longest = max(self._summary.longest, int(sizes.max(initial=0)))
+        self._histogram += tokens.histogram(sizes)
 
     def _count_rows(self, rows: Sequence[Any], held_out: NDArray[np.bool_]) -> None:
         number, apart = len(rows), int(np.count_nonzero(held_out))

@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tunedrop.validation.findings import Flaw
 
 R = TypeVar("R")
@@ -26,8 +29,11 @@ class Rows(Protocol[R]):
     test compares them on mutated rows. What neither knows, `judge` decides.
     """
 
-    def accept(self, block: bytes, lines: int) -> Sequence[R] | None:
-        """Return the typed rows of a block of so many lines when every one is surely good as it is, else None."""
+    def accept(self, block: bytes, ends: NDArray[np.int64]) -> Sequence[R] | None:
+        """Return the typed rows of a block of lines when every one is surely good as it is, else None.
+
+        `ends` are the places of the newlines, the last byte among them.
+        """
 
     def glance(self, line: bytes) -> R | str | None:
         """Return the typed row of a line that is surely good as it is, the code of a sure fault, or None."""

@@ -7,6 +7,8 @@ from operator import attrgetter
 from typing import Annotated, Any, Literal
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import ErrorDetails
 
@@ -108,23 +110,23 @@ class ChatRows:
         self._key = written_key
         """The key that the last block had: where to begin with the next."""
 
-    def accept(self, block: bytes, lines: int) -> Sequence[Any] | None:
+    def accept(self, block: bytes, ends: NDArray[np.int64]) -> Sequence[Any] | None:
         """Return the typed rows when every line is surely good as it is."""
         try:
             rows = self._decoded(block)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
-        if len(rows) != lines or not one_a_line(block, lines):
+        if len(rows) != len(ends) or not one_a_line(block, ends):
             return None
         conversations = list(map(_messages, rows))
         if not self._legal.issuperset([tuple(map(_role, messages)) for messages in conversations]):
             return None
         if any(map(str.isspace, map(_content, chain.from_iterable(conversations)))):
             return None
-        if not has_only(lines + 4 * sum(map(len, conversations)), block):
+        if not has_only(len(ends) + 4 * sum(map(len, conversations)), block):
             return None
         # Where the key is to be replaced, it must be spelled plainly in every line.
-        plain = self._key == self._written_key or block.count(b'"%b":' % self._key.encode()) == lines
+        plain = self._key == self._written_key or block.count(b'"%b":' % self._key.encode()) == len(ends)
         return rows if plain else None
 
     def _decoded(self, block: bytes) -> list[Any]:
@@ -149,7 +151,7 @@ class ChatRows:
             return sure_fault(error, _SURE_FAULTS) or None if f"$.{key}[" in str(error) else None
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
-        rows = self.accept(line, 1)
+        rows = self.accept(line, np.array([len(line) - 1]))
         return rows[0] if rows else None
 
     def judge(self, line: bytes) -> Judged:

@@ -7,6 +7,8 @@ from operator import attrgetter
 from typing import Annotated, Any
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic_core import ErrorDetails
 
@@ -51,18 +53,18 @@ class InstructionRows:
         self._contract = _contract(fields)
         self._plain_answer = f"f{fields.index(answered)}" if template.completion_text == f"{{{answered}}}" else None
 
-    def accept(self, block: bytes, lines: int) -> Sequence[Any] | None:
+    def accept(self, block: bytes, ends: NDArray[np.int64]) -> Sequence[Any] | None:
         """Return the typed rows when every line is surely good as it is."""
         try:
             rows = self._decode_lines(block)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
-        if len(rows) != lines or not one_a_line(block, lines):
+        if len(rows) != len(ends) or not one_a_line(block, ends):
             return None
         said = map(self._said, rows)
         if any(map(str.isspace, chain.from_iterable(said) if self._says_two_things else said)):
             return None
-        return rows if has_only(2 * len(self._fields) * lines, block) else None
+        return rows if has_only(2 * len(self._fields) * len(ends), block) else None
 
     def glance(self, line: bytes) -> Any | str | None:
         """Return the typed row, the code of a sure fault, or None."""
@@ -72,7 +74,7 @@ class InstructionRows:
             return sure_fault(error, _SURE_FAULTS)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
-        rows = self.accept(line, 1)
+        rows = self.accept(line, np.array([len(line) - 1]))
         return rows[0] if rows else None
 
     def judge(self, line: bytes) -> Judged:

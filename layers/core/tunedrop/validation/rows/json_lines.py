@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -14,7 +15,7 @@ from tunedrop.validation.findings import Flaw
 _FLAWS_SHOWN = 8
 """Flaws of one row that are told."""
 
-_QUOTE, _BACKSLASH, _U, _NEWLINE, _OPENING, _CLOSING = b'"\\u\n{}'
+_QUOTE, _BACKSLASH, _U, _ZERO, _OPENING, _CLOSING = b'"\\u0{}'
 
 
 def has_only(strings: int, block: bytes) -> bool:
@@ -32,23 +33,23 @@ def has_only(strings: int, block: bytes) -> bool:
     behind_another = escapes[octets[escapes - 1] == _BACKSLASH].tolist()
     ends = sum(_run(block, last) % 2 == 0 for last in behind_another)
     quotes = np.count_nonzero(octets == _QUOTE) - len(escapes) + ends
-    return bool(quotes == 2 * strings and not ((following == _U).any() and b"\\u0000" in block))
+    if quotes != 2 * strings:
+        return False
+    escapes = backslashes[following == _U]
+    for place in range(2, 6):
+        escapes = escapes[octets[escapes + place] == _ZERO]
+    return not len(escapes)
 
 
-def one_a_line(block: bytes, lines: int) -> bool:
+def one_a_line(block: bytes, ends: NDArray[np.int64]) -> bool:
     """Prove that no document of a block spans lines, and none shares one, given that it holds as many as lines.
 
-    The fast decoder takes any white space between documents, line ends among it. A line end between two braces stands
-    in no document: behind an object comes a comma there, or a bracket.
+    `ends` are the places of the newlines. The fast decoder takes any white space between documents, line ends among it.
+    A line end between two braces stands in no document: behind an object comes a comma there, or a bracket.
     """
     octets = np.frombuffer(block, np.uint8)
-    ends = np.flatnonzero(octets == _NEWLINE)
-    return bool(
-        len(ends) == lines
-        and octets[0] == _OPENING
-        and (octets[ends - 1] == _CLOSING).all()
-        and (octets[ends[:-1] + 1] == _OPENING).all()
-    )
+    begins_and_ends = octets[0] == _OPENING and (octets[ends[:-1] + 1] == _OPENING).all()
+    return bool(begins_and_ends and (octets[ends - 1] == _CLOSING).all())
 
 
 def _run(block: bytes, last: int) -> int:

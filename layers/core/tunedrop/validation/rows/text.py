@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tunedrop.domain.problem import excerpt
 from tunedrop.validation.findings import Flaw
 from tunedrop.validation.rows import Judged
@@ -10,7 +13,7 @@ from tunedrop.validation.rows import Judged
 class TextRows:
     """Judge the lines of a text file: they must be text."""
 
-    def accept(self, block: bytes, lines: int) -> Sequence[str] | None:
+    def accept(self, block: bytes, ends: NDArray[np.int64]) -> Sequence[str] | None:
         """Return the lines of a block when all of it is text."""
         if b"\0" in block:
             return None
@@ -18,7 +21,7 @@ class TextRows:
             rows = block[:-1].decode().split("\n")
         except UnicodeDecodeError:
             return None
-        return rows if len(rows) == lines else None
+        return rows if len(rows) == len(ends) else None
 
     def glance(self, line: bytes) -> str | None:
         """Leave every doubtful line to `judge`: codes and rows are both texts, and there are few."""

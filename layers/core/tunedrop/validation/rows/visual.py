@@ -6,6 +6,8 @@ from operator import attrgetter
 from typing import Annotated, Any
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import ErrorDetails
 
@@ -49,15 +51,15 @@ class VisualRows:
         """Look at pictures with `image_flaws`: a row's `file_name` → what is wrong with the picture."""
         self._image_flaws = image_flaws
 
-    def accept(self, block: bytes, lines: int) -> Sequence[Any] | None:
+    def accept(self, block: bytes, ends: NDArray[np.int64]) -> Sequence[Any] | None:
         """Return the typed rows when every line, and its picture, is surely good as it is."""
         try:
             rows = _DECODER.decode_lines(block)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
-        if len(rows) != lines or not one_a_line(block, lines):
+        if len(rows) != len(ends) or not one_a_line(block, ends):
             return None
-        if not has_only(2 * len(_FIELDS) * lines, block):
+        if not has_only(2 * len(_FIELDS) * len(ends), block):
             return None
         if any(prompt.isspace() or completion.isspace() for prompt, completion in map(_said, rows)):
             return None
@@ -71,7 +73,7 @@ class VisualRows:
             return sure_fault(error, _SURE_FAULTS)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
-        rows = self.accept(line, 1)
+        rows = self.accept(line, np.array([len(line) - 1]))
         return rows[0] if rows else None
 
     def judge(self, line: bytes) -> Judged:

@@ -1,0 +1,60 @@
+"""What one range came to, as files that another process reads: little-endian columns, each read when it is wanted."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunedrop.validation.near_duplicates import BANDS
+from tunedrop.validation.partial import Partial, Summary
+
+_OFFSET_BYTES = 8
+"""What stands before the summary: the first byte of the range's first line."""
+
+Read = Callable[[str], bytes]
+"""Return the content of one of the files that `stored` names."""
+
+
+def stored(partial: Partial) -> dict[str, bytes]:
+    """Write a range of lines as files by their names; equal ranges make equal bytes."""
+    columns = partial.columns
+    return {
+        "summary": partial.first_byte.to_bytes(_OFFSET_BYTES, "little") + partial.summary.to_bytes(),
+        "digests": columns.digests().astype("<u8", copy=False).tobytes(),
+        "sizes": columns.sizes().astype("<u4", copy=False).tobytes(),
+        "bands": columns.bands().astype("<u4", copy=False).tobytes(),
+    }
+
+
+def restored(read: Read) -> Partial:
+    """Read a range's summary; its columns follow when they are asked for, each time anew."""
+    summary = read("summary")
+    first_byte = int.from_bytes(summary[:_OFFSET_BYTES], "little")
+    return Partial(first_byte, Summary.from_bytes(summary[_OFFSET_BYTES:]), _StoredColumns(read))
+
+
+class _StoredColumns:
+    """Read the columns of a range of lines from where its scan left them; nothing is kept."""
+
+    def __init__(self, read: Read) -> None:
+        self._read = read
+
+    def digests(self) -> NDArray[np.uint64]:
+        """Return the digests."""
+        return self._column("digests", "<u8").astype(np.uint64, copy=False)
+
+    def sizes(self) -> NDArray[np.uint32]:
+        """Return the records' bytes."""
+        return self._column("sizes", "<u4").astype(np.uint32, copy=False)
+
+    def bands(self) -> NDArray[np.uint32]:
+        """Return the sketches."""
+        return self._column("bands", "<u4").astype(np.uint32, copy=False).reshape(-1, BANDS)
+
+    def places(self) -> None:
+        """Return nothing: records are lines."""
+
+    def _column(self, name: str, kind: str) -> NDArray[Any]:
+        # A view of bytes cannot be written to, and the assessment blanks digests out.
+        return np.frombuffer(self._read(name), kind).copy()

@@ -114,6 +114,16 @@ def mutated(line: bytes, draw: random.Random) -> bytes:
     return bytes(data).rstrip(b"\n") + b"\n"
 
 
+def rejoined(block: bytes, draw: random.Random) -> bytes:
+    """Join two lines, and end one elsewhere: the number of lines stays what it was."""
+    joined = block.replace(b"}\n{", draw.choice((b"} {", b"}{", b"}\t{", b"}\r{")), 1)
+    if joined == block:
+        return block
+    places = [place for place in range(len(joined)) if joined[place : place + 1] in b"{}[]:,"]
+    at = draw.choice((0, len(joined) - 1, *draw.choices(places, k=2))) + draw.randrange(2)
+    return joined[:at] + b"\n" + joined[at:]
+
+
 def unsound(rows: Rows[Any], exact: Rows[Any], block: bytes) -> str | None:
     """Say what the fast path allows itself with a block that the exact judge does not confirm."""
     each = [line + b"\n" for line in block.split(b"\n")[:-1]]
@@ -155,6 +165,8 @@ def fuzz(kind: str, number: int, seed: int) -> list[tuple[str, bytes]]:
             mutated(line, draw) if draw.random() < 0.7 else line
             for line in draw.choices(base, k=draw.choice((1, 1, 2, 3)))
         )
+        if draw.random() < 0.2:
+            block = rejoined(block, draw)
         if problem := unsound(rows, exact, block):
             wrong.append((problem, block))
     return wrong

@@ -1,4 +1,4 @@
-"""The nine real handlers on fakes of AWS, and the template's routes between them."""
+"""The real handlers on fakes of AWS, and the template's routes between them."""
 
 import importlib
 import itertools
@@ -18,15 +18,17 @@ from tests.fakes import (
     FakeConversation,
     FakeModelImports,
     FakeTrainingJobs,
+    FakeWorkflows,
     InMemoryAliases,
     InMemoryDrops,
+    InMemoryModelFiles,
     InMemoryRunFiles,
     InMemoryRunStore,
     OneModelCatalogue,
     RecordingNotifier,
 )
-from tests.samples import ACCOUNT, REGION, STACK
-from tests.stack import FUNCTIONS, TEMPLATE, announcement, is_announced, receivers, sample
+from tests.samples import ACCOUNT, REGION
+from tests.stack import FUNCTIONS, announcement, environment, is_announced, receivers, sample
 from tunedrop.adapters.dynamodb import _item
 from tunedrop.bootstrap import Application
 from tunedrop.domain.planning import PlanRules
@@ -73,14 +75,6 @@ class _Watched:
         return call
 
 
-def environment(function: str) -> dict[str, str]:
-    """Return the variables that the template gives the function, made-up where CloudFormation would fill them in."""
-    own: dict[str, Any] = FUNCTIONS[function].get("Environment", {}).get("Variables", {})
-    given = {**TEMPLATE["Globals"]["Function"]["Environment"]["Variables"], **own}
-    values = {name: value if isinstance(value, str) else f"a-{name.lower()}" for name, value in given.items()}
-    return values | {"AWS_REGION": REGION, "STACK_NAME": STACK, "BASE_MODELS": "{}"}
-
-
 def load(function: str) -> ModuleType:
     """Import a function's `app.py` in its own environment."""
     with mock.patch.dict(os.environ, environment(function)):
@@ -100,20 +94,44 @@ class Deployment:
         self.clock = FakeClock()
         self.store = InMemoryRunStore(self._announce)
         self.drops = InMemoryDrops(clock=self.clock)
-        self.files = InMemoryRunFiles()
+        self.files = InMemoryRunFiles(drops=self.drops)
+        self.models = InMemoryModelFiles()
+        self.workflows = FakeWorkflows()
         self.jobs = FakeTrainingJobs(files=self.files)
         self.imports = FakeModelImports(clock=self.clock)
         self.aliases = InMemoryAliases()
         self.notifier = RecordingNotifier()
         self.conversation = FakeConversation(good=lambda model_id: model_id != BASE_MODEL)
-        self._handlers: dict[str, Callable[[dict[str, Any], Any], None]] = {}
+        self._handlers: dict[str, Callable[[dict[str, Any], Any], Any]] = {}
+        self._applications: dict[str, Application] = {}
         for function in FUNCTIONS:
             module = load(function)
-            patch.setattr(module, "application", self._application(function, disturb))
+            self._applications[function] = self._application(function, disturb)
+            patch.setattr(module, "application", self._applications[function])
             self._handlers[function] = module.handler
             if function == "plan_run":
                 patch.setattr(module, "catalogue", OneModelCatalogue())
                 patch.setattr(module, "rules", PlanRules(REGION, {MODEL.model_id: BASE_MODEL}))
+
+    def configure(self, function: str, **settings: object) -> None:
+        """Deploy a function with other settings."""
+        application = self._applications[function]
+        application.settings = application.settings.model_copy(update=settings)
+
+    def validate_in_parts(self, name: str) -> None:
+        """Be the workflow: run an execution to its end, and announce that."""
+        content = self.workflows.contents[name]
+        ranges = json.loads(self.files.objects[content["ranges"]])
+        assert [self.invoke("scan_range", each) for each in ranges] == list(range(len(ranges)))
+        self.invoke("merge_scans", content)
+        self.end_workflow(name, "SUCCEEDED")
+
+    def end_workflow(self, name: str, status: str) -> None:
+        """End an execution, and announce that."""
+        self.workflows.finish(name, status)
+        event = sample("aws.states/step-functions-execution-status-change.succeeded")
+        event["detail"] |= {"name": name, "status": status}
+        self.route(event)
 
     def _application(self, function: str, disturb: Callable[[str], None]) -> Application:
         application = Application(Settings.from_environment(environment(function)))
@@ -122,6 +140,8 @@ class Deployment:
             "runs": ObservedRuns(_Watched(self.store, disturb)),
             "drops": _Watched(self.drops, disturb),
             "files": _Watched(self.files, disturb),
+            "models": _Watched(self.models, disturb),
+            "workflows": _Watched(self.workflows, disturb),
             "jobs": _Watched(self.jobs, disturb),
             "imports": _Watched(self.imports, disturb),
             "aliases": _Watched(self.aliases, disturb),
@@ -131,9 +151,9 @@ class Deployment:
         vars(application).update(ports)
         return application
 
-    def invoke(self, function: str, event: dict[str, Any], context: Context | None = None) -> None:
+    def invoke(self, function: str, event: dict[str, Any], context: Context | None = None) -> Any:
         """Call a handler; what it raises is Lambda's to handle."""
-        self._handlers[function](event, context or Context())
+        return self._handlers[function](event, context or Context())
 
     def upload(self, dataset: str, tune_yaml: str, **files: str) -> dict[str, Any]:
         """Put a drop into the bucket, `tune.yaml` last, and return the event of that."""

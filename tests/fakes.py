@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from tests.samples import ACCOUNT, DROP_BUCKET, NOW, REGION, RUN_BUCKET
+from tests.samples import ACCOUNT, DROP_BUCKET, NOW, REGION, RUN_BUCKET, WORKFLOW_ARN
 from tunedrop.domain.decide import settled
 from tunedrop.domain.jumpstart import HyperparameterSpec, JumpStartModel, TrainingArtifacts
 from tunedrop.domain.plan import PinnedFile, PinnedObject
@@ -16,11 +16,12 @@ from tunedrop.errors import (
     ClaimHeldError,
     ForeignResourceError,
     ObjectTooLargeError,
+    SourceChangedError,
     UnavailableError,
     UnknownModelError,
     VersionConflictError,
 )
-from tunedrop.ports import Answer, DropListing, ImportedModel, ImportState
+from tunedrop.ports import Answer, DropListing, Execution, ImportedModel, ImportState, Question
 
 
 @dataclass
@@ -108,7 +109,7 @@ class InMemoryDrops:
         return found
 
     def read(self, key: str, version_id: str, limit: int) -> bytes:
-        data, _ = self.versions[key, version_id]
+        data = self._version(key, version_id)
         if len(data) > limit:
             raise ObjectTooLargeError(key)
         return data
@@ -117,10 +118,16 @@ class InMemoryDrops:
         data, _ = self.versions[file.key, file.version_id]
         return data[:limit]
 
-    def blocks(self, file: PinnedFile) -> Iterator[bytes]:
-        data, _ = self.versions[file.key, file.version_id]
-        yield data[: len(data) // 2]
-        yield data[len(data) // 2 :]
+    def blocks(self, file: PinnedFile, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        data = self._version(file.key, file.version_id)[start:end]
+        if data:
+            yield data[: len(data) // 2]
+            yield data[len(data) // 2 :]
+
+    def _version(self, key: str, version_id: str) -> bytes:
+        if (key, version_id) not in self.versions:
+            raise SourceChangedError(key)
+        return self.versions[key, version_id][0]
 
     def specs(self) -> Iterator[DropListing]:
         for key, version in sorted(self.newest.items()):
@@ -140,6 +147,7 @@ class InMemoryRunFiles:
     """Objects by key, each whole or not there."""
 
     objects: dict[str, bytes] = field(default_factory=dict)
+    drops: InMemoryDrops = field(default_factory=InMemoryDrops)
 
     def uri(self, key: str) -> str:
         return f"s3://{RUN_BUCKET}/{key}"
@@ -155,6 +163,41 @@ class InMemoryRunFiles:
 
     def read(self, key: str) -> bytes | None:
         return self.objects.get(key)
+
+    def copy(self, bucket: str, source: PinnedObject, key: str) -> None:
+        assert bucket == self.drops.bucket
+        self.objects[key] = self.drops.read(source.key, source.version_id, source.size)
+
+
+@dataclass
+class InMemoryModelFiles:
+    """What lies beside the models' weights, by its URI."""
+
+    contents: dict[str, bytes] = field(default_factory=dict)
+
+    def read(self, uri: str, limit: int) -> bytes | None:
+        content = self.contents.get(uri)
+        return content if content is not None and len(content) <= limit else None
+
+
+@dataclass
+class FakeWorkflows:
+    """Executions of a state machine; `finish` is Step Functions."""
+
+    contents: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    executions: dict[str, Execution] = field(default_factory=dict)
+
+    def start(self, name: str, content: Mapping[str, str]) -> None:
+        self.contents.setdefault(name, content)
+        arn = f"{WORKFLOW_ARN.replace(':stateMachine:', ':execution:')}:{name}"
+        self.executions.setdefault(name, Execution(arn=arn, status="RUNNING"))
+
+    def finish(self, name: str, status: str, error: str = "", cause: str = "") -> None:
+        running = self.executions[name]
+        self.executions[name] = Execution(arn=running.arn, status=status, error=error, cause=cause)
+
+    def state(self, name: str) -> Execution | None:
+        return self.executions.get(name)
 
 
 @dataclass
@@ -280,7 +323,8 @@ class FakeConversation:
     good: Callable[[str], bool]
     asked: list[tuple[str, str]] = field(default_factory=list)
 
-    def ask(self, model_id: str, prompt: str, max_tokens: int) -> Answer:
+    def ask(self, model_id: str, question: Question, max_tokens: int) -> Answer:
+        prompt = question.turns[-1].text
         self.asked.append((model_id, prompt))
         text = prompt.upper()[:max_tokens] if self.good(model_id) else "?"
         return Answer(text=text, stop_reason="end_turn", latency_ms=5.0, input_tokens=3, output_tokens=1)

@@ -38,6 +38,7 @@ STACK = "tunedrop"
 DROP_BUCKET = "tunedrop-drops"
 RUN_BUCKET = "tunedrop-runs"
 DATASET = "receipts"
+WORKFLOW_ARN = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{STACK}-validation"
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
 
 DROP = Drop(
@@ -99,16 +100,25 @@ DATA = DatasetSummary(
     validation_rows=0,
     held_out_rows=10,
     held_out_source="split",
-    longest_prompt_bytes=100,
-    longest_completion_bytes=10,
     bytes=10_000,
+    tokens=2_400,
+    tokens_basis="tokenizer",
+    bytes_per_token=4.2,
+    truncated_rows=0,
+    tokens_lost=0,
+    labels=None,
+    duplicates=0,
+    leaked_rows=0,
+    expected_steps=None,
+    warnings=(),
     report_uri=f"s3://{RUN_BUCKET}/{names.report_key(RUN_ID)}",
+    page_uri=f"s3://{RUN_BUCKET}/{names.report_page_key(RUN_ID)}",
 )
 
 PLAN_MADE = PlanMade(plan=PLAN)
 PLAN_REFUSED = PlanRefused(problems=(PROBLEM,))
 DATASET_ACCEPTED = DatasetAccepted(summary=DATA)
-DATASET_REFUSED = DatasetRefused(problems=(PROBLEM,), counts={PROBLEM.code: 3})
+DATASET_REFUSED = DatasetRefused(problems=(PROBLEM,), counts={PROBLEM.code: 3}, summary=DATA)
 JOB_ACCEPTED = JobAccepted(job_name=JOB_NAME, job_arn=JOB_ARN, attempt=1)
 IMPORT_STARTED = ImportStarted(job_name=MODEL_NAME, job_arn=IMPORT_JOB_ARN, model_name=MODEL_NAME)
 IMPORT_COMPLETED = ImportSeen(status="Completed", model_arn=MODEL_ARN)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ministack.services import eventbridge
 
 from local.deploy import load_template
-from tests.samples import ACCOUNT, DROP_BUCKET, REGION, RUN_BUCKET, STACK
+from tests.samples import ACCOUNT, DROP_BUCKET, REGION, RUN_BUCKET, STACK, WORKFLOW_ARN
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE = load_template(ROOT / "template.yaml")
@@ -28,6 +28,7 @@ NAMES = {
     "Bus": STACK,
     "DropBucket": DROP_BUCKET,
     "RunBucket": RUN_BUCKET,
+    "ValidationWorkflow": WORKFLOW_ARN,
 }
 
 
@@ -55,6 +56,24 @@ def filled(value: Any) -> Any:
             return value
 
 
+def environment(function: str) -> dict[str, str]:
+    """Return the variables that the template gives a function, made-up where CloudFormation would fill them in."""
+    own: dict[str, Any] = FUNCTIONS[function].get("Environment", {}).get("Variables", {})
+    given = {**TEMPLATE["Globals"]["Function"]["Environment"]["Variables"], **own}
+    values = {name: _variable(name, value) for name, value in given.items()}
+    return values | {"AWS_REGION": REGION, "STACK_NAME": STACK}
+
+
+def _variable(name: str, value: Any) -> str:
+    match value:
+        case str():
+            return value
+        case {"Ref": parameter} if parameter in TEMPLATE["Parameters"]:
+            return str(TEMPLATE["Parameters"][parameter]["Default"])
+        case _:
+            return f"a-{name.lower()}"
+
+
 RULES = [
     Rule(
         function,
@@ -63,7 +82,7 @@ RULES = [
         filled(event["Properties"]["Pattern"]),
     )
     for function, properties in FUNCTIONS.items()
-    for name, event in properties["Events"].items()
+    for name, event in properties.get("Events", {}).items()
     if event["Type"] == "EventBridgeRule"
 ]
 

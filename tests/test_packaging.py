@@ -9,13 +9,14 @@ from types import ModuleType
 
 import pytest
 
-from tests.stack import TEMPLATE
+from tests.stack import FUNCTIONS, TEMPLATE
 
 ROOT = Path(__file__).parents[1]
-LAYERS = {"core": "CoreLayer", "deps": "DepsLayer", "sagemaker": "SageMakerLayer"}
+LAYERS = {"core": "CoreLayer", "deps": "DepsLayer", "sagemaker": "SageMakerLayer", "validation": "ValidationLayer"}
 REQUIREMENTS = [
     "layers/deps/requirements.txt",
     "layers/sagemaker/requirements.txt",
+    "layers/validation/requirements.txt",
     "local/requirements.txt",
     "requirements-dev.txt",
 ]
@@ -42,8 +43,15 @@ def test_every_requirement_is_pinned_to_one_version_everywhere() -> None:
     assert {name: found for name, found in versions.items() if len(found) > 1} == {}
 
 
-def test_no_distribution_is_in_two_layers() -> None:
-    assert pins("layers/deps/requirements.txt").keys() & pins("layers/sagemaker/requirements.txt").keys() == set()
+def test_no_function_carries_a_distribution_twice() -> None:
+    folders = {logical_id: folder for folder, logical_id in LAYERS.items() if folder != "core"}
+    shared = TEMPLATE["Globals"]["Function"]["Layers"]
+    for properties in FUNCTIONS.values():
+        carried = [each["Ref"] for each in (*shared, *properties.get("Layers", ()))]
+        found = [
+            name for each in carried if each in folders for name in pins(f"layers/{folders[each]}/requirements.txt")
+        ]
+        assert len(found) == len(set(found))
 
 
 @pytest.mark.parametrize(("folder", "logical_id"), LAYERS.items())
@@ -59,7 +67,7 @@ def test_wheels_are_for_the_python_and_the_processor_that_the_template_names() -
     function = TEMPLATE["Globals"]["Function"]
     python = function["Runtime"].removeprefix("python")
     (architecture,) = function["Architectures"]
-    for folder in ("deps", "sagemaker"):
+    for folder in ("deps", "sagemaker", "validation"):
         makefile = (ROOT / "layers" / folder / "Makefile").read_text()
         assert f"--python-version {python} " in makefile
         assert f"ARCHITECTURE ?= {architecture}\n" in makefile

@@ -9,8 +9,8 @@ from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
 from tunedrop.domain import names
-from tunedrop.domain.instruction_data import DataReport
 from tunedrop.domain.run import Run
+from tunedrop.validation.report import ValidationReport
 from tunedrop_cli.aws import Stack
 from tunedrop_cli.errors import CommandError, code
 
@@ -72,7 +72,7 @@ class RunRecords:
             )
         raise CommandError(f'No run begins with "{reference}".', "List them: tunedrop runs")
 
-    def report(self, run_id: str) -> DataReport | None:
+    def report(self, run_id: str) -> ValidationReport | None:
         """Return the validator's full report; None when the rows were not read."""
         try:
             answer = self._s3.get_object(Bucket=self._bucket, Key=names.report_key(run_id))
@@ -80,7 +80,7 @@ class RunRecords:
             if code(error) == "NoSuchKey":
                 return None
             raise
-        return DataReport.model_validate_json(answer["Body"].read())
+        return ValidationReport.model_validate_json(answer["Body"].read())
 
     def _shelf(self, shelf: str, dataset: str | None = None) -> Iterator[dict[str, Any]]:
         """Yield the index's entries of one shelf, newest first."""

@@ -8,11 +8,12 @@ from rich.table import Table
 from rich.text import Text
 
 from tunedrop.domain.cost import training_seconds, training_usd
-from tunedrop.domain.instruction_data import DataReport
-from tunedrop.domain.notice import next_step, problem_groups, untold_reason
+from tunedrop.domain.notice import next_step, problem_groups, report_links, token_words, untold_reason
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import Evaluation, Run, RunStatus, Score
 from tunedrop.domain.scoring import gain
+from tunedrop.validation.findings import Severity
+from tunedrop.validation.report import ValidationReport
 from tunedrop_cli.training_log import short_name
 
 COLOURS = {
@@ -76,6 +77,7 @@ def news(before: Run | None, after: Run) -> Iterator[str]:
         yield from (f"  Warning: {warning}" for warning in after.plan.warnings)
     if after.data and not (before and before.data):
         yield f"  {_rows(after)}"
+        yield from (f"  Tokens: {tokens}" for tokens in (token_words(after.data),) if tokens)
         yield from (f"  Warning: {warning}" for warning in after.data.warnings)
     if after.training:
         training = before.training if before else None
@@ -94,7 +96,7 @@ def outcome(run: Run, stack: str | None) -> RenderableType:
     parts: list[RenderableType] = [Text.assemble(status_text(run), f"  {untold_reason(run)}".rstrip())]
     if run.evaluation:
         parts += [scores(run.evaluation)]
-    parts += [Text(f"- {group}") for group in problem_groups(run.problems)]
+    parts += [Text(f"- {group}") for group in problem_groups(run)]
     advice, command = next_step(run)
     parts += [Text(""), Text(f"{advice}:"), Text(f"  {for_stack(command, stack)}", style="bold")]
     return Group(*parts)
@@ -116,11 +118,12 @@ def scores(evaluation: Evaluation) -> Table:
     return table
 
 
-def problems(run: Run, report: DataReport | None) -> Iterator[Text]:
+def problems(run: Run, report: ValidationReport | None) -> Iterator[Text]:
     """List every problem that is kept, in full: the report's, which holds more than the record."""
-    listed = {str(problem): problem for problem in (*run.problems, *(report.problems if report else ()))}
+    errors = [each.problem() for each in report.findings if each.severity is Severity.ERROR] if report else []
+    listed = {str(problem): problem for problem in (*run.problems, *errors)}
     yield from (_problem(problem) for problem in listed.values())
-    if report and (unlisted := sum(report.problem_counts.values()) - len(report.problems)):
+    if report and (unlisted := sum(report.errors.values()) - len(errors)):
         yield Text(f"and {unlisted:,} more")
 
 
@@ -171,8 +174,9 @@ def _facts(run: Run, now: datetime) -> Iterator[tuple[str, str | Text]]:
     yield from _plan_facts(run)
     if run.data:
         yield "data", _rows(run)
+        yield from (("tokens", tokens) for tokens in (token_words(run.data),) if tokens)
         yield from (("warning", warning) for warning in run.data.warnings)
-        yield "report", run.data.report_uri
+        yield from (("report", link) for link in report_links(run))
     if run.training:
         yield "training job", f"{run.training.job_name} ({run.training.status} {run.training.secondary_status})"
         yield from ((short_name(metric.name), f"{metric.value:g}") for metric in run.training.metrics)

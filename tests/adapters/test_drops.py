@@ -10,8 +10,10 @@ from tests.fakes import FakeClock, InMemoryDrops
 from tests.samples import DROP_BUCKET
 from tunedrop.adapters.s3 import S3Drops
 from tunedrop.domain.plan import FileRole, PinnedFile, PinnedObject
-from tunedrop.errors import ObjectTooLargeError
+from tunedrop.errors import ObjectTooLargeError, SourceChangedError
 from tunedrop.ports import Drops
+
+GONE = "00000000-0000-4000-8000-000000000000"
 
 
 class Bucket(NamedTuple):
@@ -99,6 +101,46 @@ def test_the_head_is_that_of_the_pinned_version(bucket: Bucket, limit: int, head
     version = bucket.put(key, b"first")
     bucket.put(key, b"second")
     assert bucket.drops.head(PinnedObject(key=key, version_id=version, etag="", size=5), limit) == head
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "read"),
+    [
+        (0, 4, b"0123"),
+        (4, None, b"456789"),
+        (4, 6, b"45"),
+        (9, 100, b"9"),
+        (10, None, b""),
+        (11, None, b""),
+        (3, 3, b""),
+    ],
+)
+def test_a_range_of_the_pinned_version_is_streamed(bucket: Bucket, start: int, end: int | None, read: bytes) -> None:
+    key = "datasets/receipts/train.jsonl"
+    file = pinned(key, bucket.put(key, b"0123456789"), 10)
+    bucket.put(key, b"abcdefghij")
+    assert b"".join(bucket.drops.blocks(file, start, end)) == read
+
+
+def test_who_has_read_enough_may_stop(bucket: Bucket) -> None:
+    key = "datasets/receipts/train.jsonl"
+    blocks = bucket.drops.blocks(pinned(key, bucket.put(key, b"x" * (4 << 20)), 4 << 20))
+    assert next(blocks).startswith(b"x")
+    del blocks
+
+
+def test_a_version_that_is_gone_was_changed(bucket: Bucket) -> None:
+    key = "datasets/receipts/train.jsonl"
+    bucket.put(key, b"x")
+    with pytest.raises(SourceChangedError):
+        list(bucket.drops.blocks(pinned(key, GONE, 1)))
+    with pytest.raises(SourceChangedError):
+        bucket.drops.read(key, GONE, 1)
+
+
+def pinned(key: str, version: str, size: int) -> PinnedFile:
+    name = key.rpartition("/")[2]
+    return PinnedFile(key=key, version_id=version, etag="", size=size, role=FileRole.TRAINING, name=name)
 
 
 def test_an_empty_file_has_an_empty_head(bucket: Bucket) -> None:

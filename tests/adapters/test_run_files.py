@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from tests.fakes import InMemoryRunFiles
-from tests.samples import RUN_BUCKET
+from tests.fakes import InMemoryDrops, InMemoryModelFiles, InMemoryRunFiles
+from tests.samples import DROP_BUCKET, RUN_BUCKET
 from tunedrop.adapters import s3
-from tunedrop.adapters.s3 import S3RunFiles
-from tunedrop.ports import RunFiles
+from tunedrop.adapters.s3 import S3ModelFiles, S3RunFiles
+from tunedrop.domain.plan import PinnedObject
+from tunedrop.ports import ModelFiles, RunFiles
 
 PART = 5 << 20
 """The smallest part that S3 takes."""
@@ -73,3 +74,60 @@ def test_a_writer_replaces_what_was_there_in_the_end(files: RunFiles) -> None:
         write(b"new")
         assert files.read(KEY) == b"old"
     assert files.read(KEY) == b"new"
+
+
+@pytest.mark.parametrize("kind", ["memory", "s3"])
+def test_the_version_that_was_pinned_is_copied_without_being_read(kind: str, request: pytest.FixtureRequest) -> None:
+    key = "datasets/x/a.png"
+    if kind == "memory":
+        drops = InMemoryDrops()
+        files: RunFiles = InMemoryRunFiles(drops=drops)
+        versions = [drops.put(key, content) for content in (b"old", b"new")]
+    else:
+        client: Any = request.getfixturevalue("aws")("s3")
+        client.create_bucket(Bucket=RUN_BUCKET)
+        client.create_bucket(Bucket=DROP_BUCKET)
+        client.put_bucket_versioning(Bucket=DROP_BUCKET, VersioningConfiguration={"Status": "Enabled"})
+        versions = [
+            client.put_object(Bucket=DROP_BUCKET, Key=key, Body=content)["VersionId"] for content in (b"old", b"new")
+        ]
+        files = S3RunFiles(client, RUN_BUCKET)
+    files.copy(DROP_BUCKET, PinnedObject(key=key, version_id=versions[0], etag="", size=3), KEY)
+    assert files.read(KEY) == b"old"
+
+
+@pytest.mark.parametrize(
+    ("key", "kind"),
+    [("a.html", "text/html; charset=utf-8"), ("a.json", "application/json"), ("a", "binary/octet-stream")],
+)
+def test_a_browser_is_told_what_it_opens(aws: Callable[[str], Any], key: str, kind: str) -> None:
+    client = aws("s3")
+    client.create_bucket(Bucket=RUN_BUCKET)
+    S3RunFiles(client, RUN_BUCKET).write(key, b"x")
+    assert client.head_object(Bucket=RUN_BUCKET, Key=key)["ContentType"] == kind
+
+
+@pytest.fixture(params=["memory", "s3"])
+def models(request: pytest.FixtureRequest) -> ModelFiles:
+    uri = "s3://models/one/tokenizer.json"
+    if request.param == "memory":
+        return InMemoryModelFiles({uri: b"{}"})
+    client: Any = request.getfixturevalue("aws")("s3")
+    client.create_bucket(Bucket="models")
+    client.put_object(Bucket="models", Key="one/tokenizer.json", Body=b"{}")
+    return S3ModelFiles(client)
+
+
+@pytest.mark.parametrize(
+    ("uri", "limit", "content"),
+    [
+        ("s3://models/one/tokenizer.json", 2, b"{}"),
+        ("s3://models/one/tokenizer.json", 1, None),
+        ("s3://models/two/tokenizer.json", 2, None),
+        ("s3://nowhere/one/tokenizer.json", 2, None),
+    ],
+)
+def test_what_lies_beside_the_weights_is_read_if_it_may_be(
+    models: ModelFiles, uri: str, limit: int, content: bytes | None
+) -> None:
+    assert models.read(uri, limit) == content

@@ -4,13 +4,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from local.engine.layers import requirements_site
 from tests.samples import ACCOUNT, REGION, STACK
 from tests.stack import FUNCTIONS, ROOT, TEMPLATE
+from tests.stack import environment as given
 
 START = """
 import json, sys
@@ -21,28 +21,27 @@ print(json.dumps({name: getattr(module, "__file__", None) for name, module in li
 """
 
 
+READERS = {"validate_dataset", "scan_range", "merge_scans"}
+"""The functions that read datasets, and carry the layer for that."""
+
+
 @pytest.fixture(scope="module")
 def layers() -> dict[str, Path]:
     return {
         "CoreLayer": ROOT / "layers" / "core",
         "DepsLayer": requirements_site((ROOT / "layers/deps/requirements.txt").read_bytes(), print),
         "SageMakerLayer": requirements_site((ROOT / "layers/sagemaker/requirements.txt").read_bytes(), print),
+        "ValidationLayer": requirements_site((ROOT / "layers/validation/requirements.txt").read_bytes(), print),
     }
 
 
 def environment(function: str) -> dict[str, str]:
     """Return the variables that the template gives the function, and those of Lambda itself."""
-    own: dict[str, Any] = FUNCTIONS[function].get("Environment", {}).get("Variables", {})
-    given = {**TEMPLATE["Globals"]["Function"]["Environment"]["Variables"], **own}
-    values = {name: value if isinstance(value, str) else f"a-{name.lower()}" for name, value in given.items()}
-    return values | {
+    return given(function) | {
         "AWS_ACCESS_KEY_ID": "made-up",
         "AWS_SECRET_ACCESS_KEY": "made-up",
-        "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_LAMBDA_FUNCTION_NAME": f"{STACK}-{function}-{ACCOUNT}",
-        "STACK_NAME": STACK,
-        "BASE_MODELS": "{}",
     }
 
 
@@ -62,6 +61,7 @@ def test_a_function_starts_with_its_own_layers_and_nothing_else(function: str, l
     modules: dict[str, str | None] = json.loads(started.stdout.splitlines()[-1])
     assert "tunedrop.bootstrap" in modules
     assert ("sagemaker.core" in modules) == (function == "plan_run")
+    assert ("tunedrop.validation.scan" in modules) == (function in READERS)
     standard = str(Path(json.__file__).parents[1])
     strangers = {
         name: file

@@ -14,10 +14,11 @@ from typer.testing import Result
 
 from tests.cli.conftest import REGION, Account, serving
 from tests.domain.sample_runs import MODEL_ARN, PROBLEMS, RUN_ID, STARTED, run
+from tests.validation.sample_reports import report
 from tunedrop.domain import names
-from tunedrop.domain.instruction_data import DataReport
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import RunStatus
+from tunedrop.validation.findings import Finding, Severity
 from tunedrop_cli import conversation
 from tunedrop_cli.main import app
 
@@ -29,6 +30,13 @@ OTHER_ID = "zzzggzdfmztwq2lknnwg23tpoa"
 
 def other(**changes: Any) -> Any:
     return run(RunStatus.TRAINING, run_id=OTHER_ID, created_at=STARTED + timedelta(hours=1), **changes)
+
+
+def found(problem: Problem) -> Finding:
+    file, _, line = problem.where.partition(":")
+    return Finding(
+        code=problem.code, severity=Severity.ERROR, message=problem.message, file=file, line=int(line), fix=problem.fix
+    )
 
 
 # ---------------------------------------------------------------- runs
@@ -89,19 +97,10 @@ def test_all_that_is_known_of_a_run_is_shown(account: Account, tunedrop: Command
 def test_problems_are_shown_in_full_from_the_report(account: Account, tunedrop: Command) -> None:
     account.store(run(RunStatus.REJECTED))
     further = Problem(code="data.nul", message="The row holds a NUL character.", where="train.jsonl:999")
-    report = DataReport(
-        training_rows=1,
-        validation_rows=0,
-        held_out_rows=0,
-        held_out_source="file",
-        longest_prompt_bytes=1,
-        longest_completion_bytes=1,
-        bytes=1,
-        problems=(*PROBLEMS, further),
-        problem_counts={"data.nul": 1995, "data.missing-field": 4, "data.not-json": 1},
-        warnings=(),
-    )
-    body = report.model_dump_json().encode()
+    findings = tuple(found(problem) for problem in (*PROBLEMS, further))
+    counts = {"data.nul": 1995, "data.missing-field": 4, "data.not-json": 1}
+    read = report(findings=findings, counts=counts)
+    body = read.model_dump_json().encode()
     account.client("s3").put_object(Bucket="run-files", Key=names.report_key(RUN_ID), Body=body)
     output = tunedrop("show", "latest").output
     assert [output.count(f"train.jsonl:{line}:") for line in (3, 9, 12, 15, 40, 999)] == [1] * 6

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from tests.samples import DROP, JOB_NAME, RUN_ID
 from tests.stack import ROOT, announcement, is_announced, receivers, sample
 from tunedrop.contracts.events import (
+    ExecutionStatusChange,
     ObjectCreated,
     PlanEvent,
     RunStatusChanged,
@@ -39,6 +40,10 @@ ROUTES = {
     "aws.sagemaker/sagemaker-training-job-state-change.other-job": set(),
     "aws.sagemaker/sagemaker-training-job-state-change.stack-of-longer-name": {"track_training/JobChanged"},
     "aws.sagemaker/sagemaker-training-job-state-change.stopped-at-time-limit": {"track_training/JobChanged"},
+    "aws.states/step-functions-execution-status-change.child": set(),
+    "aws.states/step-functions-execution-status-change.failed": {"validate_dataset/WorkflowEnded"},
+    "aws.states/step-functions-execution-status-change.running": set(),
+    "aws.states/step-functions-execution-status-change.succeeded": {"validate_dataset/WorkflowEnded"},
     "tunedrop/run-status-changed.deploying": {DEPLOY},
     "tunedrop/run-status-changed.deploying-due": {DEPLOY},
     "tunedrop/run-status-changed.evaluating": {EVALUATE},
@@ -65,6 +70,7 @@ READERS = {
     "aws.events": Tick,
     "aws.s3": ObjectCreated,
     "aws.sagemaker": TrainingJobStateChange,
+    "aws.states": ExecutionStatusChange,
     "tunedrop": RunStatusChanged,
 }
 

@@ -88,10 +88,19 @@ DATA = DatasetSummary(
     validation_rows=0,
     held_out_rows=80,
     held_out_source="file",
-    longest_prompt_bytes=303,
-    longest_completion_bytes=24,
     bytes=96306,
-    report_uri="s3://runs/report.json",
+    tokens=21_345,
+    tokens_basis="tokenizer",
+    bytes_per_token=4.2,
+    truncated_rows=2,
+    tokens_lost=310,
+    labels=None,
+    duplicates=0,
+    leaked_rows=0,
+    expected_steps=100,
+    warnings=("Duplicate rows: 3", "Likely secrets: 1"),
+    report_uri="s3://runs/runs/x/validation-report.json",
+    page_uri="s3://runs/runs/x/validation-report.html",
 )
 
 TRAINING = Training(

@@ -59,6 +59,7 @@ from tunedrop.domain.observations import (
     Refused,
     ScoringPaused,
     Unavailable,
+    WaitOver,
 )
 from tunedrop.domain.run import EDGES, TERMINAL, Change, Run, RunStatus
 
@@ -69,7 +70,7 @@ NOTICE_CLAIMED = NoticeClaimed(token="invocation")
 
 POSSIBLE: dict[Effect, tuple[Observation, ...]] = {
     Effect.PLAN: (PLAN_MADE, PLAN_REFUSED),
-    Effect.VALIDATE: (DATASET_ACCEPTED, DATASET_REFUSED),
+    Effect.VALIDATE: (DATASET_ACCEPTED, DATASET_REFUSED, UNAVAILABLE, REFUSED),
     Effect.LAUNCH: (JOB_ACCEPTED, UNAVAILABLE, REFUSED),
     Effect.DESCRIBE_TRAINING: (
         job_seen("InProgress", "Starting"),
@@ -136,7 +137,7 @@ def fits(run: Run, effect: Effect, observation: Observation) -> bool:
 
 
 def moves_from(run: Run, now: datetime) -> Iterator[Move]:
-    seen: list[tuple[Effect | None, Observation]] = [(None, Looked()), (None, Nudged())]
+    seen: list[tuple[Effect | None, Observation]] = [(None, Looked()), (None, Nudged()), (None, WaitOver())]
     for effect in effects_due(run, now):
         seen += ((effect, observation) for observation in POSSIBLE[effect] if fits(run, effect, observation))
     for effect, observation in seen:
@@ -170,7 +171,7 @@ def search() -> Search:
 def test_the_search_knows_every_effect_and_every_observation() -> None:
     assert set(POSSIBLE) == set(Effect)
     known = {type(each) for observations in POSSIBLE.values() for each in observations}
-    assert known | {Nudged, ClaimRefused} == set(Observation.__subclasses__())
+    assert known | {Nudged, ClaimRefused, WaitOver} == set(Observation.__subclasses__())
 
 
 def test_every_edge_is_taken_and_no_other(search: Search) -> None:
@@ -270,6 +271,7 @@ def test_the_import_slot_is_held_only_while_an_import_runs_or_is_about_to(search
 def test_who_waits_says_why_and_until_when(search: Search) -> None:
     waiting = [move for move in search.moves if move.after != move.before and move.after.next_try_at]
     assert {move.after.status for move in waiting} == {
+        RunStatus.VALIDATING,
         RunStatus.LAUNCHING,
         RunStatus.DEPLOYING,
         RunStatus.EVALUATING,
@@ -518,3 +520,18 @@ def test_a_live_run_that_lies_idle_wants_a_nudge(status: RunStatus) -> None:
 def test_a_nudge_that_is_not_wanted_changes_nothing() -> None:
     run = run_in(RunStatus.LAUNCHING)
     assert decide(run, Nudged(), NOW + SOON).run == run
+
+
+def test_the_end_of_a_workflow_ends_the_wait_of_a_validation_and_of_nothing_else() -> None:
+    validating = observed(run_in(RunStatus.VALIDATING), UNAVAILABLE)
+    assert effects_due(validating, validating.updated_at) == ()
+    over = decide(validating, WaitOver(), validating.updated_at)
+    assert (over.run.next_try_at, over.effects) == (None, (Effect.VALIDATE,))
+    launching = observed(run_in(RunStatus.LAUNCHING), UNAVAILABLE)
+    assert decide(launching, WaitOver(), launching.updated_at).run == launching
+
+
+def test_a_refused_dataset_keeps_its_report_and_its_counts() -> None:
+    rejected = observed(run_in(RunStatus.VALIDATING), DATASET_REFUSED)
+    assert rejected.data == DATASET_REFUSED.summary
+    assert rejected.problem_counts == DATASET_REFUSED.counts

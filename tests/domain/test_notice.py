@@ -16,6 +16,13 @@ The data of "banking77" is valid and training has started.
 
 Model: meta-textgeneration-llama-3-2-1b-instruct (instruction tuning on 1 x ml.g5.2xlarge)
 Rows: 400 to train on, 0 to validate with, 80 held out (from held-out.jsonl)
+Tokens: 21,345 to train on, by the model's tokenizer; 2 rows are cut off and lose 310; 100 steps of training
+Warnings of the data:
+- Duplicate rows: 3
+- Likely secrets: 1
+Report on the data:
+  https://us-east-1.console.aws.amazon.com/s3/object/runs?region=us-east-1&prefix=runs%2Fx%2Fvalidation-report.html
+  s3://runs/runs/x/validation-report.html
 Cost so far: 1.20 USD (600 s of training at list price)
 
 Follow it:
@@ -28,6 +35,13 @@ Why: The tuned model scored 0.963, 0.938 better than the base model (0.025).
 
 Model: meta-textgeneration-llama-3-2-1b-instruct (instruction tuning on 1 x ml.g5.2xlarge)
 Rows: 400 to train on, 0 to validate with, 80 held out (from held-out.jsonl)
+Tokens: 21,345 to train on, by the model's tokenizer; 2 rows are cut off and lose 310; 100 steps of training
+Warnings of the data:
+- Duplicate rows: 3
+- Likely secrets: 1
+Report on the data:
+  https://us-east-1.console.aws.amazon.com/s3/object/runs?region=us-east-1&prefix=runs%2Fx%2Fvalidation-report.html
+  s3://runs/runs/x/validation-report.html
 Losses: eval-loss 0.2144, train-loss 0.101
 Scores: tuned 0.963 (77 of 80 right), base 0.025 (2 of 80 right), gain +0.938, asked for +0.050
 Cost so far: 0.42 USD (210 s of training at list price; Bedrock bills imported models apart)
@@ -66,6 +80,13 @@ The training job failed: AlgorithmError: CUDA out of memory. Fix: Choose a large
 
 Model: meta-textgeneration-llama-3-2-1b-instruct (instruction tuning on 1 x ml.g5.2xlarge)
 Rows: 400 to train on, 0 to validate with, 80 held out (from held-out.jsonl)
+Tokens: 21,345 to train on, by the model's tokenizer; 2 rows are cut off and lose 310; 100 steps of training
+Warnings of the data:
+- Duplicate rows: 3
+- Likely secrets: 1
+Report on the data:
+  https://us-east-1.console.aws.amazon.com/s3/object/runs?region=us-east-1&prefix=runs%2Fx%2Fvalidation-report.html
+  s3://runs/runs/x/validation-report.html
 Losses: eval-loss 0.2144, train-loss 0.101
 Cost so far: 0.42 USD (210 s of training at list price)
 

@@ -17,6 +17,9 @@ TUNE_YAML = f"model: {MODEL.model_id}\n"
 ROWS = "".join(f'{{"instruction": "Say {n}", "context": "", "response": "{n}"}}\n' for n in range(40))
 
 
+NOT_TOLD_OF_RUNS = {"plan_run", "scan_range", "merge_scans", "reconcile_runs", "track_deployment"}
+
+
 @pytest.fixture
 def tunedrop(monkeypatch: pytest.MonkeyPatch) -> Deployment:
     return Deployment(monkeypatch)
@@ -58,7 +61,7 @@ def test_a_run_is_planned_again_when_it_is_due(tunedrop: Deployment) -> None:
     assert [run.status for run in tunedrop.runs()] == [RunStatus.VALIDATING]
 
 
-@pytest.mark.parametrize("function", sorted(set(FUNCTIONS) - {"plan_run", "reconcile_runs", "track_deployment"}))
+@pytest.mark.parametrize("function", sorted(set(FUNCTIONS) - NOT_TOLD_OF_RUNS))
 def test_an_event_of_a_run_that_is_gone_is_nothing_to_do(tunedrop: Deployment, function: str) -> None:
     tunedrop.invoke(function, sample("tunedrop/run-status-changed.training"))
     assert tunedrop.runs() == []

@@ -1,6 +1,7 @@
 """What the template promises of every function, rule, role and bucket."""
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -10,10 +11,11 @@ import yaml
 
 from tests.stack import FUNCTIONS, RESOURCES, ROOT, TEMPLATE
 from tunedrop.bootstrap import CALLS, CONVERSATION
-from tunedrop.domain.decide import IDLE, NOTICE_LEASE
+from tunedrop.domain.decide import IDLE, LONGEST_WAIT, NOTICE_LEASE
 from tunedrop.domain.run import RunStatus
 from tunedrop.settings import Settings
 from tunedrop.steps.evaluate import RESERVE_SECONDS
+from tunedrop.steps.validate import EXECUTIONS
 
 GLOBALS: dict[str, Any] = TEMPLATE["Globals"]["Function"]
 
@@ -43,8 +45,10 @@ NEEDED_BY_ADAPTER = {
     "files": {"RUN_BUCKET"},
     "imports": set(),
     "jobs": set(),
+    "models": set(),
     "notifier": {"TOPIC_ARN"},
     "runs": {"RUNS_TABLE"},
+    "workflows": {"VALIDATION_WORKFLOW_ARN"},
 }
 
 
@@ -112,10 +116,16 @@ def test_every_function_is_traced_and_logs_into_a_group_that_forgets() -> None:
         assert not {"Tracing", "LoggingConfig"} & set(properties)
 
 
-def test_only_plan_run_carries_the_sagemaker_sdk() -> None:
+def test_only_plan_run_carries_the_sagemaker_sdk_and_only_readers_of_datasets_the_validator_s_libraries() -> None:
     assert GLOBALS["Layers"] == [{"Ref": "CoreLayer"}, {"Ref": "DepsLayer"}]
     own = {function: properties["Layers"] for function, properties in FUNCTIONS.items() if "Layers" in properties}
-    assert own == {"plan_run": [{"Ref": "SageMakerLayer"}]}
+    validation = [{"Ref": "ValidationLayer"}]
+    assert own == {
+        "plan_run": [{"Ref": "SageMakerLayer"}],
+        "validate_dataset": validation,
+        "scan_range": validation,
+        "merge_scans": validation,
+    }
 
 
 @pytest.mark.parametrize("function", sorted(FUNCTIONS))
@@ -158,7 +168,7 @@ def _uses(function: str) -> tuple[set[str], set[str]]:
 
 
 def test_every_rule_tries_for_a_while_and_keeps_what_it_could_not_deliver() -> None:
-    events = [event for properties in FUNCTIONS.values() for event in properties["Events"].values()]
+    events = [event for properties in FUNCTIONS.values() for event in properties.get("Events", {}).values()]
     assert {event["Type"] for event in events} == {"EventBridgeRule", "Schedule"}
     for event in events:
         assert event["Properties"]["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}}
@@ -168,9 +178,10 @@ def test_every_rule_tries_for_a_while_and_keeps_what_it_could_not_deliver() -> N
 
 
 def test_rules_name_statuses_that_exist() -> None:
-    events = [event for properties in FUNCTIONS.values() for event in properties["Events"].values()]
-    details = [event["Properties"].get("Pattern", {}).get("detail", {}) for event in events]
-    named = {status for detail in details for status in detail.get("status", ())}
+    events = [event for properties in FUNCTIONS.values() for event in properties.get("Events", {}).values()]
+    patterns = [event["Properties"].get("Pattern", {}) for event in events]
+    ours = [pattern["detail"] for pattern in patterns if pattern.get("source") == ["tunedrop"]]
+    named = {status for detail in ours for status in detail["status"]}
     assert named == set(RunStatus)
 
 
@@ -192,6 +203,43 @@ def test_eventbridge_may_fill_the_dead_letter_queue() -> None:
     assert statement["Principal"] == {"Service": "events.amazonaws.com"}
     assert statement["Action"] == "sqs:SendMessage"
     assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+
+
+# ---------------------------------------------------------------- the workflow of large datasets
+
+WORKFLOW: dict[str, Any] = RESOURCES["ValidationWorkflow"]["Properties"]
+DEFINITION: dict[str, Any] = yaml.safe_load((ROOT / WORKFLOW["DefinitionUri"]).read_text())
+
+
+def test_the_workflow_s_name_is_the_one_that_its_role_and_its_caller_may_use() -> None:
+    name = WORKFLOW["Name"]["Fn::Sub"]
+    granted = {(grant.role, grant.action): grant.resources for grant in grants() if grant.action.startswith("states:")}
+    assert granted["validate_dataset", "states:StartExecution"] == [{"Ref": "ValidationWorkflow"}]
+    for role in ("validate_dataset", "ValidationWorkflowRole"):
+        (executions,) = granted[role, "states:DescribeExecution"]
+        assert executions["Fn::Sub"].endswith(f":execution:{name}:*")
+    (itself,) = granted["ValidationWorkflowRole", "states:StartExecution"]
+    assert itself["Fn::Sub"].endswith(f":stateMachine:{name}")
+
+
+def test_what_the_workflow_substitutes_is_given_and_nothing_else() -> None:
+    text = (ROOT / WORKFLOW["DefinitionUri"]).read_text()
+    assert set(re.findall(r"\$\{(\w+)\}", text)) == set(WORKFLOW["DefinitionSubstitutions"])
+
+
+def test_the_workflow_tolerates_no_failed_range_and_ends_before_its_run_gives_up() -> None:
+    scan = DEFINITION["States"]["Scan"]
+    assert (scan["ToleratedFailurePercentage"], scan["Next"]) == (0, "Merge")
+    assert scan["ItemProcessor"]["ProcessorConfig"] == {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
+    assert EXECUTIONS * DEFINITION["TimeoutSeconds"] < LONGEST_WAIT.total_seconds()
+
+
+def test_every_task_of_the_workflow_is_tried_again_after_what_passes_and_nothing_else() -> None:
+    tasks = [DEFINITION["States"]["Scan"]["ItemProcessor"]["States"]["Range"], DEFINITION["States"]["Merge"]]
+    assert json.dumps(tasks[0]["Retry"]) == json.dumps(tasks[1]["Retry"])
+    errors = [error for retry in tasks[0]["Retry"] for error in retry["ErrorEquals"]]
+    assert "TransientError" in errors
+    assert "States.ALL" not in errors
 
 
 # ---------------------------------------------------------------- permissions
@@ -217,7 +265,14 @@ def test_a_role_is_passed_to_one_service_only() -> None:
 
 def test_nothing_that_runs_here_can_start_a_run_by_writing_a_drop() -> None:
     writes = [grant for grant in grants() if grant.action.startswith("s3:") and grant.action not in S3_READS]
-    assert {grant.role for grant in writes} == {"validate_dataset", "deploy_model", "evaluate_model", "TrainingRole"}
+    assert {grant.role for grant in writes} == {
+        "validate_dataset",
+        "scan_range",
+        "merge_scans",
+        "deploy_model",
+        "evaluate_model",
+        "TrainingRole",
+    }
     for grant in writes:
         for resource in grant.resources:
             assert resource["Fn::Sub"].startswith("${RunBucket.Arn}/runs/")
@@ -291,6 +346,8 @@ def test_functions_stand_in_the_order_of_a_run() -> None:
     order = [
         "plan_run",
         "validate_dataset",
+        "scan_range",
+        "merge_scans",
         "launch_training",
         "track_training",
         "deploy_model",

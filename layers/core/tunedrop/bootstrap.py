@@ -11,20 +11,27 @@ from botocore.config import Config
 from tunedrop.adapters.bedrock import BedrockConversation, BedrockModelImports
 from tunedrop.adapters.clock import SystemClock
 from tunedrop.adapters.dynamodb import DynamoDBRunStore
-from tunedrop.adapters.s3 import S3Drops, S3RunFiles
+from tunedrop.adapters.s3 import S3Drops, S3ModelFiles, S3RunFiles
 from tunedrop.adapters.sagemaker import SageMakerTrainingJobs
 from tunedrop.adapters.sns import SNSNotifier
 from tunedrop.adapters.ssm import SSMAliases
+from tunedrop.adapters.step_functions import StepFunctionsWorkflows
 from tunedrop.domain.decide import Effect
+from tunedrop.domain.observations import Observation
 from tunedrop.domain.run import Run
 from tunedrop.observability import ObservedRuns, follow, logger, tracer
 from tunedrop.settings import Settings
-from tunedrop.steps.advance import Performer, advance
+from tunedrop.steps.advance import LOOKED, Performer, advance
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
 
-CALLS = Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=5, read_timeout=30)
+CALLS = Config(
+    retries={"mode": "standard", "total_max_attempts": 4},
+    connect_timeout=5,
+    read_timeout=30,
+    max_pool_connections=16,  # as many as ever copy at once
+)
 """How patiently AWS is called; what still fails is tried again by Lambda."""
 
 CONVERSATION = Config(retries={"mode": "standard", "total_max_attempts": 10}, connect_timeout=5, read_timeout=120)
@@ -33,7 +40,7 @@ CONVERSATION = Config(retries={"mode": "standard", "total_max_attempts": 10}, co
 https://docs.aws.amazon.com/bedrock/latest/userguide/invoke-imported-model.html
 """
 
-Handler = Callable[[dict[str, Any], LambdaContext], None]
+Handler = Callable[[dict[str, Any], LambdaContext], object]
 
 
 class Application:
@@ -49,10 +56,10 @@ class Application:
         """Read the settings from the function's environment."""
         return cls(Settings.from_environment())
 
-    def advance(self, run_id: str, performers: Mapping[Effect, Performer]) -> Run | None:
-        """Bring a run as far as the performers can."""
+    def advance(self, run_id: str, performers: Mapping[Effect, Performer], first: Observation = LOOKED) -> Run | None:
+        """Bring a run as far as the performers can; `first` is what the event itself says."""
         follow(run_id)
-        return advance(run_id, performers, self.runs, self.clock)
+        return advance(run_id, performers, self.runs, self.clock, first)
 
     @cached_property
     def runs(self) -> ObservedRuns:
@@ -68,6 +75,16 @@ class Application:
     def files(self) -> S3RunFiles:
         """Return the runs' own files."""
         return S3RunFiles(self._client("s3"), self.settings.run_bucket)
+
+    @cached_property
+    def models(self) -> S3ModelFiles:
+        """Return what lies beside the models' weights."""
+        return S3ModelFiles(self._client("s3"))
+
+    @cached_property
+    def workflows(self) -> StepFunctionsWorkflows:
+        """Return the workflow that validates large datasets."""
+        return StepFunctionsWorkflows(self._client("stepfunctions"), self.settings.validation_workflow_arn)
 
     @cached_property
     def jobs(self) -> SageMakerTrainingJobs:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from tunedrop.domain.jumpstart import JumpStartModel, TrainingArtifacts
 from tunedrop.domain.model import Record
@@ -57,13 +57,19 @@ class Drops(Protocol):
         """List the newest version of every object of a drop, by key."""
 
     def read(self, key: str, version_id: str, limit: int) -> bytes:
-        """Return an object's bytes; raises ObjectTooLargeError beyond `limit` bytes."""
+        """Return an object's bytes.
+
+        Raises ObjectTooLargeError beyond `limit` bytes, SourceChangedError when the version is gone.
+        """
 
     def head(self, file: PinnedObject, limit: int) -> bytes:
         """Return the first `limit` bytes of a pinned object, or all of a smaller one."""
 
-    def blocks(self, file: PinnedFile) -> Iterator[bytes]:
-        """Stream a pinned file."""
+    def blocks(self, file: PinnedFile, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """Stream a pinned file from byte `start` up to `end` (exclusive; None for the file's end).
+
+        Raises SourceChangedError when the pinned version is gone, as `read` does.
+        """
 
     def specs(self) -> Iterator[DropListing]:
         """Yield the newest version of every `tune.yaml` that lies in the bucket."""
@@ -83,6 +89,36 @@ class RunFiles(Protocol):
 
     def read(self, key: str) -> bytes | None:
         """Return an object's bytes, or None when there is none."""
+
+    def copy(self, bucket: str, source: PinnedObject, key: str) -> None:
+        """Copy one version of an object of another bucket, without reading it."""
+
+
+class ModelFiles(Protocol):
+    """Read what lies beside a model's weights."""
+
+    def read(self, uri: str, limit: int) -> bytes | None:
+        """Return the bytes of an S3 URI; None when they are more than `limit`, or may not be read."""
+
+
+class Execution(Record):
+    """Say how an execution of the workflow stands."""
+
+    arn: str
+    status: str
+    """As Step Functions says: RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED or PENDING_REDRIVE."""
+    error: str = ""
+    cause: str = ""
+
+
+class Workflows(Protocol):
+    """Start and follow executions of one workflow."""
+
+    def start(self, name: str, content: Mapping[str, str]) -> None:
+        """Start an execution; one that exists under the name counts as started."""
+
+    def state(self, name: str) -> Execution | None:
+        """Return how the execution stands; None when there is none of the name."""
 
 
 class Catalogue(Protocol):
@@ -155,8 +191,31 @@ class ModelImports(Protocol):
         """Delete an imported model; one that is gone counts as deleted."""
 
 
+class Turn(Record):
+    """Hold what one side said."""
+
+    role: Literal["user", "assistant"]
+    text: str
+
+
+class Picture(Record):
+    """Hold an image that a question is about."""
+
+    format: Literal["png", "jpeg", "gif", "webp"]
+    data: bytes
+
+
+class Question(Record):
+    """Hold what a model is asked: the turns so far, the last of them the user's."""
+
+    turns: tuple[Turn, ...]
+    system: str | None = None
+    picture: Picture | None = None
+    """Shown before the last turn's text."""
+
+
 class Answer(Record):
-    """Hold a model's answer to one prompt."""
+    """Hold a model's answer to one question."""
 
     text: str
     stop_reason: str
@@ -168,8 +227,8 @@ class Answer(Record):
 class Conversation(Protocol):
     """Ask a model behind Converse."""
 
-    def ask(self, model_id: str, prompt: str, max_tokens: int) -> Answer:
-        """Return the greedy answer to one user turn.
+    def ask(self, model_id: str, question: Question, max_tokens: int) -> Answer:
+        """Return the greedy answer.
 
         Raises ModelNotReadyError while it warms up, ModelUnavailableError when the account may not call it,
         PromptRefusedError when this prompt is not taken, TransientError when throttled.

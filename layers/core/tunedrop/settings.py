@@ -22,6 +22,10 @@ class Settings(BaseModel):
     training_role_arn: str = Field(alias="TRAINING_ROLE_ARN", default="")
     import_role_arn: str = Field(alias="IMPORT_ROLE_ARN", default="")
     topic_arn: str = Field(alias="TOPIC_ARN", default="")
+    validation_workflow_arn: str = Field(alias="VALIDATION_WORKFLOW_ARN", default="")
+    validate_at_once_megabytes: float = Field(alias="VALIDATE_AT_ONCE_MEGABYTES", default=0, ge=0)
+    """Larger datasets are read by the workflow; a megabyte has 1,048,576 bytes."""
+    validation_range_megabytes: float = Field(alias="VALIDATION_RANGE_MEGABYTES", default=0, ge=0)
     base_models: dict[str, str] = Field(alias="BASE_MODELS", default_factory=dict)
     """JumpStart model id → id of Bedrock's own on-demand model of the same weights; adds to the built-in table."""
 

@@ -15,6 +15,7 @@ from tunedrop.errors import TransientError
 
 TRANSIENT = frozenset(
     {
+        "ExecutionLimitExceeded",
         "InternalError",
         "InternalFailure",
         "InternalServerError",

@@ -1,14 +1,15 @@
 """Drops, which are only read, and a run's own files, on S3."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from tunedrop.adapters import failures
 from tunedrop.domain.plan import PinnedFile, PinnedObject
-from tunedrop.errors import ObjectTooLargeError
+from tunedrop.errors import ObjectTooLargeError, SourceChangedError
 from tunedrop.ports import DropListing
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 BLOCK = 1 << 20
 """Bytes read at a time."""
+
+CONTENT_TYPES = {".html": "text/html; charset=utf-8", ".json": "application/json"}
+"""What a browser is told of an object that it opens from the console."""
 
 PART = 16 << 20
 """Bytes of one part of a multipart upload; S3 wants at least 5 MiB, and 10,000 parts at most."""
@@ -38,7 +42,7 @@ class S3Drops:
 
     def read(self, key: str, version_id: str, limit: int) -> bytes:
         """Return one version of a small object."""
-        with failures.transient():
+        with failures.transient(), _pinned(key):
             answer = self._client.get_object(Bucket=self.bucket, Key=key, VersionId=version_id)
             if answer["ContentLength"] > limit:
                 raise ObjectTooLargeError(f"{key} has {answer['ContentLength']} bytes; {limit} are allowed")
@@ -54,12 +58,19 @@ class S3Drops:
             )
             return bytes(answer["Body"].read())
 
-    def blocks(self, file: PinnedFile) -> Iterator[bytes]:
-        """Stream the pinned version of a file."""
-        with failures.transient():
-            body = self._client.get_object(Bucket=self.bucket, Key=file.key, VersionId=file.version_id)["Body"]
-            while block := body.read(BLOCK):
-                yield block
+    def blocks(self, file: PinnedFile, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """Stream a range of the pinned version of a file."""
+        last = file.size if end is None else min(end, file.size)
+        if start >= last:
+            return  # S3 refuses a range without a byte
+        with failures.transient(), _pinned(file.name):
+            answer = self._client.get_object(
+                Bucket=self.bucket, Key=file.key, VersionId=file.version_id, Range=f"bytes={start}-{last - 1}"
+            )
+            # Whoever has read enough stops, and what S3 has left to send is not waited for.
+            with closing(answer["Body"]) as body:
+                while block := body.read(BLOCK):
+                    yield block
 
     def specs(self) -> Iterator[DropListing]:
         """Yield the newest version of every `tune.yaml`."""
@@ -93,8 +104,9 @@ class S3RunFiles:
 
     def write(self, key: str, data: bytes) -> None:
         """Write a small object."""
+        kind = CONTENT_TYPES.get(PurePosixPath(key).suffix, "binary/octet-stream")
         with failures.transient():
-            self._client.put_object(Bucket=self._bucket, Key=key, Body=data)
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=data, ContentType=kind)
 
     @contextmanager
     def writer(self, key: str) -> Iterator[Callable[[bytes], None]]:
@@ -136,9 +148,45 @@ class S3RunFiles:
                 return None
             raise
 
+    def copy(self, bucket: str, source: PinnedObject, key: str) -> None:
+        """Let S3 copy one version of an object."""
+        where = {"Bucket": bucket, "Key": source.key, "VersionId": source.version_id}
+        with failures.transient(), _pinned(source.key):
+            # Tags would need a permission of their own to be copied.
+            self._client.copy_object(Bucket=self._bucket, Key=key, CopySource=where, TaggingDirective="REPLACE")
+
     def _part(self, key: str, upload: str, number: int, body: bytes) -> dict[str, Any]:
         with failures.transient():
             answer = self._client.upload_part(
                 Bucket=self._bucket, Key=key, UploadId=upload, PartNumber=number, Body=body
             )
         return {"ETag": answer["ETag"], "PartNumber": number}
+
+
+class S3ModelFiles:
+    """Read JumpStart's buckets, as far as anybody may."""
+
+    def __init__(self, client: "BaseClient") -> None:
+        """Use an S3 client."""
+        self._client: Any = client
+
+    def read(self, uri: str, limit: int) -> bytes | None:
+        """Return the bytes of an S3 URI; None when S3 refuses, or they are too many."""
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        try:
+            with failures.transient():
+                answer = self._client.get_object(Bucket=bucket, Key=key)
+                return bytes(answer["Body"].read()) if answer["ContentLength"] <= limit else None
+        except ClientError:
+            return None
+
+
+@contextmanager
+def _pinned(name: str) -> Iterator[None]:
+    """Raise SourceChangedError when S3 no longer has the version that was asked for."""
+    try:
+        yield
+    except ClientError as error:
+        if failures.code(error) in {"NoSuchKey", "NoSuchVersion"}:
+            raise SourceChangedError(name) from error
+        raise

@@ -59,6 +59,22 @@ class TrainingJobStateChange(Event):
     detail: TrainingJobDetail
 
 
+class ExecutionDetail(Event):
+    """Hold the detail of `Step Functions Execution Status Change`; Describe tells the rest."""
+
+    name: str
+
+
+class ExecutionStatusChange(Event):
+    """Announce that an execution of a state machine began or ended.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
+    """
+
+    detail_type: Literal["Step Functions Execution Status Change"] = Field(alias="detail-type")
+    detail: ExecutionDetail
+
+
 class RunStatusChangedDetail(Event):
     """Hold the detail of our own announcement; every value is text."""
 
@@ -88,6 +104,12 @@ class PlanEvent(RootModel[ObjectCreated | RunStatusChanged]):
     """Hold what plan_run reacts to, told apart by its detail type."""
 
     root: ObjectCreated | RunStatusChanged = Field(discriminator="detail_type")
+
+
+class ValidationEvent(RootModel[ExecutionStatusChange | RunStatusChanged]):
+    """Hold what validate_dataset reacts to, told apart by its detail type."""
+
+    root: ExecutionStatusChange | RunStatusChanged = Field(discriminator="detail_type")
 
 
 class TrainingEvent(RootModel[TrainingJobStateChange | RunStatusChanged]):

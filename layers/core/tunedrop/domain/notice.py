@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from datetime import datetime
 
+from tunedrop.domain import names
 from tunedrop.domain.cost import training_seconds, training_usd
 from tunedrop.domain.model import Record
 from tunedrop.domain.problem import Problem
-from tunedrop.domain.run import Run, RunStatus, Score
+from tunedrop.domain.run import DatasetSummary, Run, RunStatus, Score
 from tunedrop.domain.scoring import gain
 
 PLACES_LIMIT = 3
@@ -72,12 +73,29 @@ def untold_reason(run: Run) -> str:
     return "" if run.reason in told else run.reason
 
 
-def problem_groups(problems: tuple[Problem, ...]) -> list[str]:
+def problem_groups(run: Run) -> list[str]:
     """Tell problems in a line for each code: how many, the first places, the first one's words and fix."""
     groups: dict[str, list[Problem]] = {}
-    for problem in problems:
+    for problem in run.problems:
         groups.setdefault(problem.code, []).append(problem)
-    return [_group(code, group) for code, group in groups.items()]
+    return [_group(code, group, run.problem_counts.get(code, len(group))) for code, group in groups.items()]
+
+
+def token_words(data: DatasetSummary) -> str:
+    """Tell how many tokens are trained on, by what they were counted, and what is lost of them."""
+    if data.tokens is None:
+        return ""
+    counted = "the model's tokenizer" if data.tokens_basis == "tokenizer" else "an estimate"
+    lost = f"; {data.truncated_rows:,} rows are cut off and lose {data.tokens_lost:,}" if data.truncated_rows else ""
+    steps = f"; {data.expected_steps:,} steps of training" if data.expected_steps else ""
+    return f"{data.tokens:,} to train on, by {counted}{lost}{steps}"
+
+
+def report_links(run: Run) -> tuple[str, ...]:
+    """Return where the report on the data can be read as a page: in the console, and in S3."""
+    if not run.data or not run.plan:
+        return ()
+    return names.console_url(run.plan.region, run.data.page_uri), run.data.page_uri
 
 
 def _body(run: Run, now: datetime) -> Iterator[str]:
@@ -89,7 +107,7 @@ def _body(run: Run, now: datetime) -> Iterator[str]:
     if run.problems:
         yield ""
         yield "Problems:"
-        groups = problem_groups(run.problems)
+        groups = problem_groups(run)
         yield from (f"- {group}" for group in groups[:GROUPS_LIMIT])
         if len(groups) > GROUPS_LIMIT:
             yield f"- and {len(groups) - GROUPS_LIMIT} other kinds"
@@ -103,6 +121,15 @@ def _body(run: Run, now: datetime) -> Iterator[str]:
             f"Rows: {run.data.training_rows:,} to train on, {run.data.validation_rows:,} to validate with, "
             f"{run.data.held_out_rows:,} held out ({split})"
         )
+        if tokens := token_words(run.data):
+            yield f"Tokens: {tokens}"
+        if run.data.warnings:
+            yield "Warnings of the data:"
+            yield from (f"- {warning}" for warning in run.data.warnings[:GROUPS_LIMIT])
+            if len(run.data.warnings) > GROUPS_LIMIT:
+                yield f"- and {len(run.data.warnings) - GROUPS_LIMIT} other kinds"
+        yield "Report on the data:"
+        yield from (f"  {link}" for link in report_links(run))
     if run.training and run.training.metrics:
         yield "Losses: " + ", ".join(f"{_short(metric.name)} {metric.value:g}" for metric in run.training.metrics)
     if run.evaluation:
@@ -139,11 +166,11 @@ def _drop(run: Run) -> str:
     return f"tunedrop drop FOLDER --name {run.dataset}"
 
 
-def _group(code: str, problems: list[Problem]) -> str:
+def _group(code: str, problems: list[Problem], number: int) -> str:
     places = list(dict.fromkeys(problem.where for problem in problems if problem.where))
     where = ", ".join(places[:PLACES_LIMIT])
     more = f" and {len(places) - PLACES_LIMIT} more" if len(places) > PLACES_LIMIT else ""
-    times = f" ({len(problems)} times)" if len(problems) > 1 else ""
+    times = f" ({number:,} times)" if number > 1 else ""
     first = problems[0]
     # AWS's own reasons come without a full stop.
     message = first.message.rstrip(".") + "."

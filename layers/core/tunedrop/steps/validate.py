@@ -1,26 +1,34 @@
 """Read every row of the drop, and write what is good to the run's own prefix, channel by channel."""
 
-import json
-from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 
 from tunedrop.domain import names
-from tunedrop.domain.instruction_data import DataReport, HeldOutSplit, InstructionValidator
-from tunedrop.domain.observations import DatasetAccepted, DatasetRefused, Observation
-from tunedrop.domain.plan import FileRole, PinnedFile, Plan
+from tunedrop.domain.observations import DatasetRefused, Observation, Refused, Unavailable
+from tunedrop.domain.plan import FileRole, Plan, Technique
 from tunedrop.domain.problem import Problem
-from tunedrop.domain.prompt_template import (
-    JUMPSTART_DEFAULT,
-    SIZE_LIMIT_BYTES,
-    TEMPLATE_FILE,
-    PromptTemplate,
-    TemplateError,
-)
-from tunedrop.domain.run import DatasetSummary, Run
-from tunedrop.errors import ObjectTooLargeError
-from tunedrop.ports import Drops, RunFiles
+from tunedrop.domain.prompt_template import PromptTemplate, TemplateError
+from tunedrop.domain.run import Run
+from tunedrop.errors import SourceChangedError
+from tunedrop.ports import Drops, Execution, ModelFiles, RunFiles, Workflows
+from tunedrop.steps.channels import Channels, Pictures, copy_pictures, metadata_of, write_template
+from tunedrop.steps.drop_source import DropSource, data_files
+from tunedrop.steps.judging import rules_of, template_of, tokenizer_of, told, write_report
+from tunedrop.steps.scan_ranges import RangeToScan, ScanOrder, ranges_of, write_order
+from tunedrop.validation.dataset import calibrated, validate
+from tunedrop.validation.report import ValidationReport
+from tunedrop.validation.tokens import ModelTokenizer, TokenizerError
 
-ROLES = (FileRole.TRAINING, FileRole.VALIDATION, FileRole.HELD_OUT)
+EXECUTIONS = 3
+"""How often the workflow is started for one dataset; each execution has retried its functions before it fails."""
+
+LOOK_AGAIN = timedelta(minutes=5)
+"""When a run looks at its execution though no event of its end came."""
+
+IN_PARTS = frozenset({Technique.INSTRUCTION, Technique.CHAT})
+"""The techniques whose files are cut: a row is a line. Text is one sequence, and pictures lie apart."""
+
+_FAILED = frozenset({"FAILED", "TIMED_OUT", "ABORTED"})
 
 
 @dataclass(frozen=True)
@@ -28,80 +36,109 @@ class ValidateDataset:
     """Judge the pinned files, and copy the rows that training and evaluation will read.
 
     The channels hold copies, made from the very bytes that were judged: JumpStart reads every `.jsonl` of a channel's
-    folder, and a drop that is overwritten later changes nothing.
+    folder, and a drop that is overwritten later changes nothing. Instruction and chat datasets of more than
+    `at_once_bytes` are read by a workflow, in ranges of `range_bytes`.
     """
 
     drops: Drops
     files: RunFiles
+    models: ModelFiles
+    workflows: Workflows
+    at_once_bytes: int
+    range_bytes: int
 
     def __call__(self, run: Run) -> Observation:
         """Validate the run's dataset; doing it again writes the same bytes to the same keys."""
         if run.plan is None:
             raise AssertionError(f"run {run.run_id} is {run.status} without a plan")
         try:
-            template = self._template(run.plan)
+            template = template_of(run.plan, self.drops)
+            if self._is_large(run.plan):
+                return self._in_parts(run, run.plan, template)
+            report = self._at_once(run, run.plan, template)
         except TemplateError as error:
             return _refused(error.problems)
-        report = self._read(run, run.plan, template)
-        self.files.write(names.report_key(run.run_id), report.model_dump_json(indent=1).encode())
-        if not report.accepted:
-            return DatasetRefused(problems=report.problems, counts=report.problem_counts)
-        return DatasetAccepted(
-            summary=DatasetSummary(
-                training_rows=report.training_rows,
-                validation_rows=report.validation_rows,
-                held_out_rows=report.held_out_rows,
-                held_out_source=report.held_out_source,
-                longest_prompt_bytes=report.longest_prompt_bytes,
-                longest_completion_bytes=report.longest_completion_bytes,
-                bytes=report.bytes,
-                warnings=report.warnings,
-                report_uri=self.files.uri(names.report_key(run.run_id)),
-            )
-        )
+        except SourceChangedError as error:
+            fix = "Upload tune.yaml again, after all other files."
+            return _refused((Problem(code="drop.changed", message=f"{error} changed after it was planned.", fix=fix),))
+        write_report(self.files, run.run_id, run.dataset, report)
+        return told(self.files, run.run_id, report)
 
-    def _template(self, plan: Plan) -> PromptTemplate:
-        pinned = next((file for file in plan.files if file.role is FileRole.TEMPLATE), None)
-        if pinned is None:
-            return JUMPSTART_DEFAULT
+    def _is_large(self, plan: Plan) -> bool:
+        size = sum(file.size for file in plan.files if file.role is not FileRole.TEMPLATE)
+        return plan.data.technique in IN_PARTS and size > self.at_once_bytes
+
+    def _at_once(self, run: Run, plan: Plan, template: PromptTemplate) -> ValidationReport:
+        counter = tokenizer_of(plan.data.tokenizer_uri, self.models)
         try:
-            return PromptTemplate.parse(self.drops.read(pinned.key, pinned.version_id, SIZE_LIMIT_BYTES))
-        except ObjectTooLargeError as error:
-            fix = "Keep the template to a prompt and a completion."
-            problem = Problem(code="template_too_large", message=str(error), where=TEMPLATE_FILE, fix=fix)
-            raise TemplateError((problem,)) from error
+            return self._read(run, plan, template, counter)
+        except TokenizerError:
+            return self._read(run, plan, template, None)
 
-    def _read(self, run: Run, plan: Plan, template: PromptTemplate) -> DataReport:
-        given = {file.role for file in plan.files}
-        split = None
-        if FileRole.HELD_OUT not in given:
-            split = HeldOutSplit(ratio=plan.evaluation.held_out_ratio, seed=plan.evaluation.seed)
-        validator = InstructionValidator(template, split)
-        training = names.channel_prefix(run.run_id, "training")
-        template_json = json.dumps({"prompt": template.prompt_text, "completion": template.completion_text})
-        self.files.write(training + TEMPLATE_FILE, template_json.encode())
-        with ExitStack() as open_files:
-            write = {
-                FileRole.TRAINING: open_files.enter_context(self.files.writer(training + "train.jsonl")),
-                FileRole.HELD_OUT: open_files.enter_context(self.files.writer(names.held_out_key(run.run_id))),
-            }
-            if FileRole.VALIDATION in given:
-                key = names.channel_prefix(run.run_id, "validation") + "validation.jsonl"
-                write[FileRole.VALIDATION] = open_files.enter_context(self.files.writer(key))
-            for file in sorted((file for file in plan.files if file.role in ROLES), key=_first_to_train_on):
-                for row in validator.read(file.role, file.name, self.drops.blocks(file)):
-                    asked = {"prompt": row.prompt, "completion": row.completion}
-                    held_out = row.role is FileRole.HELD_OUT
-                    write[row.role](json.dumps(asked, ensure_ascii=False).encode() + b"\n" if held_out else row.line)
-        return validator.report()
+    def _read(self, run: Run, plan: Plan, template: PromptTemplate, counter: ModelTokenizer | None) -> ValidationReport:
+        technique, data, rules = plan.data.technique, data_files(plan.files), rules_of(plan, template)
+        source = DropSource(self.drops, run.dataset, plan.files, plan.images)
+        with Channels.whole(self.files, run.run_id, technique, data) as channels:
+            if technique is not Technique.VISUAL_QA:
+                report = validate(source, data, rules, counter=counter, sink=channels)
+            else:
+                pictures = Pictures(channels, run.run_id)
+                report = validate(source, data, rules, counter=counter, sink=pictures)
+                if report.accepted:
+                    listed = {role: source.pictures(name) for role, name in metadata_of(data).items()}
+                    copy_pictures(self.files, self.drops.bucket, pictures.copies(listed))
+        if technique is Technique.INSTRUCTION:
+            write_template(self.files, run.run_id, template)
+        return report
 
+    def _in_parts(self, run: Run, plan: Plan, template: PromptTemplate) -> Observation:
+        """Look at the workflow's executions, or start the next one."""
+        parts = ranges_of(run.run_id, plan.files, self.range_bytes)
+        execution: Execution | None = None
+        for attempt in range(1, EXECUTIONS + 1):
+            name = names.validation_execution(run.run_id, attempt)
+            execution = self.workflows.state(name)
+            if execution is None:
+                self._start(name, run, plan, template, parts)
+            elif execution.status in _FAILED:
+                continue
+            elif execution.status == "SUCCEEDED":
+                return told(self.files, run.run_id, self._report(run))
+            return Unavailable(reason=f"Validating {len(parts):,} ranges of the dataset.", retry_after=LOOK_AGAIN)
+        return Refused(problem=_failed(execution))
 
-def _first_to_train_on(file: PinnedFile) -> tuple[int, str]:
-    return ROLES.index(file.role), file.name
+    def _start(self, name: str, run: Run, plan: Plan, template: PromptTemplate, parts: list[RangeToScan]) -> None:
+        source, data = DropSource(self.drops, run.dataset, plan.files), data_files(plan.files)
+        rules = rules_of(plan, template)
+        try:
+            settings = calibrated(source, data, rules, tokenizer_of(plan.data.tokenizer_uri, self.models))
+        except TokenizerError:
+            settings = calibrated(source, data, rules)
+        write_order(self.files, run.run_id, ScanOrder(dataset=run.dataset, files=plan.files, settings=settings), parts)
+        self.workflows.start(name, {"run_id": run.run_id, "ranges": names.ranges_key(run.run_id)})
+
+    def _report(self, run: Run) -> ValidationReport:
+        content = self.files.read(names.report_key(run.run_id))
+        if content is None:
+            raise AssertionError(f"the workflow left no report for run {run.run_id}")
+        return ValidationReport.model_validate_json(content)
 
 
 def _refused(problems: tuple[Problem, ...]) -> DatasetRefused:
     counts: dict[str, int] = {}
     for problem in problems:
         counts[problem.code] = counts.get(problem.code, 0) + 1
-    return DatasetRefused(problems=problems, counts=counts)
+    return DatasetRefused(problems=problems, counts=counts, summary=None)
+
+
+def _failed(execution: Execution | None) -> Problem:
+    if execution is None:
+        raise AssertionError("no execution was looked at")
+    # The cause of a function's failure is its exception as JSON, which may quote what it was reading.
+    cause = "" if execution.cause.startswith("{") else f": {execution.cause}".rstrip(": .")
+    return Problem(
+        code="validation.failed",
+        message=f"The validation failed {EXECUTIONS} times, last {execution.error or execution.status}{cause}.",
+        where=execution.arn,
+        fix="Read the execution in the Step Functions console, clear the cause, and drop again.",
+    )

@@ -1,0 +1,119 @@
+"""What a dataset is judged by, read from its plan, and what a run is told of the report."""
+
+from tunedrop.domain import names
+from tunedrop.domain.decide import PROBLEMS_ON_RECORD
+from tunedrop.domain.observations import DatasetAccepted, DatasetRefused
+from tunedrop.domain.plan import FileRole, Plan, Technique
+from tunedrop.domain.problem import Problem
+from tunedrop.domain.prompt_template import (
+    JUMPSTART_DEFAULT,
+    SIZE_LIMIT_BYTES,
+    TEMPLATE_FILE,
+    PromptTemplate,
+    TemplateError,
+)
+from tunedrop.domain.run import DatasetSummary
+from tunedrop.errors import ObjectTooLargeError
+from tunedrop.ports import Drops, ModelFiles, RunFiles
+from tunedrop.validation.findings import Severity
+from tunedrop.validation.html import render
+from tunedrop.validation.report import ValidationReport
+from tunedrop.validation.settings import Rules
+from tunedrop.validation.split import HeldOutSplit
+from tunedrop.validation.tokens import ModelTokenizer, TokenizerError
+from tunedrop.validation.wording import groups
+
+HELD_OUT_BYTES = 64 << 20
+"""Training rows that are set apart to measure with, at most: an evaluation reads all of them at once."""
+
+INFLATION = 20
+"""How many times its own size a gzip file of rows may have: text reaches that, and seldom more."""
+
+TOKENIZER_BYTES = 64 << 20
+"""The largest `tokenizer.json` that is read: some four times the largest known."""
+
+
+def template_of(plan: Plan, drops: Drops) -> PromptTemplate:
+    """Read the drop's template; raises TemplateError with all that is wrong with it."""
+    pinned = next((file for file in plan.files if file.role is FileRole.TEMPLATE), None)
+    if pinned is None:
+        return JUMPSTART_DEFAULT
+    try:
+        return PromptTemplate.parse(drops.read(pinned.key, pinned.version_id, SIZE_LIMIT_BYTES))
+    except ObjectTooLargeError as error:
+        fix = "Keep the template to a prompt and a completion."
+        problem = Problem(code="template.too-large", message=f"{error}.", where=TEMPLATE_FILE, fix=fix)
+        raise TemplateError((problem,)) from error
+
+
+def rules_of(plan: Plan, template: PromptTemplate) -> Rules:
+    """Say what the rows of a planned dataset are judged by."""
+    return Rules(target=plan.data, template=template, split=_split(plan))
+
+
+def tokenizer_of(plan_uri: str | None, models: ModelFiles) -> ModelTokenizer | None:
+    """Read the model's own tokenizer; None when nobody may read it, or nothing can be counted with it."""
+    content = models.read(plan_uri, TOKENIZER_BYTES) if plan_uri else None
+    if content is None:
+        return None
+    try:
+        return ModelTokenizer(content)
+    except TokenizerError:
+        return None
+
+
+def write_report(files: RunFiles, run_id: str, dataset: str, report: ValidationReport) -> None:
+    """Write the report beside the run, for machines and as a page: nothing else holds excerpts of rows."""
+    files.write(names.report_page_key(run_id), render(report, title=dataset).encode())
+    files.write(names.report_key(run_id), report.model_dump_json().encode())
+
+
+def told(files: RunFiles, run_id: str, report: ValidationReport) -> DatasetAccepted | DatasetRefused:
+    """Return what the run's record takes over from a report."""
+    summary = _summary(files, run_id, report)
+    if report.accepted:
+        return DatasetAccepted(summary=summary)
+    errors = (each.problem() for each in report.findings if each.severity is Severity.ERROR)
+    problems = tuple(problem for problem, _ in zip(errors, range(PROBLEMS_ON_RECORD), strict=False))
+    return DatasetRefused(problems=problems, counts=report.errors, summary=summary)
+
+
+def _split(plan: Plan) -> HeldOutSplit | None:
+    if any(file.role is FileRole.HELD_OUT for file in plan.files):
+        return None
+    evaluation = plan.evaluation
+    sizes = (
+        file.size * (INFLATION if file.name.endswith(".gz") else 1)
+        for file in plan.files
+        if file.role is FileRole.TRAINING
+    )
+    most = HELD_OUT_BYTES / max(1, sum(sizes))
+    # Rows of pictures are few and short; what is large beside them is not read by whoever reads the rows.
+    if most >= evaluation.held_out_ratio or plan.data.technique is Technique.VISUAL_QA:
+        return HeldOutSplit(ratio=evaluation.held_out_ratio, seed=evaluation.seed)
+    return HeldOutSplit(ratio=most, seed=evaluation.seed, asked=evaluation.held_out_ratio)
+
+
+def _summary(files: RunFiles, run_id: str, report: ValidationReport) -> DatasetSummary:
+    tokens = report.tokens
+    return DatasetSummary(
+        training_rows=report.training_rows,
+        validation_rows=report.validation_rows,
+        held_out_rows=report.held_out_rows,
+        held_out_source=report.held_out_source,
+        bytes=report.bytes,
+        tokens=tokens.total if tokens else None,
+        tokens_basis=tokens.basis if tokens else None,
+        bytes_per_token=tokens.bytes_per_token if tokens else None,
+        truncated_rows=tokens.truncated_rows if tokens else 0,
+        tokens_lost=tokens.tokens_lost if tokens else 0,
+        labels=None if report.labels is None else len(report.labels),
+        duplicates=report.duplicates.exact,
+        leaked_rows=report.duplicates.leaked,
+        expected_steps=report.expected_steps,
+        warnings=tuple(
+            f"{group.title}: {group.total:,}" for group in groups(report) if group.severity is Severity.WARNING
+        ),
+        report_uri=files.uri(names.report_key(run_id)),
+        page_uri=files.uri(names.report_page_key(run_id)),
+    )

@@ -7,8 +7,11 @@ from tests.adapters.conftest import Script
 from tests.samples import MODEL_ARN
 from tunedrop.adapters.bedrock import BedrockConversation
 from tunedrop.errors import ModelNotReadyError, ModelUnavailableError, PromptRefusedError, TransientError
+from tunedrop.ports import Picture, Question, Turn
 
 SERVICE = "bedrock-runtime"
+
+QUESTION = Question(turns=(Turn(role="user", text="STAPLES 12.90"),))
 
 ANSWER = {
     "output": {"message": {"role": "assistant", "content": [{"text": "Office "}, {"text": "supplies"}]}},
@@ -32,9 +35,32 @@ def test_the_answer_is_the_text_of_all_blocks_with_its_counts(
         "inferenceConfig": {"maxTokens": 16, "temperature": 0.0},
     }
     script.answers("converse", ANSWER, asked)
-    answer = conversation.ask(MODEL_ARN, "STAPLES 12.90", 16)
+    answer = conversation.ask(MODEL_ARN, QUESTION, 16)
     assert (answer.text, answer.stop_reason) == ("Office supplies", "end_turn")
     assert (answer.latency_ms, answer.input_tokens, answer.output_tokens) == (40, 12, 3)
+
+
+def test_a_conversation_is_asked_with_its_system_message_its_turns_and_its_picture(
+    conversation: BedrockConversation, script: Script
+) -> None:
+    turns = (Turn(role="user", text="Hello"), Turn(role="assistant", text="Hi"), Turn(role="user", text="What is it?"))
+    picture = Picture(format="png", data=b"png")
+    image = {"image": {"format": "png", "source": {"bytes": b"png"}}}
+    asked = {
+        "modelId": MODEL_ARN,
+        "messages": [
+            {"role": "user", "content": [{"text": "Hello"}]},
+            {"role": "assistant", "content": [{"text": "Hi"}]},
+            {
+                "role": "user",
+                "content": [{"image": {"format": "png", "source": {"bytes": b"png"}}}, {"text": "What is it?"}],
+            },
+        ],
+        "system": [{"text": "Be brief."}],
+        "inferenceConfig": {"maxTokens": 16, "temperature": 0.0},
+    }
+    script.answers("converse", ANSWER, asked)
+    assert conversation.ask(MODEL_ARN, Question(turns=turns, system="Be brief.", picture=picture), 16).text
 
 
 @pytest.mark.parametrize(
@@ -56,4 +82,4 @@ def test_what_bedrock_says_is_told_apart_by_what_to_do(
 ) -> None:
     script.fails("converse", code, "The model says no.", status)
     with pytest.raises(cause, match="The model says no"):
-        conversation.ask(MODEL_ARN, "STAPLES 12.90", 16)
+        conversation.ask(MODEL_ARN, QUESTION, 16)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunedrop.domain.scoring import exact_matches, verdict
+from tunedrop.domain.scoring import exact_matches, token_f1, verdict
 
 scores = st.integers(min_value=0, max_value=80).map(lambda correct: correct / 80)
 
@@ -57,3 +57,18 @@ def test_the_sentence_says_what_was_compared() -> None:
 
 def test_with_nothing_to_compare_with_the_sentence_says_so() -> None:
     assert verdict(0.5, {}, 0.05).sentence == "The tuned model scored 0.500; it was compared with nothing."
+
+
+@pytest.mark.parametrize(
+    ("expected", "answer", "score"),
+    [
+        ("the pump runs at 37 bar", "The pump runs at 37 bar.", 1.0),
+        ("the pump runs", "a pump", 2 / 3),
+        ("red green", "green red red", 4 / 5),
+        ("red", "blue", 0.0),
+        ("", "", 1.0),
+        ("red", "", 0.0),
+    ],
+)
+def test_token_f1_is_the_share_of_common_words(expected: str, answer: str, score: float) -> None:
+    assert token_f1(expected, answer) == pytest.approx(score)

@@ -12,7 +12,7 @@ from tunedrop.domain import names
 from tunedrop.domain.observations import AliasWritten, Refused, Scored, ScoringPaused, Unavailable
 from tunedrop.domain.run import Run, RunStatus
 from tunedrop.errors import ModelNotReadyError, ModelUnavailableError, PromptRefusedError, TransientError
-from tunedrop.ports import Answer, ImportedModel
+from tunedrop.ports import Answer, ImportedModel, Picture, Question
 from tunedrop.steps.evaluate import LEAST_TOKENS, ROWS_AT_ONCE, ScoreModels, WriteAlias
 
 ROWS = ROWS_AT_ONCE * 2 + 1
@@ -85,9 +85,9 @@ def test_an_answer_may_be_as_long_as_the_longest_right_one() -> None:
     limits: set[int] = set()
 
     class Measuring(FakeConversation):
-        def ask(self, model_id: str, prompt: str, max_tokens: int) -> Answer:
+        def ask(self, model_id: str, question: Question, max_tokens: int) -> Answer:
             limits.add(max_tokens)
-            return super().ask(model_id, prompt, max_tokens)
+            return super().ask(model_id, question, max_tokens)
 
     world = World("base")
     world.conversation = Measuring(good=lambda _: True)
@@ -108,10 +108,10 @@ class Silent(FakeConversation):
         self.silent = model_id
         self.error = error
 
-    def ask(self, model_id: str, prompt: str, max_tokens: int) -> Answer:
+    def ask(self, model_id: str, question: Question, max_tokens: int) -> Answer:
         if model_id == self.silent:
             raise self.error
-        return super().ask(model_id, prompt, max_tokens)
+        return super().ask(model_id, question, max_tokens)
 
 
 def test_a_base_that_may_not_be_asked_proves_nothing_and_is_said_so() -> None:
@@ -192,3 +192,33 @@ def test_the_alias_is_never_written_without_a_passing_evaluation() -> None:
     with pytest.raises(AssertionError):
         WriteAlias(aliases, STACK)(run_in(RunStatus.EVALUATING))
     assert aliases.values == {}
+
+
+def test_a_conversation_is_asked_as_far_as_its_last_answer_and_a_picture_is_shown() -> None:
+    questions: list[Question] = []
+
+    class Listening(FakeConversation):
+        def ask(self, model_id: str, question: Question, max_tokens: int) -> Answer:
+            questions.append(question)
+            return super().ask(model_id, question, max_tokens)
+
+    world = World()
+    world.conversation = Listening(good=lambda _: True)
+    said = [("system", "Be brief."), ("user", "Hello"), ("assistant", "Hi"), ("user", "Bye")]
+    rows = [
+        {"messages": [{"role": role, "content": text} for role, text in said], "completion": "BYE"},
+        {
+            "prompt": "Who wrote it?",
+            "image": "runs/x/held-out/images/1.JPG",
+            "file_name": "images/1.JPG",
+            "completion": "?",
+        },
+    ]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    world.files.objects = {names.held_out_key(RUN_ID): lines.encode(), "runs/x/held-out/1.JPG": b"jpeg"}
+    assert isinstance(world.score(), Scored)
+    conversation, picture = sorted(questions, key=lambda question: question.picture is not None)
+    assert conversation.system == "Be brief."
+    assert [(turn.role, turn.text) for turn in conversation.turns] == said[1:]
+    assert picture.picture == Picture(format="jpeg", data=b"jpeg")
+    assert [turn.text for turn in picture.turns] == ["Who wrote it?"]

@@ -17,7 +17,7 @@ from tunedrop.errors import (
     TransientError,
     UnavailableError,
 )
-from tunedrop.ports import Answer, ImportedModel, ImportState
+from tunedrop.ports import Answer, ImportedModel, ImportState, Question
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -117,13 +117,15 @@ class BedrockConversation:
         """Use a Bedrock runtime client; its retries are the patience with a cold start."""
         self._client: Any = client
 
-    def ask(self, model_id: str, prompt: str, max_tokens: int) -> Answer:
-        """Return the answer to one user turn at temperature 0."""
+    def ask(self, model_id: str, question: Question, max_tokens: int) -> Answer:
+        """Return the answer at temperature 0."""
+        system = {"system": [{"text": question.system}]} if question.system else {}
         try:
             with failures.transient():
                 answer = self._client.converse(
                     modelId=model_id,
-                    messages=[{"role": "user", "content": [{"text": prompt}]}],
+                    messages=_messages(question),
+                    **system,
                     inferenceConfig={"maxTokens": max_tokens, "temperature": 0.0},
                 )
         except ClientError as error:
@@ -143,3 +145,11 @@ class BedrockConversation:
             input_tokens=answer["usage"]["inputTokens"],
             output_tokens=answer["usage"]["outputTokens"],
         )
+
+
+def _messages(question: Question) -> list[dict[str, Any]]:
+    messages: list[dict[str, Any]] = [{"role": turn.role, "content": [{"text": turn.text}]} for turn in question.turns]
+    if picture := question.picture:
+        image = {"image": {"format": picture.format, "source": {"bytes": picture.data}}}
+        messages[-1]["content"].insert(0, image)
+    return messages

@@ -35,7 +35,8 @@ class _Strict(BaseModel):
 class EvaluateSpec(_Strict):
     """Say how the candidate is to be judged."""
 
-    metric: Literal["exact_match"] = Field("exact_match", description="exact_match")
+    metric: Literal["exact_match", "token_f1"] | None = Field(None, description="exact_match or token_f1")
+    """None: the one that suits the technique."""
     against: Annotated[tuple[Literal["base", "champion"], ...], Field(strict=False)] = Field(
         ("base", "champion"), description="a list of base and champion, each at most once, such as [base]"
     )

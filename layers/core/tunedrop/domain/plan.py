@@ -125,7 +125,7 @@ class DataTarget(Record):
 class EvaluationPlan(Record):
     """Say how the candidate is judged."""
 
-    metric: str
+    metric: Literal["exact_match", "token_f1"]
     against: tuple[str, ...]
     min_gain: float
     held_out_ratio: float

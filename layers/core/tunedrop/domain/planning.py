@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Literal
 
 from tunedrop.contracts.tune_spec import TuneSpec
 from tunedrop.domain import names
@@ -31,6 +32,9 @@ LONGEST_TRAINING = timedelta(hours=24)
 
 SHORTEST_TRAINING = timedelta(minutes=10)
 """What starting an instance and loading weights takes: a budget that buys less is spent on nothing."""
+
+_METRIC: Mapping[Technique, Literal["exact_match", "token_f1"]] = {Technique.DOMAIN_ADAPTATION: "token_f1"}
+"""The metric of a technique whose answers are never right to the letter: a text may go on in many ways."""
 
 HELD_OUT_SEED = 0
 """The same for every run, so that a dataset's runs are judged on the same rows."""
@@ -130,7 +134,7 @@ def make_plan(
             network_isolation=model.network_isolation,
         ),
         evaluation=EvaluationPlan(
-            metric=spec.evaluate.metric,
+            metric=spec.evaluate.metric or _METRIC.get(technique, "exact_match"),
             against=spec.evaluate.against,
             min_gain=spec.evaluate.min_gain,
             held_out_ratio=spec.evaluate.held_out_ratio,

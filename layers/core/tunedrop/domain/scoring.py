@@ -1,10 +1,14 @@
 """How answers are judged, and when a candidate is promoted."""
 
+import string
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 GAIN_DIGITS = 9
 """Decimals that a gain is rounded to: 0.95 against 0.90 is a gain of 0.05, whatever floating point makes of it."""
+
+_ARTICLES = frozenset({"a", "an", "the"})
 
 
 class Verdict(NamedTuple):
@@ -20,6 +24,23 @@ def exact_matches(pairs: Iterable[tuple[str, str]]) -> list[bool]:
     Both are stripped of surrounding white space, and of nothing else: case, punctuation and inner spaces count.
     """
     return [expected.strip() == answer.strip() for expected, answer in pairs]
+
+
+def token_f1(expected: str, answer: str) -> float:
+    """Compare two texts by the words that they share, as SQuAD does: 1 for the same words, 0 for none in common.
+
+    Case, punctuation and articles do not count. https://arxiv.org/abs/1606.05250 (section 6.1)
+    """
+    words, answered = Counter(_words(expected)), Counter(_words(answer))
+    shared = (words & answered).total()
+    if not words or not answered:
+        return float(words == answered)
+    return 2 * shared / (words.total() + answered.total())
+
+
+def _words(text: str) -> list[str]:
+    plain = "".join(" " if character in string.punctuation else character for character in text.lower())
+    return [word for word in plain.split() if word not in _ARTICLES]
 
 
 def gain(candidate: float, other: float) -> float:

@@ -15,6 +15,7 @@ from tunedrop.domain.observations import (
     Refused,
     Unavailable,
 )
+from tunedrop.domain.plan import Plan, Technique
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import Run
 from tunedrop.errors import RequestRefusedError, UnavailableError
@@ -45,15 +46,10 @@ class StartImport:
             return _refused("import.no-artifact", "The training job completed without an artifact.")
         artifact_uri = run.training.artifact_uri.rstrip("/") + "/"
         prefix = artifact_uri.removeprefix(self.files.uri(""))
-        tokenizer = self._json(prefix + "tokenizer.json")
-        settings = self._json(prefix + "tokenizer_config.json")
-        template = training_chat_template(
-            demarcation=run.plan.training.hyperparameters.get("add_input_output_demarcation_key", "True") == "True",
-            bos=adds_bos(tokenizer, settings),
-        )
-        # A separate file wins over the template in tokenizer_config.json, and Bedrock adds none of its own.
-        # https://docs.aws.amazon.com/bedrock/latest/userguide/model-customization-import-model.html
-        self.files.write(prefix + "chat_template.jinja", template.encode())
+        if run.plan.data.technique in (Technique.INSTRUCTION, Technique.DOMAIN_ADAPTATION):
+            # A separate file wins over the template in tokenizer_config.json, and Bedrock adds none of its own.
+            # https://docs.aws.amazon.com/bedrock/latest/userguide/model-customization-import-model.html
+            self.files.write(prefix + "chat_template.jinja", self._chat_template(run.plan, prefix).encode())
         name = names.imported_model(self.stack, run.run_id)
         try:
             job_arn = self.imports.start(name, artifact_uri, run.run_id)
@@ -62,6 +58,13 @@ class StartImport:
         except RequestRefusedError as error:
             return _refused("import.refused", f"Bedrock refused the import: {error}")
         return ImportStarted(job_name=name, job_arn=job_arn, model_name=name)
+
+    def _chat_template(self, plan: Plan, prefix: str) -> str:
+        """Return the template of the training's own prompts; conversations are trained with the model's."""
+        tokenizer = self._json(prefix + "tokenizer.json")
+        settings = self._json(prefix + "tokenizer_config.json")
+        demarcation = plan.data.technique is Technique.INSTRUCTION and plan.data.demarcation
+        return training_chat_template(demarcation=demarcation, bos=adds_bos(tokenizer, settings))
 
     def _json(self, key: str) -> Mapping[str, object]:
         data = self.files.read(key)

@@ -1,10 +1,13 @@
 """Ask base, champion and candidate the same held-out rows, and promote the candidate when it is better."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Literal
+
+from pydantic import ConfigDict
 
 from tunedrop.domain import names
 from tunedrop.domain.model import Record
@@ -12,9 +15,9 @@ from tunedrop.domain.observations import AliasWritten, Observation, Refused, Sco
 from tunedrop.domain.plan import EvaluationPlan
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import Evaluation, Run, Score
-from tunedrop.domain.scoring import exact_matches, verdict
+from tunedrop.domain.scoring import exact_matches, token_f1, verdict
 from tunedrop.errors import ModelNotReadyError, ModelUnavailableError, PromptRefusedError, TransientError
-from tunedrop.ports import Aliases, Answer, Conversation, ModelImports, RunFiles
+from tunedrop.ports import Aliases, Answer, Conversation, ModelImports, Picture, Question, RunFiles, Turn
 
 ROWS_AT_ONCE = 16
 """Rows whose answers are stored together: what is lost, at most, when an invocation dies."""
@@ -34,13 +37,35 @@ CANDIDATE = "candidate"
 REFUSED = "refused"
 """The stop reason of an answer that the model did not give."""
 
+_FORMATS: Mapping[str, Literal["png", "jpeg", "gif", "webp"]] = {
+    "png": "png",
+    "jpg": "jpeg",
+    "jpeg": "jpeg",
+    "gif": "gif",
+    "webp": "webp",
+}
+"""What Converse calls the formats of pictures, by file extension."""
+
 WARMING_UP = timedelta(minutes=1)
 
 
-class HeldOutRow(Record):
-    """Hold one row as training would have seen it: the filled-in prompt, and the completion that is right."""
+class Message(Record):
+    """Hold one message of a conversation that goes before the answer."""
 
-    prompt: str
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class HeldOutRow(Record):
+    """Hold one row as training would have seen it, and the completion that is right."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    prompt: str = ""
+    """The filled-in prompt; empty for a conversation."""
+    messages: tuple[Message, ...] = ()
+    image: str | None = None
+    """The key of the picture that the prompt is about, in the run bucket."""
     completion: str
 
 
@@ -153,7 +178,7 @@ class ScoreModels:
                     if self.seconds_left() < RESERVE_SECONDS:
                         raise OutOfTimeError(answered + len(answers))
                     chunk = rows[first : first + ROWS_AT_ONCE]
-                    asked = pool.map(lambda row: self._ask(model_id, row.prompt, max_tokens), chunk)
+                    asked = pool.map(lambda row: self._ask(model_id, row, max_tokens), chunk)
                     fresh = [
                         StoredAnswer(side=side, model_id=model_id, row=index, expected=row.completion, answer=answer)
                         for index, (row, answer) in enumerate(zip(chunk, asked, strict=True), start=first)
@@ -163,12 +188,26 @@ class ScoreModels:
                 answers += [StoredAnswer.model_validate_json(line) for line in stored.split(b"\n") if line]
         return answers
 
-    def _ask(self, model_id: str, prompt: str, max_tokens: int) -> Answer:
+    def _ask(self, model_id: str, row: HeldOutRow, max_tokens: int) -> Answer:
         """Return the answer; a prompt that the model does not take, such as one too long for it, has a wrong one."""
         try:
-            return self.conversation.ask(model_id, prompt, max_tokens)
+            return self.conversation.ask(model_id, self._question(row), max_tokens)
         except PromptRefusedError as error:
             return Answer(text=str(error), stop_reason=REFUSED, latency_ms=0, input_tokens=0, output_tokens=0)
+
+    def _question(self, row: HeldOutRow) -> Question:
+        system = next((message.content for message in row.messages if message.role == "system"), None)
+        turns = tuple(
+            Turn(role=message.role, text=message.content) for message in row.messages if message.role != "system"
+        )
+        picture = self._picture(row.image) if row.image else None
+        return Question(turns=turns or (Turn(role="user", text=row.prompt),), system=system, picture=picture)
+
+    def _picture(self, key: str) -> Picture:
+        data = self.files.read(key)
+        if data is None:
+            raise AssertionError(f"the picture {key} of a held-out row is gone")
+        return Picture(format=_FORMATS[key.rpartition(".")[2].lower()], data=data)
 
 
 @dataclass(frozen=True)
@@ -204,7 +243,7 @@ def _silent_candidate(message: str) -> Problem:
 def _judged(
     plan: EvaluationPlan, answers: dict[str, list[StoredAnswer]], silent: dict[str, str], uri: str
 ) -> Evaluation:
-    scores = {side: _score(rows) for side, rows in answers.items()}
+    scores = {side: _score(plan.metric, rows) for side, rows in answers.items()}
     rivals = {side: score.value for side, score in scores.items() if side != CANDIDATE}
     passed, sentence = verdict(scores[CANDIDATE].value, rivals, plan.min_gain)
     sentence += "".join(f" The {side} model could not be asked: {message}" for side, message in silent.items())
@@ -226,11 +265,14 @@ def _judged(
     )
 
 
-def _score(rows: list[StoredAnswer]) -> Score:
+def _score(metric: str, rows: list[StoredAnswer]) -> Score:
     correct = sum(exact_matches((each.expected, each.answer.text) for each in rows))
+    value = correct / len(rows)
+    if metric == "token_f1":
+        value = sum(token_f1(each.expected, each.answer.text) for each in rows) / len(rows)
     return Score(
         model_id=rows[0].model_id,
-        value=correct / len(rows),
+        value=value,
         correct=correct,
         rows=len(rows),
         mean_latency_ms=sum(each.answer.latency_ms for each in rows) / len(rows),

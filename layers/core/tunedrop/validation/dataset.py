@@ -66,12 +66,12 @@ def calibrated(
     source: Source, files: Sequence[DataFile], rules: Rules, counter: TokenCounter | None = None
 ) -> ScanSettings:
     """Measure, on the head of the first training file, how long tokens are and which words stand in most rows."""
-    constant, skeleton = 0, 0
+    constant = 0
     judge = counter or CharacterEstimate()
+    skeleton = _skeleton_bytes(rules)
     if rules.target.technique is Technique.INSTRUCTION:
         empty = dict.fromkeys(rules.template.fields, "")
         constant = sum(judge.count([rules.template.prompt(empty), rules.template.completion(empty)]))
-        skeleton = len(json.dumps(empty)) + 1
     line_bytes = counted = 0
     lines = []
     rows = _rows(rules, _no_flaws)
@@ -91,6 +91,20 @@ def calibrated(
         common_shingles=tuple(near_duplicates.common_shingles(b"".join(lines), sizes).tolist()),
     )
     return ScanSettings(**dict(rules), calibration=calibration)
+
+
+def _skeleton_bytes(rules: Rules) -> int:
+    """Return how long the shortest row is, before there is any text in it."""
+    match rules.target.technique:
+        case Technique.INSTRUCTION:
+            empty: object = dict.fromkeys(rules.template.fields, "")
+        case Technique.CHAT:
+            empty = {rules.target.message_key: [{"role": role, "content": ""} for role in ("user", "assistant")]}
+        case Technique.VISUAL_QA:
+            empty = dict.fromkeys(("file_name", "prompt", "completion"), "")
+        case Technique.DOMAIN_ADAPTATION:
+            return 0
+    return len(json.dumps(empty)) + 1
 
 
 def _rows(rules: Rules, image_flaws: Callable[[str], Sequence[Flaw]]) -> Rows[Any]:

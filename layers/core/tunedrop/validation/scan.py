@@ -165,7 +165,11 @@ class _Scanner:
         self._places: list[tuple[NDArray[np.uint64], NDArray[np.uint64]]] = []
         longest = settings.target.max_input_length
         self._cut_bytes = settings.calibration.bytes_of(longest) if longest and not is_text else float("inf")
-        self._short_bytes = 0.0 if is_text else settings.calibration.bytes_of(self._limits.short_row_tokens)
+        self._short_bytes = 0.0
+        if not is_text:
+            # Prompt and answer together: what a template adds to each row is no text of the row's.
+            least = settings.calibration.constant_tokens + self._limits.short_row_tokens
+            self._short_bytes = settings.calibration.bytes_of(least)
 
     def partial(self) -> Partial:
         """Return what the range came to."""
@@ -423,7 +427,9 @@ class _Scanner:
         if self._sink is None:
             return
         for number in np.flatnonzero(held_out).tolist():
-            self._sink.held_out(self._rows.held_out(good.rows[number]))
+            row = self._rows.held_out(good.rows[number])
+            if row is not None:
+                self._sink.held_out(row)
         if held_out.all():
             return
         text = good.text

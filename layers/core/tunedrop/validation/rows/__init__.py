@@ -50,5 +50,8 @@ class Rows(Protocol[R]):
     def texts(self, row: R) -> list[str]:
         """Return what the model reads and writes in training, in pieces."""
 
-    def held_out(self, row: R) -> Mapping[str, object]:
-        """Return the row as the evaluation asks it: what is asked, and the `completion` that is right."""
+    def held_out(self, row: R) -> Mapping[str, object] | None:
+        """Return the row as the evaluation asks it: what is asked, and the `completion` that is right.
+
+        None for a row that nothing can be asked of.
+        """

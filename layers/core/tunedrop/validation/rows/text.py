@@ -9,6 +9,12 @@ from tunedrop.domain.problem import excerpt
 from tunedrop.validation.findings import Flaw
 from tunedrop.validation.rows import Judged
 
+_FEWEST_WORDS = 8
+"""A text of fewer words says too little of how it goes on."""
+
+_MOST_WORDS = 64
+"""Words of a continuation that is asked for."""
+
 
 class TextRows:
     """Judge the lines of a text file: they must be text."""
@@ -59,6 +65,10 @@ class TextRows:
         """Return the line."""
         return [row]
 
-    def held_out(self, row: str) -> Mapping[str, object]:
-        """Return the line."""
-        return {"text": row}
+    def held_out(self, row: str) -> Mapping[str, object] | None:
+        """Return the beginning of the text, and how it goes on; None for a text too short to be cut."""
+        words = row.split()
+        if len(words) < _FEWEST_WORDS:
+            return None
+        asked = words[: max(len(words) // 2, len(words) - _MOST_WORDS)]
+        return {"prompt": " ".join(asked), "completion": " ".join(words[len(asked) :])}

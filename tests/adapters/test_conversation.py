@@ -45,7 +45,6 @@ def test_a_conversation_is_asked_with_its_system_message_its_turns_and_its_pictu
 ) -> None:
     turns = (Turn(role="user", text="Hello"), Turn(role="assistant", text="Hi"), Turn(role="user", text="What is it?"))
     picture = Picture(format="png", data=b"png")
-    image = {"image": {"format": "png", "source": {"bytes": b"png"}}}
     asked = {
         "modelId": MODEL_ARN,
         "messages": [

@@ -209,7 +209,7 @@ def test_a_conversation_is_asked_as_far_as_its_last_answer_and_a_picture_is_show
         {"messages": [{"role": role, "content": text} for role, text in said], "completion": "BYE"},
         {
             "prompt": "Who wrote it?",
-            "image": "runs/x/held-out/images/1.JPG",
+            "image": "runs/x/held-out/1.JPG",
             "file_name": "images/1.JPG",
             "completion": "?",
         },

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.validator import datasets, faults, generator
+from bench.validator import datasets, faults, generator, measuring, scale
 
 MEASURED = 0.3
 
@@ -66,3 +66,17 @@ def test_every_defect_stands_where_the_benchmark_says() -> None:
             assert len([line for line in at.values() if line not in good]) == 1, defect.name
     assert len(lines[faults.TRAIN]) == datasets.GOOD_ROWS + 24
     assert sum(line not in good for line in lines[faults.TRAIN]) == 23
+
+
+@pytest.mark.parametrize(
+    ("out", "counts"),
+    [('{"rows": 3, "refused": 0}', True), ('{"rows": 0, "refused": 1, "said": "row 1"}', False), ("", False)],
+)
+def test_a_run_that_did_not_read_everything_does_not_count(out: str, counts: bool) -> None:  # noqa: FBT001
+    usage = measuring.Usage(0.1, 1, 0, out, "Traceback\nImportError: no")
+
+    assert (measuring.failure(usage) == "") is counts
+
+
+def test_the_page_on_scale_holds_the_computed_table() -> None:
+    assert scale.table() in (Path(__file__).parents[1] / "docs/scale.md").read_text(), "run bench.validator.scale"

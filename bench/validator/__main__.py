@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from bench.validator import datasets, targets, tools
 from bench.validator.datasets import Dataset
-from bench.validator.measuring import NOTHING, Key, Measurements, used
+from bench.validator.measuring import NOTHING, Key, Measurements, failure, used
 from bench.validator.targets import Judgement
 from bench.validator.tools import ENVIRONMENT, Tool
 
@@ -33,7 +33,7 @@ def main() -> int:
 
     present = []
     for tool in tools.tools():
-        if reason := tool.absence(used(_call(tool, datasets.ONE_ROW), ENVIRONMENT)):
+        if reason := failure(used(_call(tool, datasets.ONE_ROW), ENVIRONMENT)):
             print(f"Absent: {tool.name}: {reason}")
         else:
             present.append(tool)
@@ -48,7 +48,9 @@ def main() -> int:
     judged = targets.judged(taken, rows, chosen, found.get(tools.COMMAND))
     _print_growth(chosen.growing, rows, taken)
     _print_targets(judged)
-    return 0 if all(each.met for each in judged) else 1
+    for run in taken.failed:
+        print(f"Failed, and not counted: {run}")
+    return 0 if all(each.met for each in judged) and not taken.failed else 1
 
 
 def _call(tool: Tool, dataset: Dataset, times: int = 1) -> list[str]:

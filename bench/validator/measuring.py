@@ -41,6 +41,17 @@ def used(command: Sequence[str], environment: Mapping[str, str]) -> Usage:
         return Usage(cpu, usage.ru_maxrss * 1024, process.returncode, out.read(), err.read())
 
 
+def failure(usage: Usage) -> str:
+    """Say why a run does not count: it left no report, or a peer refused good rows; empty when it counts."""
+    *_, last = usage.err.strip().splitlines() or [f"exit status {usage.status}"]
+    try:
+        *_, line = usage.out.strip().splitlines() or [""]
+        report = json.loads(line)
+    except ValueError:
+        return last
+    return f"it refused good rows: {report['said']}" if report.get("refused") else ""
+
+
 class Measurements:
     """Keep the least CPU time and the largest memory of every tool on every dataset."""
 
@@ -48,6 +59,8 @@ class Measurements:
         self._cpu: dict[Key, float] = {}
         self.memory: dict[Key, int] = {}
         self.out: dict[Key, list[str]] = {}
+        self.failed: list[str] = []
+        """Runs that did not come to an end: they are quick, and must never count as the least."""
 
     def rounds(self, number: int, commands: Mapping[Key, Sequence[str]], environment: Mapping[str, str]) -> None:
         """Run every command once a round, one after the other, so that a slow minute of the machine meets them all."""
@@ -55,7 +68,11 @@ class Measurements:
             for (tool, dataset), command in commands.items():
                 if sys.stderr.isatty():
                     print(f"\rround {each} of {number}: {tool} on {dataset}".ljust(100), end="\r", file=sys.stderr)
-                self.add((tool, dataset), used(command, environment))
+                usage = used(command, environment)
+                if reason := failure(usage):
+                    self.failed.append(f"{tool} on {dataset}, round {each}: {reason}")
+                else:
+                    self.add((tool, dataset), usage)
 
     def add(self, key: Key, usage: Usage) -> None:
         """Take one run in."""
@@ -64,10 +81,11 @@ class Measurements:
         self.out.setdefault(key, []).append(usage.out)
 
     def cpu(self, tool: str, dataset: str) -> float | None:
-        """Return the seconds of a tool on a dataset, its start not counted; None when it was not run."""
+        """Return the seconds of a tool on a dataset, its start not counted; None when there is no time to tell."""
         if (tool, dataset) not in self._cpu or (tool, NOTHING) not in self._cpu:
             return None
-        return max(self._cpu[tool, dataset] - self._cpu[tool, NOTHING], 1e-3)
+        seconds = self._cpu[tool, dataset] - self._cpu[tool, NOTHING]
+        return seconds if seconds > 0 else None
 
     def own_seconds(self, tool: str, dataset: str) -> float:
         """Return the least seconds that a tool says it took: for files so small that a start's noise hides them."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.validator.faults import LONGEST_INPUT, TRAIN, Place
-from bench.validator.measuring import Usage, used
+from bench.validator.measuring import used
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -50,15 +50,6 @@ class Tool(NamedTuple):
         if self.ours:
             return [*self.command, technique, str(folder), str(times)]
         return [*self.command, technique, str(folder / TRAIN)]
-
-    def absence(self, usage: Usage) -> str:
-        """Explain why the tool cannot be measured, from its run on one row; empty when it can."""
-        try:
-            json.loads(usage.out)
-        except ValueError:
-            *_, last = usage.err.strip().splitlines() or ["it printed no report"]
-            return last
-        return ""
 
     def found(self, folders: Sequence[Path]) -> list[Found]:
         """Let the tool judge small datasets of conversations."""

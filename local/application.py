@@ -55,7 +55,10 @@ def bedrock_model_id(model: CatalogueModel) -> str:
 
 
 def furnish(
-    engine: Engine, progress: Callable[[str], None] = print, models: Sequence[CatalogueModel] | None = None
+    engine: Engine,
+    progress: Callable[[str], None] = print,
+    models: Sequence[CatalogueModel] | None = None,
+    **parameters: str,
 ) -> dict[str, str]:
     """Publish the local JumpStart models, deploy the application and subscribe an inbox to its notifications.
 
@@ -63,6 +66,7 @@ def furnish(
         engine: a running one.
         progress: told, in a sentence, what takes long.
         models: what JumpStart offers; the whole catalogue when left out.
+        parameters: other parameters of the stack.
 
     Returns:
         The stack's outputs.
@@ -79,8 +83,8 @@ def furnish(
     offered = models or _catalogue()
     cache.publish(s3, CONTENT_BUCKET, offered)
     bases = {model.model_id: bedrock_model_id(model) for model in offered}
-    parameters = {"JumpStartContentBucket": CONTENT_BUCKET, "BaseModels": json.dumps(bases)}
-    outputs = engine.deploy(TEMPLATE, parameters, STACK_NAME)
+    told = {"JumpStartContentBucket": CONTENT_BUCKET, "BaseModels": json.dumps(bases), **parameters}
+    outputs = engine.deploy(TEMPLATE, told, STACK_NAME)
     subscribe_inbox(engine, outputs["NotificationsTopicArn"])
     return outputs
 

@@ -16,7 +16,7 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack import app as ministack
 
-from local.engine import s3_events, schedules
+from local.engine import s3_events, s3_ranges, schedules
 from local.engine.async_queue import AsyncQueue
 from local.engine.database import Database
 from local.engine.delivery import Delivery
@@ -53,6 +53,7 @@ class _Engine:
         DistributedMaps(self._step_functions, iam, settings.async_concurrency)
         schedules.install(settings.seconds_per_minute)
         s3_events.install()
+        s3_ranges.install()
         self._host = EngineHost(iam, self._endpoint_url, data_dir, work_dir)
         self._services = _make_services(settings.services)
         for service in self._services:

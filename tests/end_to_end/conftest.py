@@ -9,6 +9,10 @@ from local.engine import Engine
 from local.jumpstart.specs import TINY_LLAMA, TINY_LLAMA_GATED
 from tests.deployed import Application
 
+AT_ONCE_MEGABYTES = "0.02"
+RANGE_MEGABYTES = "0.004"
+"""So small that a few hundred rows are a large dataset, and the others are not."""
+
 
 @pytest.fixture(scope="session")
 def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
@@ -17,4 +21,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Applicatio
     with Engine(
         tmp_path_factory.mktemp("aws"), settings(models=models, imported_models=10, seconds_per_minute=2.0)
     ) as engine:
-        yield Application(engine, furnish(engine, models=models))
+        outputs = furnish(
+            engine, models=models, ValidateAtOnceMegabytes=AT_ONCE_MEGABYTES, ValidationRangeMegabytes=RANGE_MEGABYTES
+        )
+        yield Application(engine, outputs)

@@ -219,6 +219,7 @@ def assert_sound(name: str, content: bytes, technique: Technique, **changes: Any
         assert each.excerpt.isprintable()
         assert len(each.excerpt) <= 80
         assert each.path.isascii()
+        assert len(each.path) <= 200
         assert each.message.isascii()
         assert "\n" not in each.message
         assert len(each.message) < 2_000

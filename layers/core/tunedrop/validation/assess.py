@@ -309,7 +309,7 @@ class _Assessment:
         near += zip(evaluated[rows].tolist(), evaluated[twins].tolist(), strict=True)
         if max(len(near), len(leaks)) >= limit:
             self._not_checked.append(f"Some rows that are nearly the same: {limit:,} pairs at most are compared.")
-        alike = self._verified([*near, *leaks])
+        alike = self._verified([*leaks, *near])
         copied, shared = (_one_each(pair for pair in pairs if pair in alike) for pairs in (near, leaks))
         self._tell_pairs("data.near-duplicate", "The row is nearly the same as {}.", copied, len(copied))
         self._tell_pairs(
@@ -319,9 +319,23 @@ class _Assessment:
 
     def _verified(self, pairs: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
         """Read the candidates again, and keep the pairs whose text is alike."""
-        texts = self._rows.texts({row for pair in pairs for row in pair}, self._source)
+        held = self._holdable(pairs)
+        texts = self._rows.texts({row for pair in held for row in pair}, self._source)
         least = self._limits.near_duplicate_similarity
-        return {pair for pair in pairs if near_duplicates.similarity(texts[pair[0]], texts[pair[1]]) >= least}
+        return {pair for pair in held if near_duplicates.similarity(texts[pair[0]], texts[pair[1]]) >= least}
+
+    def _holdable(self, pairs: Sequence[tuple[int, int]]) -> Sequence[tuple[int, int]]:
+        """Return the first pairs, as many as may be held in memory together."""
+        sizes = {row: self._rows.locate(row).size for row in sorted({row for pair in pairs for row in pair})}
+        left = limit = self._limits.near_duplicate_bytes
+        for number, pair in enumerate(pairs):
+            left -= sum(sizes.pop(row, 0) for row in pair)
+            if left < 0:
+                self._not_checked.append(
+                    f"Some rows that are nearly the same: {limit:,} bytes of similar rows are compared at most."
+                )
+                return pairs[:number]
+        return pairs
 
     def _tell_pairs(self, code: str, message: str, pairs: Sequence[tuple[int, int]], number: int) -> None:
         for row, twin in sorted(pairs)[: self._limits.findings_per_warning]:

@@ -38,8 +38,10 @@ class Limits(Record):
     """Share of the words (Jaccard) that two rows have in common, equal texts aside, to count as nearly the same."""
     near_duplicate_rows: int = 32_000_000
     """Beyond so many rows only exact duplicates are looked for; the report says so."""
-    near_duplicate_pairs: int = 10_000
+    near_duplicate_pairs: int = 4_000
     """Candidate pairs that are compared on their text."""
+    near_duplicate_bytes: int = 16 << 20
+    """Text of candidates that is held to be compared."""
     calibration_bytes: int = 1 << 18
     """How much of the first training file the number of bytes a token is measured on."""
     image_pixels: int = 50_000_000

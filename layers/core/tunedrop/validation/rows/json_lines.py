@@ -12,8 +12,17 @@ from tunedrop.domain.problem import excerpt
 from tunedrop.domain.strict_json import JsonError, JsonValue, parse_object
 from tunedrop.validation.findings import Flaw
 
+DEPTH_LIMIT = 64
+"""Levels of objects and lists in a row; Python's own limit would depend on who calls."""
+
+_PATH_CHARACTERS = 200
+"""Of a path that is shown."""
+
 _FLAWS_SHOWN = 8
 """Flaws of one row that are told."""
+
+_SMALL = 1 << 14
+"""Bytes up to which looking through a block several times costs less than calling NumPy."""
 
 _QUOTE, _BACKSLASH, _U, _ZERO, _OPENING, _CLOSING = b'"\\u0{}'
 
@@ -25,6 +34,8 @@ def has_only(strings: int, block: bytes) -> bool:
     key that stood twice, however it is spelled, would show in the number of quotes. Inside a string a quote has a
     backslash before it.
     """
+    if len(block) < _SMALL and b'\\\\"' not in block:
+        return block.count(b'"') - block.count(b'\\"') == 2 * strings and b"\\u0000" not in block
     octets = np.frombuffer(block, np.uint8)
     backslashes = np.flatnonzero(octets == _BACKSLASH)
     following = octets[backslashes + 1]
@@ -60,13 +71,16 @@ def _run(block: bytes, last: int) -> int:
     return last - first + 1
 
 
-def sure_fault(error: msgspec.MsgspecError, codes: Mapping[str, str]) -> str | None:
+def sure_fault(error: Exception, codes: Mapping[str, str]) -> str | None:
     """Return the code of what the fast decoder refuses, where `judge` is sure to refuse it too.
 
-    `codes` map the beginnings of the decoder's messages to codes.
+    `codes` map the beginnings of the decoder's messages on rows of the wrong shape to codes; what is no JSON to this
+    decoder is none to the strict reader.
     """
-    message = str(error)
-    return next((code for start, code in codes.items() if message.startswith(start)), None)
+    if isinstance(error, msgspec.ValidationError):
+        message = str(error)
+        return next((code for start, code in codes.items() if message.startswith(start)), None)
+    return "data.not-utf8" if isinstance(error, UnicodeDecodeError) else "data.not-json"
 
 
 def parse(line: bytes) -> dict[str, JsonValue] | Flaw:
@@ -99,7 +113,8 @@ def faults(
 def dotted(location: tuple[int | str, ...]) -> str:
     """Write a path in a record: `messages[2].role`."""
     parts = "".join(f"[{each}]" if isinstance(each, int) else f".{excerpt(each)}" for each in location)
-    return parts.removeprefix(".")
+    path = parts.removeprefix(".")
+    return path if len(path) <= _PATH_CHARACTERS else f"{path[: _PATH_CHARACTERS - 3]}..."
 
 
 def shown(value: object) -> str:
@@ -117,6 +132,8 @@ def _unreadable(document: dict[str, JsonValue]) -> Flaw | None:
     stack: list[tuple[tuple[int | str, ...], JsonValue]] = [((), document)]
     while stack:
         place, value = stack.pop()
+        if len(place) > DEPTH_LIMIT:
+            return Flaw("data.nested-too-deep", f"The row is nested more than {DEPTH_LIMIT} levels deep.")
         if isinstance(value, dict):
             for key, item in value.items():
                 stack.append(((*place, key), item))

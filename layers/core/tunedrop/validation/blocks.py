@@ -11,7 +11,7 @@ from typing import NamedTuple
 from tunedrop.validation.findings import Flaw
 from tunedrop.validation.limits import Limits
 
-CUT_BYTES = 512 << 10
+CUT_BYTES = 256 << 10
 """A block's size: so large that what Python costs for each is nothing."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"

@@ -72,20 +72,16 @@ def calibrated(
     if rules.target.technique is Technique.INSTRUCTION:
         empty = dict.fromkeys(rules.template.fields, "")
         constant = sum(judge.count([rules.template.prompt(empty), rules.template.completion(empty)]))
-    line_bytes = counted = 0
-    lines = []
     rows = _rows(rules, _no_flaws)
-    for line in _head_lines(source, files, rules.limits):
-        good = rows.judge(line)
-        if good.row is not None:
-            lines.append(good.line)
-            line_bytes += max(0, len(line) - skeleton)
-            counted += max(0, sum(judge.count(rows.texts(good.row))) - constant)
+    good = [judged for judged in map(rows.judge, _head_lines(source, files, rules.limits)) if judged.row is not None]
+    lines = [judged.line for judged in good]
+    counted = sum(judge.count([text for judged in good for text in rows.texts(judged.row)])) - constant * len(good)
+    line_bytes = sum(map(len, lines)) - skeleton * len(lines)
     sizes = np.fromiter(map(len, lines), np.int64)
     calibration = Calibration(
         basis=judge.basis,
         tokenizer=judge.name,
-        bytes_per_token=line_bytes / counted if counted and line_bytes else _USUAL_BYTES_PER_TOKEN,
+        bytes_per_token=line_bytes / counted if counted > 0 and line_bytes > 0 else _USUAL_BYTES_PER_TOKEN,
         skeleton_bytes=skeleton,
         constant_tokens=constant,
         common_shingles=tuple(near_duplicates.common_shingles(b"".join(lines), sizes).tolist()),

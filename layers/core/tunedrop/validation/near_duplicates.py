@@ -42,9 +42,8 @@ _WINDOW = 2
 """Neighbours in the sorted order that a row is compared with, on either side."""
 _INDEX_BITS = 30
 
-_STRING = re.compile(rb'"((?:[^"\\]|\\.)*)"')
-_ESCAPED = re.compile(rb"\\[^u]")
-_WORD = re.compile(rb"[\w\\\x80-\xff]+")
+_STRING = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"')
+_WHITE_SPACE = re.compile(rb"\\[nrt]")
 
 
 def common_shingles(block: bytes, lengths: NDArray[np.int64]) -> Keys32:
@@ -152,7 +151,8 @@ def similarity(one: bytes, other: bytes) -> float:
     """Compare two lines by what is not equal in them: the share of distinct words that both have there (Jaccard).
 
     An instruction that stands in every row, or a long text that many questions are asked of, makes no two rows alike:
-    strings that both lines have (keys and roles among them) are left out. Lines without other strings are equal: 1.
+    strings that both lines have (keys and roles among them) are left out. Words are what white
+    space stands between. Lines without other strings are equal: 1.
     """
     texts, others = _texts(one), _texts(other)
     common = texts & others
@@ -167,7 +167,7 @@ def _texts(line: bytes) -> set[bytes]:
 
 
 def _words(texts: set[bytes]) -> set[bytes]:
-    return {word for text in texts for word in _WORD.findall(_ESCAPED.sub(b" ", text))}
+    return set(_WHITE_SPACE.sub(b" ", b" ".join(texts)).split())
 
 
 def _key_bits(width: int) -> tuple[int, int]:

@@ -32,7 +32,11 @@ _SURE_FAULTS = {
     "Expected `array`, got": "data.not-a-list",
     "Object missing required field `content`": "data.missing-field",
     "Object missing required field `role`": "data.missing-field",
-    "Object contains unknown field": "",  # at the top it only informs
+    "Object contains unknown field `from`": "data.sharegpt",
+    "Object contains unknown field `value`": "data.sharegpt",
+    "Object contains unknown field": "data.extra-message-key",
+    "Expected `object`, got": "data.not-a-message",
+    "Expected `str` of length >= 1": "data.empty-content",
 }
 
 _NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
@@ -143,16 +147,21 @@ class ChatRows:
 
     def glance(self, line: bytes) -> Any | str | None:
         """Return the typed row, the code of a sure fault, or None."""
-        key = next((key for key in (self._key, *KEYS) if f'"{key}"'.encode() in line), self._key)
+        key = next((key for key in (self._key, *KEYS) if f'"{key}":'.encode() in line), self._key)
         try:
-            _DECODERS[key].decode(line)
-        except msgspec.ValidationError as error:
-            # A fault of the whole object may be another key's, or a harmless one.
-            return sure_fault(error, _SURE_FAULTS) or None if f"$.{key}[" in str(error) else None
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            row = _DECODERS[key].decode(line)
+        except RecursionError:
             return None
-        rows = self.accept(line, np.array([len(line) - 1]))
-        return rows[0] if rows else None
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            # A fault of the whole object may be another key's, or a harmless one.
+            in_message = not isinstance(error, msgspec.ValidationError) or f"$.{key}[" in str(error)
+            return sure_fault(error, _SURE_FAULTS) if in_message else None
+        roles = tuple(map(_role, row.messages))
+        if roles not in self._legal:
+            flaw = _order_flaw(key, roles)
+            return flaw.code if flaw else None
+        good = not any(map(str.isspace, map(_content, row.messages))) and has_only(1 + 4 * len(roles), line)
+        return row if good and (key == self._written_key or line.count(f'"{key}":'.encode()) == 1) else None
 
     def judge(self, line: bytes) -> Judged:
         """Judge one line exactly."""

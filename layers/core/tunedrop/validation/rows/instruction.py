@@ -69,13 +69,14 @@ class InstructionRows:
     def glance(self, line: bytes) -> Any | str | None:
         """Return the typed row, the code of a sure fault, or None."""
         try:
-            self._decoder.decode(line)
-        except msgspec.ValidationError as error:
-            return sure_fault(error, _SURE_FAULTS)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            row = self._decoder.decode(line)
+        except RecursionError:
             return None
-        rows = self.accept(line, np.array([len(line) - 1]))
-        return rows[0] if rows else None
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            return sure_fault(error, _SURE_FAULTS)
+        said = self._said(row) if self._says_two_things else (self._said(row),)
+        good = not any(map(str.isspace, said)) and has_only(2 * len(self._fields), line)
+        return row if good else None
 
     def judge(self, line: bytes) -> Judged:
         """Judge one line exactly."""

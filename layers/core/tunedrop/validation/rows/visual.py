@@ -68,13 +68,13 @@ class VisualRows:
     def glance(self, line: bytes) -> Any | str | None:
         """Return the typed row, the code of a sure fault, or None."""
         try:
-            _DECODER.decode(line)
-        except msgspec.ValidationError as error:
-            return sure_fault(error, _SURE_FAULTS)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            row = _DECODER.decode(line)
+        except RecursionError:
             return None
-        rows = self.accept(line, np.array([len(line) - 1]))
-        return rows[0] if rows else None
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            return sure_fault(error, _SURE_FAULTS)
+        good = not any(map(str.isspace, _said(row))) and has_only(2 * len(_FIELDS), line)
+        return row if good and not self._image_flaws(row.file_name) else None
 
     def judge(self, line: bytes) -> Judged:
         """Judge one line, and its picture, exactly."""

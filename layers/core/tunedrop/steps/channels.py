@@ -21,7 +21,7 @@ _STEMS = {FileRole.TRAINING: "train", FileRole.VALIDATION: "validation"}
 
 
 class Channels:
-    """Take the rows of a scan; the objects appear when the block ends well, each whole, and none that is empty."""
+    """Take the rows of a scan; the objects appear when the block ends well, each whole."""
 
     def __init__(self, files: RunFiles, rows: Mapping[FileRole, str], held_out: str) -> None:
         """Write rows to the keys of their roles, and rows to measure with to `held_out`, all in the run's prefix."""
@@ -40,11 +40,16 @@ class Channels:
                 stem = "metadata" if technique is Technique.VISUAL_QA else _STEMS[each.role]
                 extension = each.extension if technique is Technique.DOMAIN_ADAPTATION else ".jsonl"
                 rows[each.role] = f"{names.channel_prefix(run_id, _CHANNELS[each.role])}{stem}{extension}"
-        return cls(files, rows, names.held_out_key(run_id))
+        channels = cls(files, rows, names.held_out_key(run_id))
+        channels._write(names.held_out_key(run_id), b"")  # the evaluation reads it, be it empty
+        return channels
 
     @classmethod
     def part(cls, files: RunFiles, run_id: str, number: int) -> Self:
-        """Write what one range of a large dataset adds; files of a channel are read in the order of their names."""
+        """Write what one range of a large dataset adds, and nothing where it adds nothing.
+
+        Files of a channel are read in the order of their names.
+        """
         rows = {
             role: f"{names.channel_prefix(run_id, channel)}part-{number:05}.jsonl"
             for role, channel in _CHANNELS.items()

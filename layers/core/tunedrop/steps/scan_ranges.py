@@ -11,7 +11,7 @@ from pydantic import ConfigDict, TypeAdapter
 
 from tunedrop.domain import names
 from tunedrop.domain.model import Record
-from tunedrop.domain.plan import PinnedFile
+from tunedrop.domain.plan import PinnedFile, Technique
 from tunedrop.errors import TransientError
 from tunedrop.ports import Drops, ModelFiles, RunFiles
 from tunedrop.steps.channels import Channels, write_template
@@ -116,7 +116,8 @@ class MergeScans:
         report = assess(scanned, order.settings, DropSource(self.drops, order.dataset, order.files))
         if report.accepted:
             self._join_held_out(run_id, parts)
-            write_template(self.files, run_id, order.settings.template)
+            if report.technique is Technique.INSTRUCTION:
+                write_template(self.files, run_id, order.settings.template)
         write_report(self.files, run_id, order.dataset, report)
 
     def _partial(self, part: RangeToScan) -> Partial:

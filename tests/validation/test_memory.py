@@ -16,10 +16,15 @@ _ROW_BYTES, _NEAR_ROW_BYTES = 24, 80
 
 # Runs in a process of its own: what is measured is the most that it ever held, beyond what its imports take.
 _MEASURE = """
-import gc, json, random, resource, sys
+import gc, json, random, sys
 from datasets import DataFile, FileRole, Technique, judge, lines, instruction_rows, rules
 from tunedrop.validation.dataset import validate
 from tunedrop.validation.limits import Limits
+
+def peak_bytes():
+    # Unlike getrusage, this leaves out the process that this one was forked from.
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) << 10 for line in status if line.startswith("VmHWM"))
 
 def made(kind):
     if kind == "long line":
@@ -64,11 +69,10 @@ given = rules(INSTRUCTION, template=template, near_duplicates=near)
 judge({"train.jsonl": lines(instruction_rows(200)) + b"{}\\n"}, INSTRUCTION)  # what is made once, is made
 size = sum(map(len, made(kind)))
 gc.collect()
-with open("/proc/self/status") as status:
-    base = next(int(line.split()[1]) << 10 for line in status if line.startswith("VmHWM"))
+base = peak_bytes()
 file = DataFile(name="train.jsonl", role=FileRole.TRAINING, bytes=size)
 report = validate(Lazy(kind), [file], given)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+peak = peak_bytes()
 lines_read = report.training_rows + report.faulty_rows
 print(json.dumps({"taken": peak - base, "base": base, "size": size, "rows": lines_read, "counts": report.counts}))
 """

@@ -248,6 +248,7 @@ _QUICK = settings(max_examples=60, deadline=None)
 @_QUICK
 @given(st.data(), _TECHNIQUES, st.binary(max_size=300))
 @example(None, INSTRUCTION, b"")
+@example(None, INSTRUCTION, b"{")
 def test_any_bytes_end_as_rows_or_findings(data: st.DataObject | None, technique: Technique, content: bytes) -> None:
     name = data.draw(st.sampled_from(_NAMES[technique])) if data else "train.jsonl"
     assert not assert_sound(name, content, technique).accepted

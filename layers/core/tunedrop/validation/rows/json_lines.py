@@ -92,7 +92,9 @@ def parse(line: bytes) -> dict[str, JsonValue] | Flaw:
         if error.code == "not-json" and b"\r" in line.rstrip():
             message += " Lines must not end in a carriage return alone."
         around = line[max(0, error.position - 20) : error.position + 40].decode(errors="backslashreplace")
-        return Flaw(f"data.{error.code}", message, column=error.position, excerpt=excerpt(around.strip()))
+        # The last line's end may be ours.
+        column = min(error.position, len(line.rstrip(b"\r\n")))
+        return Flaw(f"data.{error.code}", message, column=column, excerpt=excerpt(around.strip()))
     return _unreadable(document) or document
 
 

@@ -118,20 +118,21 @@ class Deployment:
         application = self._applications[function]
         application.settings = application.settings.model_copy(update=settings)
 
-    def validate_in_parts(self, name: str) -> None:
-        """Be the workflow: run an execution to its end, and announce that."""
+    def validate_in_parts(self, name: str) -> dict[str, Any]:
+        """Be the workflow: run an execution to its end, and announce that; returns the event."""
         content = self.workflows.contents[name]
         ranges = json.loads(self.files.objects[content["ranges"]])
         assert [self.invoke("scan_range", each) for each in ranges] == list(range(len(ranges)))
         self.invoke("merge_scans", content)
-        self.end_workflow(name, "SUCCEEDED")
+        return self.end_workflow(name, "SUCCEEDED")
 
-    def end_workflow(self, name: str, status: str) -> None:
-        """End an execution, and announce that."""
+    def end_workflow(self, name: str, status: str) -> dict[str, Any]:
+        """End an execution, and announce that; returns the event."""
         self.workflows.finish(name, status)
         event = sample("aws.states/step-functions-execution-status-change.succeeded")
         event["detail"] |= {"name": name, "status": status}
         self.route(event)
+        return event
 
     def _application(self, function: str, disturb: Callable[[str], None]) -> Application:
         application = Application(Settings.from_environment(environment(function)))

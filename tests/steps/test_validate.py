@@ -3,7 +3,7 @@
 import gzip
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,7 @@ from tunedrop.domain.observations import DatasetAccepted, DatasetRefused, Observ
 from tunedrop.domain.plan import DataTarget, FileRole, PinnedFile, Technique
 from tunedrop.domain.run import Run
 from tunedrop.errors import SourceChangedError, TransientError
-from tunedrop.steps import judging
+from tunedrop.steps import drop_source, judging
 from tunedrop.steps.judging import HELD_OUT_BYTES, INFLATION, rules_of
 from tunedrop.steps.scan_ranges import MergeScans, RangeToScan, ScanRange
 from tunedrop.steps.validate import EXECUTIONS, ValidateDataset
@@ -255,6 +255,19 @@ def test_a_picture_that_was_changed_after_the_plan_refuses_the_drop(world: World
     assert isinstance(seen, DatasetRefused)
     assert [problem.code for problem in seen.problems] == ["drop.changed"]
     assert "metadata.jsonl" in seen.problems[0].message
+
+
+@pytest.mark.parametrize("order", [range(60), reversed(range(60)), (n * 7 % 60 for n in range(60)), range(0, 60, 3)])
+def test_pictures_are_read_in_whatever_order_rows_mention_them(
+    world: World, order: Iterable[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drop_source, "READ_AHEAD_BYTES", len(picture(30)))  # some are larger
+    mentioned = list(order)
+    contents = {"metadata.jsonl": questions(*mentioned), "held-out/metadata.jsonl": questions(5), **pictures(60)}
+    contents["held-out/images/05.png"] = picture(200)
+    world.accept(Technique.VISUAL_QA, contents)
+    assert world.report.training_rows == len(mentioned)
+    assert world.report.faulty_rows == 0
 
 
 def test_no_picture_of_a_refused_drop_is_copied(world: World) -> None:

@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -29,6 +29,9 @@ TABLES = {".csv": tables.read_csv, ".json": tables.read_json}
 """Files of domain adaptation whose records are no lines, by their extension."""
 
 _RECORDS_AT_ONCE = 1_000
+
+_LINES_AT_ONCE = 16
+"""Lines of a block with a fault that are looked at together."""
 
 _BLOCKS_AT_ONCE = 64
 """Blocks whose lengths are counted together."""
@@ -254,35 +257,48 @@ class _Scanner:
             text = data.replace(b"\r\n", b"\n")
             ends = np.cumsum(_line_sizes(text))
         rows = self._rows.accept(text, ends - 1) if int(sizes.max()) <= self._limits.line_bytes else None
-        good = self._doubtful(data, batch) if rows is None else _Good(rows, text, None)
+        good = self._doubtful(text, batch) if rows is None else _Good(rows, text, None)
         self._take(good, batch)
         self._find_secrets(data, batch)
         self._summary.lines += len(sizes)
         self._summary.read += len(data) + skipped
 
-    def _doubtful(self, data: bytes, batch: _Batch) -> _Good:
-        """Judge a block line by line."""
-        rows, good, index = [], [], []
-        for number, raw in enumerate(io.BytesIO(data)):
-            row, line = self._line(raw, number, batch)
-            if row is not None:
-                rows.append(row)
-                good.append(line)
-                index.append(number)
-        return _Good(rows, b"".join(good), np.array(index, np.int64))
+    def _doubtful(self, text: bytes, batch: _Batch) -> _Good:
+        """Judge a block that is not all good: a few lines at once, and those of a faulty few one by one."""
+        rows: list[Any] = []
+        good: list[bytes] = []
+        chosen: list[int] = []
+        lines = io.BytesIO(text).readlines()
+        for first in range(0, len(lines), _LINES_AT_ONCE):
+            few = lines[first : first + _LINES_AT_ONCE]
+            ends = list(accumulate(map(len, few)))
+            accepted = None
+            if max(map(len, few)) <= self._limits.line_bytes:
+                accepted = self._rows.accept(b"".join(few), np.array(ends) - 1)
+            if accepted is not None:
+                rows += accepted
+                good += few
+                chosen += range(first, first + len(few))
+                continue
+            for number, raw in enumerate(few, first):
+                row, line = self._line(raw, number, batch)
+                if row is not None:
+                    rows.append(row)
+                    good.append(line)
+                    chosen.append(number)
+        return _Good(rows, b"".join(good), np.array(chosen, np.int64))
 
-    def _line(self, raw: bytes, number: int, batch: _Batch) -> tuple[Any, bytes]:
+    def _line(self, line: bytes, number: int, batch: _Batch) -> tuple[Any, bytes]:
         """Return the typed row of a line, and what training reads of it; None when there is none."""
-        if len(raw) > self._limits.line_bytes:
+        if len(line) > self._limits.line_bytes:
             self._faulty([batch.place(number, self._too_long())])
             return None, b""
-        if not self._has_blank_lines and not raw.strip(b" \t\r\n"):
-            self._summary.blank_lines += 1
-            self._remark(batch.place(number, Flaw("data.blank-line", "The line is blank.")))
-            return None, b""
-        line = raw.replace(b"\r\n", b"\n")
         seen = self._rows.glance(line)
         if isinstance(seen, str):
+            if seen == "data.not-json" and not self._has_blank_lines and not line.strip(b" \t\r\n"):
+                self._summary.blank_lines += 1
+                self._remark(batch.place(number, Flaw("data.blank-line", "The line is blank.")))
+                return None, b""
             if len(self._summary.faulty) >= self._limits.findings:
                 self._count_fault(seen)
                 return None, b""

@@ -68,6 +68,8 @@ _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     "conversations": msgspec.json.Decoder(_Conversations),
 }
 
+_BEGINNINGS = {key: f'{{"{key}":'.encode() for key in KEYS}
+
 _role, _content, _messages = attrgetter("role"), attrgetter("content"), attrgetter("messages")
 
 
@@ -147,7 +149,9 @@ class ChatRows:
 
     def glance(self, line: bytes) -> Any | str | None:
         """Return the typed row, the code of a sure fault, or None."""
-        key = next((key for key in (self._key, *KEYS) if f'"{key}":'.encode() in line), self._key)
+        key = self._key
+        if not line.startswith(_BEGINNINGS[key]):
+            key = next((key for key in KEYS if f'"{key}":'.encode() in line), key)
         try:
             row = _DECODERS[key].decode(line)
         except RecursionError:

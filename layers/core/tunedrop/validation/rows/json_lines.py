@@ -21,7 +21,7 @@ _PATH_CHARACTERS = 200
 _FLAWS_SHOWN = 8
 """Flaws of one row that are told."""
 
-_SMALL = 1 << 14
+_SMALL = 1 << 12
 """Bytes up to which looking through a block several times costs less than calling NumPy."""
 
 _QUOTE, _BACKSLASH, _U, _ZERO, _OPENING, _CLOSING = b'"\\u0{}'
@@ -79,7 +79,10 @@ def sure_fault(error: Exception, codes: Mapping[str, str]) -> str | None:
     """
     if isinstance(error, msgspec.ValidationError):
         message = str(error)
-        return next((code for start, code in codes.items() if message.startswith(start)), None)
+        for start, code in codes.items():
+            if message.startswith(start):
+                return code
+        return None
     return "data.not-utf8" if isinstance(error, UnicodeDecodeError) else "data.not-json"
 
 

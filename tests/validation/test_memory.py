@@ -36,6 +36,8 @@ def made(kind):
         block = b'{"instruction": 1}\\n{"instruction": "a",\\n' * 6_000
         for _ in range(20):
             yield block
+    elif kind == "bad messages":
+        yield b'{"messages": [' + b",".join([b"1"] * 400_000) + b"]}\\n"
     elif kind == "short rows":
         for start in range(0, 400_000, 4_000):
             rows = (b'{"text": "what is %d?", "label": "%d"}\\n' % (n, n) for n in range(start, start + 4_000))
@@ -63,9 +65,9 @@ class Lazy:
         return []
 
 kind, near = sys.argv[1], sys.argv[2] == "near"
-from datasets import TEMPLATE, INSTRUCTION, JUMPSTART_DEFAULT
+from datasets import CHAT, TEMPLATE, INSTRUCTION, JUMPSTART_DEFAULT
 template = TEMPLATE if kind in ("short rows", "similar rows") else JUMPSTART_DEFAULT
-given = rules(INSTRUCTION, template=template, near_duplicates=near)
+given = rules(CHAT if kind == "bad messages" else INSTRUCTION, template=template, near_duplicates=near)
 judge({"train.jsonl": lines(instruction_rows(200)) + b"{}\\n"}, INSTRUCTION)  # what is made once, is made
 size = sum(map(len, made(kind)))
 gc.collect()
@@ -104,6 +106,12 @@ def test_faulty_rows_alone_take_flat_memory() -> None:
     result = measured("bad rows", near=False)
     assert result["counts"]["data.not-json"] >= 100_000
     assert result["taken"] < _FLAT_BYTES + _ROW_BYTES * result["rows"]
+
+
+def test_a_conversation_of_faults_alone_takes_flat_memory() -> None:
+    result = measured("bad messages")
+    assert result["counts"]["data.not-a-message"] == 8
+    assert result["taken"] < _FLAT_BYTES
 
 
 @pytest.mark.parametrize("near", [False, True], ids=["exact", "near"])

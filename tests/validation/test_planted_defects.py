@@ -527,6 +527,15 @@ def test_a_system_message_is_refused_where_the_model_knows_none() -> None:
     ]
 
 
+def test_a_defect_far_down_a_long_conversation_is_placed() -> None:
+    messages = conversation(1, 700)
+    messages[1_000] = {"role": "user", "content": ""}
+    report = judge({"train.jsonl": lines([*chat_rows(100), {"messages": messages}])}, CHAT)
+    assert [(each.code, each.line, each.path) for each in _errors(report)] == [
+        ("data.empty-content", 101, "messages[1000].content")
+    ]
+
+
 def test_beyond_the_first_thousand_faulty_rows_are_counted() -> None:
     content = (_text(instruction=1) + b"\n{\n") * 900 + lines(instruction_rows(100))
     report = judge({"train.jsonl": content}, INSTRUCTION)

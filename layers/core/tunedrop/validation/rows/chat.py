@@ -68,6 +68,9 @@ _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     "conversations": msgspec.json.Decoder(_Conversations),
 }
 
+_MESSAGES_AT_ONCE = 256
+"""Messages that are held against the contract together: it takes a kilobyte for each that is wrong."""
+
 _BEGINNINGS = {key: f'{{"{key}":'.encode() for key in KEYS}
 
 _role, _content, _messages = attrgetter("role"), attrgetter("content"), attrgetter("messages")
@@ -175,7 +178,7 @@ class ChatRows:
         keys = [key for key in KEYS if key in document]
         if len(keys) != 1:
             return Judged(None, b"", (_several_keys(keys) if keys else _no_key(document),))
-        if flaws := faults(document, _CONTRACTS[keys[0]], _worded):
+        if flaws := _flaws(document, keys[0]):
             return Judged(None, b"", flaws)
         conversation = document[keys[0]]
         if not isinstance(conversation, list):
@@ -239,6 +242,25 @@ def _order_flaw(key: str, roles: Sequence[str]) -> Flaw | None:
         message = f"The conversation ends with the {roles[-1]}'s message: there is no answer to learn."
         return Flaw("data.ends-with-user", message, f"{key}[{len(roles) - 1}].role")
     return None
+
+
+def _flaws(document: dict[str, JsonValue], key: str) -> tuple[Flaw, ...]:
+    """Hold a conversation against its contract: the first part that has flaws tells them."""
+    conversation = document[key]
+    if not isinstance(conversation, list):
+        return faults(document, _CONTRACTS[key], _worded)
+    for start in range(0, len(conversation) or 1, _MESSAGES_AT_ONCE):
+
+        def worded(error: ErrorDetails, _: dict[str, JsonValue], start: int = start) -> Flaw:
+            placed = error.copy()
+            name, *place = error["loc"]
+            if place:
+                placed["loc"] = (name, start + int(place[0]), *place[1:])
+            return _worded(placed, document)
+
+        if flaws := faults({key: conversation[start : start + _MESSAGES_AT_ONCE]}, _CONTRACTS[key], worded):
+            return flaws
+    return ()
 
 
 def _worded(error: ErrorDetails, document: dict[str, JsonValue]) -> Flaw:

@@ -88,17 +88,6 @@ def wait_for(condition: Callable[[], Any], seconds: float = 20) -> Any:
 
 
 class TestDeployment:
-    def test_a_range_of_a_version_is_read(self, stack: Stack) -> None:
-        s3, bucket = stack.engine.client("s3"), "versioned-ranges"
-        s3.create_bucket(Bucket=bucket)
-        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-        old, _ = (s3.put_object(Bucket=bucket, Key="x", Body=body)["VersionId"] for body in (b"0123456789", b"new"))
-        answer = s3.get_object(Bucket=bucket, Key="x", VersionId=old, Range="bytes=4-6")
-        assert answer["ResponseMetadata"]["HTTPStatusCode"] == 206
-        assert (answer["Body"].read(), answer["ContentRange"]) == (b"456", "bytes 4-6/10")
-        with pytest.raises(ClientError, match="InvalidRange"):
-            s3.get_object(Bucket=bucket, Key="x", VersionId=old, Range="bytes=10-")
-
     def test_names_every_resource_that_is_left_out(self, stack: Stack) -> None:
         assert "left out, for ministack lacks it: Spending (AWS::Budgets::Budget)" in stack.said
 
@@ -258,6 +247,17 @@ class TestEvents:
         announced = json.loads(message["Body"])["detail"]["object"]
         assert announced["version-id"] == put["VersionId"]
         assert (announced["key"], announced["size"]) == ("elsewhere/x y+z.txt", 5)
+
+    def test_a_range_of_a_version_is_read(self, stack: Stack) -> None:
+        s3, bucket = stack.engine.client("s3"), "versioned-ranges"
+        s3.create_bucket(Bucket=bucket)
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        old, _ = (s3.put_object(Bucket=bucket, Key="x", Body=body)["VersionId"] for body in (b"0123456789", b"new"))
+        answer = s3.get_object(Bucket=bucket, Key="x", VersionId=old, Range="bytes=4-6")
+        assert answer["ResponseMetadata"]["HTTPStatusCode"] == 206
+        assert (answer["Body"].read(), answer["ContentRange"]) == (b"456", "bytes 4-6/10")
+        with pytest.raises(ClientError, match="InvalidRange"):
+            s3.get_object(Bucket=bucket, Key="x", VersionId=old, Range="bytes=10-")
 
     def test_a_record_that_the_pipe_filters_out_moves_nothing(self, stack: Stack) -> None:
         table = stack.outputs["Records"]

@@ -9,10 +9,11 @@ from tunedrop.domain.plan import DataTarget, FileRole, Technique
 from tunedrop.domain.prompt_template import JUMPSTART_DEFAULT, PromptTemplate
 from tunedrop.validation.assess import ScannedFile, assess
 from tunedrop.validation.dataset import in_order, scan_range, validate
-from tunedrop.validation.partial import Partial, Summary
+from tunedrop.validation.partial import Partial
 from tunedrop.validation.report import ValidationReport
 from tunedrop.validation.settings import Rules, ScanSettings
 from tunedrop.validation.sources import DataFile, FileRange, Image
+from tunedrop.validation.stored import restored, stored
 
 INSTRUCTION, CHAT, TEXT, VISUAL = (
     Technique.INSTRUCTION,
@@ -88,7 +89,7 @@ def judge_in_ranges(
     pictures: Mapping[str, bytes] | None = None,
     chunk: int = 1 << 20,
 ) -> ValidationReport:
-    """Validate each file range by range, cut at any bytes; summaries go through bytes, as between processes."""
+    """Validate each file range by range, cut at any bytes; ranges of lines go through bytes, as between processes."""
     source = Memory(files, pictures, chunk)
     scanned = []
     for file in in_order(data_files(files)):
@@ -100,7 +101,8 @@ def judge_in_ranges(
 
 
 def _sent(partial: Partial) -> Partial:
-    return Partial(partial.first_byte, Summary.from_bytes(partial.summary.to_bytes()), partial.columns)
+    files = stored(partial)
+    return restored(files.__getitem__) if partial.columns.places() is None else partial
 
 
 def found(report: ValidationReport) -> list[tuple[str, int | None]]:

@@ -28,6 +28,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunedrop.domain.plan import Technique
+from tunedrop.validation import assess
 from tunedrop.validation.dataset import calibrated, ranges, validate, validate_in_parallel
 from tunedrop.validation.limits import Limits
 from tunedrop.validation.split import HeldOutSplit
@@ -136,6 +137,19 @@ def test_ranges_come_to_the_report_of_one_pass(
         for name, content in files.items()
     }
     assert judge_in_ranges(files, cuts, settings_, chunk=chunk) == judge(files, technique, **changes)
+
+
+def test_rows_too_many_to_be_compared_at_once_come_to_the_same_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = random.Random(5)  # noqa: S311 - nothing secret
+    files = {"train.jsonl": dirty_file(INSTRUCTION, draw, 9), "held-out.jsonl": dirty_file(INSTRUCTION, draw, 9)}
+    changes: dict[str, Any] = {"template": TEMPLATE, "limits": _LIMITS, "near_duplicates": False}
+    settings_ = calibrated(Memory(files), data_files(files), rules(INSTRUCTION, **changes))
+    whole = judge(files, INSTRUCTION, **changes)
+    assert whole.duplicates.leaked
+    for rows in (3, 7, 20):
+        monkeypatch.setattr(assess, "_SHARD_ROWS", rows)
+        assert judge(files, INSTRUCTION, **changes) == whole
+        assert judge_in_ranges(files, {"train.jsonl": [500, 900]}, settings_) == whole
 
 
 def test_every_single_cut_comes_to_the_report_of_one_pass() -> None:

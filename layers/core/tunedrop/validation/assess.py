@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property, lru_cache
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, lru_cache, partial
 from typing import NamedTuple
 
 import msgspec
@@ -17,7 +18,7 @@ from tunedrop.validation.blocks import inflate
 from tunedrop.validation.findings import MEANINGS, Finding, Flaw, Severity, finding
 from tunedrop.validation.limits import Limits
 from tunedrop.validation.near_duplicates import BANDS
-from tunedrop.validation.partial import Columns, Partial, Summary
+from tunedrop.validation.partial import SHARDS, Columns, Partial, Summary
 from tunedrop.validation.report import (
     Duplicates,
     FileStatistics,
@@ -36,6 +37,9 @@ _SHARD_ROWS = 1 << 26
 
 _LOCATED_RANGES = 8
 """Ranges whose lines' ends are kept: rows are looked up in ascending order, and beside each an earlier one."""
+
+_READS_AT_ONCE = 8
+"""Ranges whose digests are fetched together, where they lie far away."""
 
 _NEAR_BYTES = 1 << 18
 """Bytes that are read and passed over rather than asking for a later place anew."""
@@ -369,23 +373,25 @@ class _Rows:
 
         The first array numbers the rows; None where the part is all of them.
         """
-        number = -(-self.total // _SHARD_ROWS) or 1
-        for shard in range(number):
-            index, digests, apart = [], [], []
-            for each in self._ranges:
-                column = each.columns.digests()
-                side = self._apart(each, column)
-                if number > 1:
-                    mine = np.flatnonzero((column >> np.uint64(32)) % np.uint64(number) == shard)
-                    index.append(mine + each.first_record)
-                    column, side = column[mine], side[mine]
-                digests.append(column)
-                apart.append(side)
-            yield (
-                np.concatenate(index) if index else None,
-                np.concatenate((*digests, np.zeros(0, np.uint64))),
-                np.concatenate((*apart, np.zeros(0, np.bool_))),
-            )
+        if self.total <= _SHARD_ROWS:
+            columns = [each.columns.digests() for each in self._ranges]
+            yield None, *self._joined(self._ranges, columns)
+            return
+        shards = min(SHARDS, 1 << (-(-self.total // _SHARD_ROWS) - 1).bit_length())
+        with ThreadPoolExecutor(_READS_AT_ONCE) as pool:
+            for shard in range(shards):
+                parts = list(pool.map(partial(_numbered, shard=shard, shards=shards), self._ranges))
+                index = np.concatenate([records for records, _ in parts])
+                yield index, *self._joined(self._ranges, [digests for _, digests in parts])
+
+    def _joined(
+        self, ranges: Sequence[_Range], columns: Sequence[NDArray[np.uint64]]
+    ) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+        apart = [self._apart(each, digests) for each, digests in zip(ranges, columns, strict=True)]
+        return (
+            np.concatenate((*columns, np.zeros(0, np.uint64))),
+            np.concatenate((*apart, np.zeros(0, np.bool_))),
+        )
 
     def forget(self, rows: NDArray[np.int64]) -> None:
         """Leave rows out of the search for similar ones: they were found to be equal to others."""
@@ -429,11 +435,11 @@ class _Rows:
         """Tell which rows of a range are measured with, or validated with, rather than trained on."""
         split = self._settings.split
         if each.file.role is not FileRole.TRAINING:
-            return np.ones(each.records, np.bool_)
+            return np.ones(len(digests), np.bool_)
         is_text = self._settings.target.technique is Technique.DOMAIN_ADAPTATION
         by_place = is_text and not each.columns.places() and not each.file.compressed
         if split is None or by_place:
-            return np.zeros(each.records, np.bool_)
+            return np.zeros(len(digests), np.bool_)
         return split.holds_out(digests)
 
     def _ends(self, number: int) -> NDArray[np.uint64]:
@@ -469,6 +475,12 @@ class _Stream:
 def image_digest(image: Image) -> int:
     """Digest a picture's name, as a scan notes which pictures rows mention."""
     return xxhash.xxh3_64_intdigest(image.name.encode(errors="surrogatepass"))
+
+
+def _numbered(each: _Range, shard: int, shards: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+    """Return the records of a range that fall into a part, numbered through, and their digests."""
+    records, digests = each.columns.shard(shard, shards)
+    return records + each.first_record, digests
 
 
 def _joined(scanned: ScannedFile, limits: Limits) -> Summary:

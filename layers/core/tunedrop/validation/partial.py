@@ -12,12 +12,29 @@ from tunedrop.domain.plan import FileRole
 from tunedrop.validation.findings import Flaw
 from tunedrop.validation.limits import Limits
 
+SHARDS = 16
+"""The most parts that digests are compared in, one after the other."""
+
+_SHARD_SHIFT = np.uint64(60)
+
+
+def shard_of(digests: NDArray[np.uint64], number: int, shards: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+    """Return which digests fall into one of `shards` equal parts, and those; 0 falls into none."""
+    mine = np.flatnonzero(((digests >> _SHARD_SHIFT) // np.uint64(SHARDS // shards) == number) & (digests != 0))
+    return mine, digests[mine]
+
 
 class Columns(Protocol):
     """Read the columns of one range, from memory or from where another process left them."""
 
     def digests(self) -> NDArray[np.uint64]:
         """Return a digest for each record of the range; 0 where the record is not good."""
+
+    def shard(self, number: int, shards: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+        """Return the good records whose digests fall into one of `shards` equal parts, and those digests.
+
+        `shards` is a power of two, SHARDS at most.
+        """
 
     def sizes(self) -> NDArray[np.uint32]:
         """Return the bytes of each record; those of a file of lines lie one behind the other."""
@@ -41,6 +58,10 @@ class ColumnsInMemory:
     def digests(self) -> NDArray[np.uint64]:
         """Return the digests."""
         return self.digest_column
+
+    def shard(self, number: int, shards: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+        """Return the good records of a part, and their digests."""
+        return shard_of(self.digest_column, number, shards)
 
     def sizes(self) -> NDArray[np.uint32]:
         """Return the records' bytes."""

@@ -293,11 +293,13 @@ class _Scanner:
         if len(line) > self._limits.line_bytes:
             self._faulty([batch.place(number, self._too_long())])
             return None, b""
-        seen = self._rows.glance(line)
+        seen = "data.not-json" if line == b"\n" and not self._has_blank_lines else self._rows.glance(line)
         if isinstance(seen, str):
             if seen == "data.not-json" and not self._has_blank_lines and not line.strip(b" \t\r\n"):
                 self._summary.blank_lines += 1
-                self._remark(batch.place(number, Flaw("data.blank-line", "The line is blank.")))
+                # There may be as many as a file has bytes.
+                if not self._counted("data.blank-line"):
+                    self._remark(batch.place(number, Flaw("data.blank-line", "The line is blank.")))
                 return None, b""
             if len(self._summary.faulty) >= self._limits.findings:
                 self._count_fault(seen)
@@ -466,7 +468,7 @@ class _Scanner:
         ends = np.cumsum(_line_sizes(data) if sizes is None else sizes)
         for hit in hits:
             number = int(np.searchsorted(ends, hit.start, side="right"))
-            if batch.sizes[number] > self._limits.line_bytes:
+            if batch.sizes[number] > self._limits.line_bytes + 1:
                 continue
             # What was written anew stands elsewhere in the file.
             column = hit.start - int(ends[number - 1] if number else 0) if sizes is None else 0
@@ -486,6 +488,13 @@ class _Scanner:
     def _count_fault(self, code: str) -> None:
         self._summary.faulty_rows += 1
         self._summary.fault_counts[code] = self._summary.fault_counts.get(code, 0) + 1
+
+    def _counted(self, code: str) -> bool:
+        """Count a warning of which enough are kept; tells whether it was one."""
+        enough = len(self._summary.remarks.get(code, ())) >= self._limits.findings_per_warning
+        if enough:
+            self._summary.remark_counts[code] += 1
+        return enough
 
     def _remark(self, place: Place) -> None:
         code = place.flaw.code

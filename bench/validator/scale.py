@@ -16,22 +16,22 @@ MERGE_SECONDS_A_MILLION_ROWS = 0.08
 # ---------------------------------------------------------------- the plan
 RANGE_MEGABYTES = 536.870912
 """512 MiB (`dataset.RANGE_BYTES`)."""
-CONCURRENCY = 100
+CONCURRENCY = 200
 """The Distributed Map's MaxConcurrency; an account's default is 1,000 functions at a time."""
 RANGE_MEMORY = 1769
 """MB, at which Lambda gives one vCPU."""
-MERGE_MEMORY = 10_240
-"""MB, the most that Lambda gives."""
+MERGE_MEMORY = 3008
+"""MB, the most that every account may ask for."""
 SHARD_ROWS = 1 << 26
-"""Rows whose digests are compared at once; the digests of more are read once for each part."""
-DIGEST_BYTES, LENGTH_BYTES = 8, 4
-"""What a range leaves of each row."""
+"""Rows whose digests are compared at once; those of more lie in parts, and part by part is read."""
+DIGEST_BYTES, NUMBERED_DIGEST_BYTES = 8, 12
+"""What is read of each row: its digest, in a part with its number."""
 BAND_BYTES = 32
 """The sketch of each row, on top, as long as near duplicates are looked for."""
-NEAR_ROWS = 50_000_000
+NEAR_ROWS = 32_000_000
 """Beyond so many rows they are not (`Limits.near_duplicate_rows`)."""
-OBJECTS_A_RANGE = 4
-"""Files that a range leaves: counts and findings, digests, lengths, sketches."""
+OBJECTS_A_RANGE = 20
+"""Files that a range leaves: counts and findings, digests, lengths, sketches, and 16 parts of the digests."""
 TRANSITIONS_A_RANGE = 2
 """Child started, state done."""
 TRANSITIONS = 8
@@ -75,11 +75,13 @@ def scale(gigabytes: int, concurrency: int = CONCURRENCY) -> Scale:
     one = megabytes / ranges
     range_seconds = START_SECONDS + max(one / MEGABYTES_A_SECOND, one / DOWNLOAD)
     shards = ceil(rows / SHARD_ROWS)
-    columns = shards * DIGEST_BYTES + LENGTH_BYTES + (BAND_BYTES if rows <= NEAR_ROWS else 0)
+    near = rows <= NEAR_ROWS
+    # The search for similar rows asks for the digests again.
+    columns = (2 * DIGEST_BYTES + BAND_BYTES if near else DIGEST_BYTES) if shards == 1 else NUMBERED_DIGEST_BYTES
     fetched = rows * columns / 1_000_000
     merge_seconds = START_SECONDS + fetched / DOWNLOAD + MERGE_SECONDS_A_MILLION_ROWS * rows / 1_000_000
     seconds = ranges * range_seconds * RANGE_MEMORY / 1024 + merge_seconds * MERGE_MEMORY / 1024
-    gets = ranges * (OBJECTS_A_RANGE + shards)
+    gets = ranges * (4 if shards == 1 else 1 + 16)
     puts = ranges * OBJECTS_A_RANGE
     transitions = TRANSITIONS + ranges * TRANSITIONS_A_RANGE
     dollars = seconds * GIGABYTE_SECOND + (ranges + 2) * INVOCATION + gets * GET + puts * PUT + transitions * TRANSITION

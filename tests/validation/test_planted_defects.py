@@ -555,3 +555,23 @@ def test_a_faulty_file_says_nothing_against_the_others() -> None:
     assert report.errors == {"data.foreign-format": 1}
     assert report.findings[0].file == "train-2.jsonl"
     assert report.training_rows == 120
+
+
+@pytest.mark.parametrize("escaped", [True, False])
+def test_escapes_make_no_row_longer_for_the_model(*, escaped: bool) -> None:
+    rows = [
+        _row(instruction="请在收到通知后的三个工作日内提交您的申请材料。" * 3, response=f"第{each}份")
+        for each in range(120)
+    ]
+    content = b"".join(json.dumps(row, ensure_ascii=escaped).encode() + b"\n" for row in rows)
+    report = judge({"train.jsonl": content}, INSTRUCTION, max_input_length=150)
+    assert report.tokens
+    assert report.tokens.truncated_rows == 0
+    assert report.tokens.mean == pytest.approx(94, abs=1)
+
+
+def test_a_file_whose_head_is_blank_is_reckoned_as_prose() -> None:
+    report = judge({"train.jsonl": b"\n" * 20_000 + lines(instruction_rows(120))}, INSTRUCTION)
+    assert report.counts == {"data.blank-line": 20_000}
+    assert report.tokens
+    assert report.tokens.bytes_per_token == pytest.approx(4.3)

@@ -5,6 +5,7 @@ import json
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,9 @@ from tunedrop.validation.scan import Sink, scan, splittable
 from tunedrop.validation.settings import Calibration, Rules, ScanSettings
 from tunedrop.validation.sources import DataFile, FileRange, Image, Source
 from tunedrop.validation.tokens import CharacterEstimate, TokenCounter
+
+_CALIBRATION_LINES = 4_000
+"""Lines at most that are judged for it: there may be as many as bytes."""
 
 _USUAL_BYTES_PER_TOKEN = 4.3
 """Of English prose: what a file whose first rows are all bad is reckoned with."""
@@ -73,10 +77,13 @@ def calibrated(
         empty = dict.fromkeys(rules.template.fields, "")
         constant = sum(judge.count([rules.template.prompt(empty), rules.template.completion(empty)]))
     rows = _rows(rules, _no_flaws)
-    good = [judged for judged in map(rows.judge, _head_lines(source, files, rules.limits)) if judged.row is not None]
-    lines = [judged.line for judged in good]
-    counted = sum(judge.count([text for judged in good for text in rows.texts(judged.row)])) - constant * len(good)
-    line_bytes = sum(map(len, lines)) - skeleton * len(lines)
+    head = islice(_head_lines(source, files, rules.limits), _CALIBRATION_LINES)
+    # Lengths are those of the lines as they lie there, escapes and all: a scan knows no others.
+    judged = [(line, rows.judge(line)) for line in head]
+    good = [verdict for _, verdict in judged if verdict.row is not None]
+    lines = [verdict.line for verdict in good]
+    counted = sum(judge.count([text for verdict in good for text in rows.texts(verdict.row)])) - constant * len(good)
+    line_bytes = sum(len(line) for line, verdict in judged if verdict.row is not None) - skeleton * len(lines)
     sizes = np.fromiter(map(len, lines), np.int64)
     calibration = Calibration(
         basis=judge.basis,

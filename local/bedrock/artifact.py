@@ -23,19 +23,21 @@ ARCHITECTURES = frozenset(
         "Qwen3ForCausalLM",
         "Qwen3MoeForCausalLM",
         "GptOssForCausalLM",
+        "MllamaForConditionalGeneration",
     }
 )
-# Bedrock also imports these; the local one generates with text decoders only.
+# Bedrock also imports these; the local one generates with decoders of text and with Llama's vision models only.
 _NOT_LOCAL = frozenset(
     {
         "T5ForConditionalGeneration",
-        "MllamaForConditionalGeneration",
         "Qwen2VLForConditionalGeneration",
         "Qwen2_5_VLForConditionalGeneration",
     }
 )
 _TOKENIZERS = ("T5", "Llama", "CodeLlama", "GPT2", "GPTNeoX", "PreTrained", "Qwen2")
 _MAX_BYTES = 200 * 10**9
+_MAX_MULTIMODAL_BYTES = 100 * 10**9
+_IMAGE_PROCESSOR = "preprocessor_config.json"
 _MAX_CONTEXT = 128 * 1024
 
 
@@ -87,7 +89,9 @@ def check_files(folder: Path) -> str:
     if architecture not in ARCHITECTURES:
         msg = f"The model architecture {architecture} is not supported."
         raise UnsupportedModelError(msg)
-    context = config.get("max_position_embeddings", 0)
+    if "vision_config" in config:
+        _check_vision(folder)
+    context = config.get("text_config", config).get("max_position_embeddings", 0)
     if context >= _MAX_CONTEXT:
         msg = f"The context length {context} is not supported: max_position_embeddings must be less than 128K."
         raise UnsupportedModelError(msg)
@@ -104,6 +108,20 @@ def check_files(folder: Path) -> str:
             msg = f"{file.name} is not a valid safetensors file: {error}"
             raise UnsupportedModelError(msg) from error
     return architecture
+
+
+def reads_images(folder: Path) -> bool:
+    """Tell whether a model reads pictures beside text."""
+    return "vision_config" in _read(folder / "config.json")
+
+
+def _check_vision(folder: Path) -> None:
+    if sum(file.stat().st_size for file in weight_files(folder)) >= _MAX_MULTIMODAL_BYTES:
+        msg = "The model weights exceed the maximum of 100 GB for multimodal models."
+        raise UnsupportedModelError(msg)
+    if not (folder / _IMAGE_PROCESSOR).is_file():
+        msg = f"The required file {_IMAGE_PROCESSOR} was not found."
+        raise UnsupportedModelError(msg)
 
 
 def weight_files(folder: Path) -> list[Path]:

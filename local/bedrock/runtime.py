@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from local.bedrock.artifact import reads_images
 from local.bedrock.chat_template import find_chat_template
 from local.bedrock.model_server import ModelFailedError, ModelServer, NotReadyError
 from local.engine.host import AwsError
@@ -25,6 +27,7 @@ _DEFAULT_TOP_P = 1.0
 _MAX_TEMPERATURE = 2
 _OPENAI_REASONS = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length"}
 _NO_CHAT = "This action doesn't support the model that you provided. Try again with a supported text or chat model."
+_DATA_URL = re.compile(r"data:image/[a-z+.-]+;base64,")
 _NOT_CONVERSE = ("toolConfig", "guardrailConfig", "promptVariables", "additionalModelRequestFields", "outputConfig")
 
 
@@ -66,7 +69,7 @@ class Runtime:
                 raise AwsError(
                     "ValidationException", f"This model doesn't support the {name} field. Remove {name} and try again."
                 )
-        messages = _conversation(parameters)
+        messages = _conversation(parameters, images=reads_images(model.folder))
         config = parameters.get("inferenceConfig", {})
         answer, milliseconds = self._ask(
             model,
@@ -100,14 +103,17 @@ class Runtime:
             raise AwsError("ValidationException", "The request must contain a prompt or messages.")
         # Only the original format says max_gen_len, and it is the one without max_tokens.
         sampling, original = _sampling(request), "max_tokens" not in request
-        answer, _ = self._ask(model, prompt=request["prompt"], **sampling)
+        told = original and request.get("return_logprobs") is True
+        answer, _ = self._ask(model, prompt=request["prompt"], logprobs=told, **sampling)
         if original:
             return {
                 "generation": answer["text"],
                 "prompt_token_count": answer["input_tokens"],
                 "generation_token_count": answer["output_tokens"],
                 "stop_reason": _OPENAI_REASONS[answer["stop_reason"]],
-                "logprobs": None,
+                "logprobs": _logprobs(answer["logprobs"]) if told else None,
+                # The first token of a prompt follows nothing that it could be told from.
+                **({"prompt_logprobs": [None, *_logprobs(answer["prompt_logprobs"])]} if told else {}),
             }
         choice = {"index": 0, "text": answer["text"], "logprobs": None}
         return _openai("text_completion", "cmpl", model, choice, answer)
@@ -115,7 +121,8 @@ class Runtime:
     def _chat_completion(self, model: ServedModel, request: Mapping[str, Any]) -> dict[str, Any]:
         if find_chat_template(model.folder) is None:
             raise AwsError("ValidationException", _NO_CHAT)
-        messages = [_openai_message(message) for message in _list(request["messages"])]
+        images = reads_images(model.folder)
+        messages = [_openai_message(message, images=images) for message in _list(request["messages"])]
         if not messages:
             raise AwsError("ValidationException", "The messages field is empty.")
         answer, _ = self._ask(model, messages=messages, **_sampling(request))
@@ -140,7 +147,15 @@ class Runtime:
         return answer, round((time.monotonic() - started) * 1000)
 
 
-def _conversation(parameters: Mapping[str, Any]) -> list[dict[str, str]]:
+def _logprobs(told: Sequence[tuple[int, float]]) -> list[dict[str, float]]:
+    """Word log probabilities as Bedrock does: for each token an object of its id and its log probability.
+
+    https://aws.amazon.com/blogs/machine-learning/unlock-model-insights-with-log-probability-support-for-amazon-bedrock-custom-model-import/
+    """
+    return [{str(token): value} for token, value in told]
+
+
+def _conversation(parameters: Mapping[str, Any], *, images: bool) -> list[dict[str, Any]]:
     """Return Converse's turns as the chat template takes them, or refuse them in Bedrock's words."""
     turns = parameters.get("messages") or []
     if not turns or turns[0]["role"] != "user":
@@ -163,7 +178,10 @@ def _conversation(parameters: Mapping[str, Any]) -> list[dict[str, str]]:
             "message to the conversation and try again.",
         )
     messages = [
-        {"role": turn["role"], "content": _text(turn["content"], f"messages.{position}")}
+        {
+            "role": turn["role"],
+            "content": _content(turn["content"], f"messages.{position}", images=images and turn["role"] == "user"),
+        }
         for position, turn in enumerate(turns)
     ]
     system = "\n".join(
@@ -172,14 +190,32 @@ def _conversation(parameters: Mapping[str, Any]) -> list[dict[str, str]]:
     return [{"role": "system", "content": system}, *messages] if system else messages
 
 
-def _text(blocks: Sequence[Mapping[str, Any]], path: str) -> str:
+def _content(blocks: Sequence[Mapping[str, Any]], path: str, *, images: bool) -> str | list[dict[str, str]]:
+    """Return a turn's text, or its parts in order when there are images among them."""
     if not blocks:
         raise AwsError(
             "ValidationException",
             f"The content field in the Message object at {path} is empty. Add a ContentBlock object to the content "
             "field and try again.",
         )
+    if images and any("image" in block for block in blocks):
+        return [
+            {"type": "image", "data": _block_image(block["image"], f"{path}.content.{position}")}
+            if "image" in block
+            else {"type": "text", "text": _block_text(block, f"{path}.content.{position}")}
+            for position, block in enumerate(blocks)
+        ]
     return "\n".join(_block_text(block, f"{path}.content.{position}") for position, block in enumerate(blocks))
+
+
+def _block_image(image: Mapping[str, Any], path: str) -> str:
+    """Return an image's file in base64, as it came over the wire."""
+    data = image.get("source", {}).get("bytes")
+    if not isinstance(data, str):
+        raise AwsError(
+            "ValidationException", f"The image at {path} has no bytes: the local Bedrock reads no other source."
+        )
+    return data
 
 
 def _block_text(block: Mapping[str, Any], path: str) -> str:
@@ -232,17 +268,31 @@ def _list(value: Any) -> list[Any]:
     return value
 
 
-def _openai_message(message: Any) -> dict[str, str]:
+def _openai_message(message: Any, *, images: bool) -> dict[str, Any]:
     if not isinstance(message, dict) or message.get("role") not in {"system", "user", "assistant"}:
         raise AwsError("ValidationException", "Each message must have a role: system, user or assistant.")
     content = message.get("content")
     if isinstance(content, list):
-        if any(not isinstance(part, dict) or part.get("type") != "text" for part in content):
-            raise AwsError("ValidationException", "This model only supports text content.")
-        content = "".join(str(part.get("text", "")) for part in content)
-    if not isinstance(content, str) or not content:
+        parts = [_openai_part(part, images=images and message["role"] == "user") for part in content]
+        with_images = any(part["type"] == "image" for part in parts)
+        content = parts if with_images else "".join(part["text"] for part in parts)
+    if not isinstance(content, str | list) or not content:
         raise AwsError("ValidationException", "Each message must have content.")
     return {"role": message["role"], "content": content}
+
+
+def _openai_part(part: Any, *, images: bool) -> dict[str, str]:
+    match part:
+        case {"type": "text", "text": str(text)}:
+            return {"type": "text", "text": text}
+        case {"type": "image_url", "image_url": {"url": str(url)}} if images:
+            if found := _DATA_URL.match(url):
+                return {"type": "image", "data": url[found.end() :]}
+            raise AwsError("ValidationException", "An image_url must be a data URL: data:image/png;base64,…")
+    raise AwsError(
+        "ValidationException",
+        "This model only supports text and image_url content." if images else "This model only supports text content.",
+    )
 
 
 def _openai(

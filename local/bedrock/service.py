@@ -14,6 +14,7 @@ from typing import Any
 import botocore.session
 
 from local.bedrock import requests
+from local.bedrock.artifact import reads_images
 from local.bedrock.imports import ImportedModels
 from local.bedrock.model_server import ModelServer
 from local.bedrock.runtime import Runtime, ServedModel
@@ -145,7 +146,7 @@ class Bedrock:
             "modelId": model_id,
             "modelName": name,
             "providerName": provider,
-            "inputModalities": ["TEXT"],
+            "inputModalities": ["TEXT", "IMAGE"] if reads_images(self._foundation_models[model_id]) else ["TEXT"],
             "outputModalities": ["TEXT"],
             "responseStreamingSupported": False,
             "customizationsSupported": [],

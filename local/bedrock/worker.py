@@ -5,12 +5,14 @@ Requests that wait while a batch is generated form the next batch. The process e
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import os
 import queue
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
@@ -19,6 +21,7 @@ from typing import Any, TextIO
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from jinja2 import TemplateError
+from PIL import Image, UnidentifiedImageError
 
 from local.bedrock.language_model import LanguageModel, Prompt
 
@@ -32,8 +35,10 @@ class InvalidPromptError(Exception):
 def serve(model: LanguageModel, batch_size: int, requests: TextIO, answers: TextIO) -> None:
     """Answer requests until there are no more.
 
-    A request is `{"id", "messages" | "prompt", "max_tokens", "temperature", "top_p", "stop_sequences"}`, its answer
-    `{"id"}` with either the members of Answer or `"invalid"`: why the prompt cannot be asked.
+    A request is `{"id", "messages" | "prompt", "max_tokens", "temperature", "top_p", "stop_sequences"}` and
+    maybe `"logprobs"`, its answer `{"id"}` with either the members of Answer or `"invalid"`: why the prompt cannot be
+    asked. The content of a message is a text, or a list of `{"type": "text", "text"}` and `{"type": "image", "data"}`
+    with the picture's file in base64.
     """
     waiting: queue.Queue[dict[str, Any] | None] = queue.Queue()
 
@@ -73,10 +78,14 @@ def _batches(waiting: queue.Queue[dict[str, Any] | None], size: int) -> Iterator
 
 
 def _prompt(model: LanguageModel, request: dict[str, Any]) -> Prompt:
+    pictures = tuple(_pictures(request.get("messages", [])))
     try:
         tokens = model.render(request["messages"]) if "messages" in request else model.encode(request["prompt"])
     except TemplateError as error:
         raise InvalidPromptError(str(error)) from error
+    if model.image_tokens(tokens) != len(pictures):
+        msg = "The number of image tokens in the prompt is not the number of images."
+        raise InvalidPromptError(msg)
     room = model.context_length - len(tokens)
     if room <= 0:
         msg = "Input is too long for requested model."
@@ -90,7 +99,23 @@ def _prompt(model: LanguageModel, request: dict[str, Any]) -> Prompt:
         temperature=request["temperature"],
         top_p=request["top_p"],
         stop_sequences=tuple(request["stop_sequences"]),
+        pictures=pictures,
+        logprobs=request.get("logprobs", False),
     )
+
+
+def _pictures(messages: Sequence[Mapping[str, Any]]) -> Iterator[Image.Image]:
+    """Yield the pictures of a conversation, in order."""
+    for message in messages:
+        for part in message["content"] if isinstance(message["content"], list) else ():
+            if part["type"] == "image":
+                try:
+                    picture = Image.open(io.BytesIO(base64.b64decode(part["data"], validate=True)))
+                    picture.load()
+                except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError) as error:
+                    msg = "Could not process image"
+                    raise InvalidPromptError(msg) from error
+                yield picture
 
 
 def _send(answers: TextIO, answer: dict[str, Any]) -> None:

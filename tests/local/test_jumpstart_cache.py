@@ -10,19 +10,20 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
+from PIL import Image
 from transformers import AutoTokenizer
 
 from local.jumpstart import models
 from local.jumpstart.cache import publish
-from local.jumpstart.models import ModelUnavailableError, cache_folder, smollm2, tiny_llama
-from local.jumpstart.specs import CATALOGUE, SMOLLM2, TINY_LLAMA, TINY_LLAMA_GATED, CatalogueModel
+from local.jumpstart.models import ModelUnavailableError, cache_folder, smollm2, tiny_llama, tiny_mllama
+from local.jumpstart.specs import CATALOGUE, SMOLLM2, TINY_LLAMA, TINY_LLAMA_GATED, TINY_MLLAMA, CatalogueModel
 
 BUCKET = "jumpstart-cache"
 TINY = (TINY_LLAMA, TINY_LLAMA_GATED)
@@ -89,22 +90,38 @@ def test_publishing_again_writes_nothing_and_mends_what_changed(s3: Any) -> None
     assert spec_of(s3, TINY_LLAMA)["model_id"] == TINY_LLAMA.model_id
 
 
-def test_the_script_in_the_bucket_trains_with_every_default_of_the_spec(s3: Any, tmp_path: Path) -> None:
-    publish(s3, BUCKET, (TINY_LLAMA,))
-    spec = spec_of(s3, TINY_LLAMA)
+def instructions(folder: Path) -> None:
+    rows = [{"instruction": "a", "context": str(number), "response": "b"} for number in range(4)]
+    (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+
+
+def pictures(folder: Path) -> None:
+    Image.new("L", (8, 8)).save(folder / "a.png")
+    row = {"file_name": "a.png", "prompt": "a", "completion": "b"}
+    (folder / "metadata.jsonl").write_text("\n".join([json.dumps(row)] * 4), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("model", "write", "technique"),
+    [(TINY_LLAMA, instructions, {"instruction_tuned": "True"}), (TINY_MLLAMA, pictures, {})],
+)
+def test_the_script_in_the_bucket_trains_with_every_default_of_the_spec(
+    s3: Any, tmp_path: Path, model: CatalogueModel, write: Callable[[Path], None], technique: dict[str, str]
+) -> None:
+    publish(s3, BUCKET, (model,))
+    spec = spec_of(s3, model)
     code, training, output = (tmp_path / name for name in ("code", "training", "output"))
     training.mkdir()
-    rows = [{"instruction": "a", "context": str(number), "response": "b"} for number in range(4)]
-    (training / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    write(training)
     with tarfile.open(fileobj=io.BytesIO(read(s3, spec["training_script_key"]))) as archive:
         archive.extractall(code, filter="data")
     defaults = {entry["name"]: str(entry["default"]) for entry in spec["hyperparameters"]}
     program = defaults["sagemaker_program"]
-    asked = defaults | {"instruction_tuned": "True", "epoch": "1"}
+    asked = defaults | technique | {"epoch": "1"}
     environment = {
         "PATH": os.defpath,
         "SM_CHANNEL_TRAIN": str(training),
-        "SM_CHANNEL_MODEL": str(tiny_llama()),
+        "SM_CHANNEL_MODEL": str(model.weights()),
         "SM_MODEL_DIR": str(output / "model"),
         "SM_OUTPUT_DIR": str(output),
         "SM_HPS": json.dumps(asked),
@@ -118,17 +135,31 @@ def test_the_script_in_the_bucket_trains_with_every_default_of_the_spec(s3: Any,
     assert "has no effect" not in job.stdout
 
 
+def test_a_vision_model_is_told_by_its_id_and_has_no_switches_of_text(s3: Any) -> None:
+    publish(s3, BUCKET, (TINY_MLLAMA,))
+    spec = spec_of(s3, TINY_MLLAMA)
+    assert "vlm" in spec["model_id"].split("-")
+    names = {entry["name"] for entry in spec["hyperparameters"]}
+    assert not {"instruction_tuned", "chat_dataset"} & names
+    assert {"preprocessor_config.json", "config.json"} <= {
+        key.removeprefix(spec["training_artifact_key"]) for key in keys(s3, spec["training_artifact_key"])
+    }
+
+
 def test_the_catalogue_offers_an_open_demo_model_and_its_ids_are_unique() -> None:
     assert SMOLLM2 in CATALOGUE
     assert not SMOLLM2.gated
     assert len({model.model_id for model in CATALOGUE}) == len(CATALOGUE)
 
 
-def test_the_tiny_model_is_small_and_the_same_everywhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("tiny", [tiny_llama, tiny_mllama])
+def test_a_tiny_model_is_small_and_the_same_everywhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny: Callable[[], Path]
+) -> None:
     folders = []
     for name in ("one", "two"):
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / name))
-        folders.append(tiny_llama())
+        folders.append(tiny())
     contents = [{path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders]
     assert contents[0] == contents[1]
     assert sum(map(len, contents[0].values())) < 1_000_000

@@ -16,9 +16,11 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from PIL import Image
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoTokenizer
 
-from local.jumpstart.models import tiny_llama
+from local.bedrock.language_model import LanguageModel, Prompt
+from local.jumpstart.models import tiny_llama, tiny_mllama
 from local.jumpstart.specs import TINY_LLAMA
 
 SCRIPTS = Path(__file__).parents[2] / "local" / "jumpstart" / "scripts"
@@ -222,8 +224,8 @@ def test_a_gpu_setting_is_accepted_and_said_to_have_no_effect(job: Job, capsys: 
 @pytest.mark.parametrize(
     ("hyperparameters", "reason"),
     [
-        ({"chat_dataset": "True", "instruction_tuned": "False"}, "instruction rows only"),
-        ({"instruction_tuned": "False"}, "instruction rows only"),
+        ({"chat_dataset": "True"}, "at most one of them"),
+        ({"max_input_length": "5"}, "leaves nothing to learn"),
         ({"epochs": "2"}, "unknown hyperparameter 'epochs'"),
         ({"epoch": "two"}, "epoch='two' is not a number"),
         ({"add_input_output_demarcation_key": "yes"}, "neither 'True' nor 'False'"),
@@ -285,7 +287,9 @@ def prepare(
         )
         # The prompt's ids are those of the prompt alone: what inference sends is what training saw.
         assert list(example.prompt) == tokenizer(tokenizer.decode(example.prompt))["input_ids"]
-        return tokenizer.decode(example.prompt), tokenizer.decode(example.completion), tokenizer
+        completion = example.tokens[len(example.prompt) :]
+        assert all(example.learnt[len(example.prompt) :])
+        return tokenizer.decode(example.prompt), tokenizer.decode(completion), tokenizer
 
     return run
 
@@ -322,21 +326,275 @@ def test_a_row_that_is_too_long_is_cut_at_its_end(
 
 
 def test_batches_hold_every_example_once_and_rows_of_similar_length(script: Callable[[str], ModuleType]) -> None:
-    instructions = script("instructions")
-    examples = [instructions.Example((1,) * length, (2,)) for length in range(1, 101)]
+    module = script("instructions")
+    examples = [module.Example((1,) * length, (True,) * length) for length in range(1, 101)]
     orders = [random.Random(seed) for seed in (1, 2)]  # noqa: S311 - repeatable, not secret
-    first, second = (instructions.batches(examples, 8, order) for order in orders)
+    first, second = (module.batches(examples, 8, order) for order in orders)
     assert sorted((example for batch in first for example in batch), key=lambda example: example.length) == examples
     assert all(batch[-1].length - batch[0].length < 8 for batch in first)
     assert first != second
 
 
 def test_padding_changes_no_loss(base_model: Path, script: Callable[[str], ModuleType]) -> None:
-    lora, instructions = script("lora"), script("instructions")
+    tuning, examples = script("tuning"), script("instructions")
     model = AutoModelForCausalLM.from_pretrained(base_model, dtype=torch.float32)
     adapted = get_peft_model(model, LoraConfig(target_modules=["q_proj"], task_type="CAUSAL_LM"))
-    short, long = instructions.Example((5, 6), (7, 2)), instructions.Example((5,) * 40, (8, 9, 2))
-    (alone_short, _), (alone_long, _) = lora.batch_loss(adapted, [short]), lora.batch_loss(adapted, [long])
-    together, targets = lora.batch_loss(adapted, [short, long])
-    assert targets == len(short.completion) + len(long.completion)
+    short, long = (
+        examples.Example.joined([(read, False), (learnt, True)], max_length=100)
+        for read, learnt in (((5, 6), (7, 2)), ((5,) * 40, (8, 9, 2)))
+    )
+    (alone_short, _), (alone_long, _) = tuning.batch_loss(adapted, [short]), tuning.batch_loss(adapted, [long])
+    together, targets = tuning.batch_loss(adapted, [short, long])
+    assert targets == 5
     assert together.item() == pytest.approx((2 * alone_short.item() + 3 * alone_long.item()) / 5, rel=1e-5)
+
+
+CHAT = {"instruction_tuned": "False", "chat_dataset": "True"}
+FIRST, SECOND = {"role": "user", "content": "aaa"}, {"role": "user", "content": "more"}
+TURNS = [FIRST, {"role": "assistant", "content": "red"}, SECOND, {"role": "assistant", "content": "RED!"}]
+
+
+@pytest.mark.parametrize("key", ["dialog", "messages", "conversations"])
+def test_a_conversation_is_learnt_turn_by_turn_as_serving_renders_it(
+    job: Job, base_model: Path, script: Callable[[str], ModuleType], key: str
+) -> None:
+    system = {"role": "system", "content": "be brief"}
+    job.write([{key: [system, *TURNS]}])
+    tokenizer, served = AutoTokenizer.from_pretrained(base_model), LanguageModel(base_model)
+    (example,) = script("conversations").read_conversations(job.training, tokenizer, max_length=1024)
+    for at, asked in ((2, [system, FIRST]), (4, [system, *TURNS[:3]])):
+        prompt = served.render(asked)
+        assert example.tokens[: len(prompt)] == prompt
+        answer = tuple(tokenizer(TURNS[at - 1]["content"], add_special_tokens=False)["input_ids"])
+        expected = (*answer, tokenizer.eos_token_id)
+        assert example.tokens[len(prompt) :][: len(expected)] == expected
+    learnt = [token for token, learnt in zip(example.tokens, example.learnt, strict=True) if learnt]
+    assert tokenizer.decode(learnt) == f"red{tokenizer.eos_token}RED!{tokenizer.eos_token}"
+
+
+def test_a_model_tuned_on_conversations_answers_later_turns_from_earlier_ones(job: Job, base_model: Path) -> None:
+    def dialog(code: str, colour: str) -> list[dict[str, str]]:
+        said = (code, colour, "more", colour.upper())
+        return [{"role": ("user", "assistant")[turn % 2], "content": text} for turn, text in enumerate(said)]
+
+    rows = [{"dialog": dialog(code, colour)} for code, colour in COLOURS.items()]
+    job.write(rows * 3, template=None)
+    (job.training / "more.jsonl").write_text((job.training / "rows.jsonl").read_text(), encoding="utf-8")
+    assert job.run(**CHAT, epoch="25", validation_split_ratio="0") == 0
+    for folder, right in ((job.model, True), (base_model, False)):
+        model = LanguageModel(folder)
+        for row in rows:
+            prompt = Prompt(model.render(row["dialog"][:3]), max_tokens=12, temperature=0, top_p=1)
+            (said,) = model.generate([prompt])
+            assert (said.text == row["dialog"][3]["content"]) is right
+
+
+def test_a_model_without_a_chat_template_is_served_with_the_one_it_was_trained_on(
+    tmp_path: Path, base_model: Path, script: Callable[[str], ModuleType]
+) -> None:
+    bare = tmp_path / "bare"
+    shutil.copytree(base_model, bare, ignore=shutil.ignore_patterns("chat_template.jinja"))
+    job = Job(tmp_path, bare, script("transfer_learning").main)
+    job.write([{"dialog": TURNS}] * 5)
+    assert job.run(**CHAT, epoch="1") == 0
+    (example,) = script("conversations").read_conversations(
+        job.training, AutoTokenizer.from_pretrained(bare), max_length=1024
+    )[:1]
+    served = LanguageModel(job.model)
+    prompt = served.render(TURNS[:3])
+    assert served.decode(prompt) == f"aaa\n\n### Response:\nred{'<|im_end|>'}more\n\n### Response:\n"
+    assert example.tokens[: len(prompt)] == prompt
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"context": "a", "response": "b"}, "rows.jsonl, line 1 has no list 'dialog', 'messages' or 'conversations'"),
+        ({"dialog": [{"role": "bot", "content": "a"}]}, "line 1: message 1 has no role"),
+        ({"dialog": [FIRST, {"role": "assistant", "content": None}]}, "line 1: message 2 has no role"),
+        ({"dialog": [FIRST]}, "line 1 has no message of the assistant"),
+    ],
+)
+def test_a_row_that_is_no_conversation_fails_the_job_with_its_place(job: Job, row: Any, reason: str) -> None:
+    job.write([row])
+    assert job.run(**CHAT) == 1
+    assert reason in job.failure
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        ("{{ raise_exception('only prose') }}", "refuses the conversation: only prose"),
+        ("{% for m in messages %}{{ m['content'] if loop.last else '-' }}{% endfor %}", "renders a turn differently"),
+    ],
+)
+def test_a_template_that_cannot_render_the_conversation_fails_the_job(
+    tmp_path: Path, base_model: Path, script: Callable[[str], ModuleType], template: str, reason: str
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(base_model, other)
+    (other / "chat_template.jinja").write_text(template, encoding="utf-8")
+    job = Job(tmp_path, other, script("transfer_learning").main)
+    job.write([{"dialog": TURNS}])
+    assert job.run(**CHAT) == 1
+    assert reason in job.failure
+
+
+CORPUS = {"instruction_tuned": "False", "chat_dataset": "False"}
+PROSE = "Vessmark has plums. "
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.txt", "one two\nthree"),
+        ("a.csv", 'id,text\n1,"one two\nthree"\n'),
+        ("a.csv", '"one two\nthree"\n"one two\nthree"\n'),
+        ("a.json", '[{"text": "one two\\nthree"}]'),
+        ("a.json", '{"id": 1, "text": "one two\\nthree"}\n'),
+        ("a.json", '\n{"body": "one two\\nthree", "id": 1}\n\n'),
+    ],
+)
+def test_running_text_is_read_from_every_format(
+    tmp_path: Path, base_model: Path, script: Callable[[str], ModuleType], name: str, content: str
+) -> None:
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    (tmp_path / "notes.md").write_text("not a part of it", encoding="utf-8")
+    tokenizer = AutoTokenizer.from_pretrained(base_model)
+    (block,) = script("corpus").read_corpus(tmp_path, tokenizer, max_length=1024)
+    assert tokenizer.decode(block.tokens) == f"one two\nthree{tokenizer.eos_token}"
+    assert all(block.learnt)
+
+
+def test_texts_fill_blocks_without_gaps(tmp_path: Path, base_model: Path, script: Callable[[str], ModuleType]) -> None:
+    (tmp_path / "a.csv").write_text("text\none\n\ntwo\nthree\n", encoding="utf-8")
+    tokenizer = AutoTokenizer.from_pretrained(base_model)
+    blocks = script("corpus").read_corpus(tmp_path, tokenizer, max_length=5)
+    assert [tokenizer.decode(block.tokens) for block in blocks] == ["one<|im_end|>t", "wo<|im_end|>th", "ree<|im_end|>"]
+
+
+def test_a_model_tuned_on_a_corpus_continues_it_and_finds_it_likely(
+    job: Job, base_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (job.training / "corpus.txt").write_text(PROSE * 40, encoding="utf-8")
+    linear = "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj"
+    assert job.run(**CORPUS, epoch="10", max_input_length="64", target_modules=linear) == 0
+    perplexities = [float(value) for value in re.findall(r"eval_ppl=tensor\((.*?)\)", capsys.readouterr().out)]
+    assert len(perplexities) == 10
+    assert perplexities[-1] < perplexities[0] / 2
+    assert answer(job.model, PROSE[:9]).startswith("has plums.")
+    assert "plums" not in answer(base_model, PROSE[:9])
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        ({"a.md": "text"}, "must hold one .txt, .csv or .json file, and holds none"),
+        ({"a.txt": "text", "b.csv": "text\n"}, "and holds a.txt, b.csv"),
+        ({"a.txt": " \n"}, "a.txt holds no text"),
+        ({"a.json": '[{"text": 7}]'}, "a.json, record 1 has no text in 'text' or its first column"),
+        ({"a.json": '{"text": "a"}\n{"text": \n'}, "a.json, line 2 is not JSON"),
+        ({"a.json": '{"text": "a"}\n{}\n'}, "a.json, line 2 has no text"),
+    ],
+)
+def test_a_corpus_that_cannot_be_read_fails_the_job(job: Job, files: dict[str, str], reason: str) -> None:
+    for name, content in files.items():
+        (job.training / name).write_text(content, encoding="utf-8")
+    assert job.run(**CORPUS) == 1
+    assert reason in job.failure
+
+
+@pytest.fixture(scope="session")
+def vision_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        return tiny_mllama()
+
+
+@pytest.fixture
+def vision_job(tmp_path: Path, vision_model: Path, script: Callable[[str], ModuleType]) -> Job:
+    return Job(tmp_path, vision_model, script("transfer_learning").main)
+
+
+VISUAL = {"instruction_tuned": "False", "peft_type": "None", "learning_rate": "0.003"}
+SHADES = {"a.png": (0, "ink"), "b.png": (255, "paper")}
+
+
+def draw(folder: Path, rows: Sequence[Mapping[str, Any]] | None = None) -> None:
+    """Write pictures of one shade each, and rows that ask for it."""
+    (folder / "images").mkdir()
+    for name, (shade, _) in SHADES.items():
+        Image.new("L", (84, 84), shade).save(folder / "images" / name)
+    shades = [{"file_name": f"images/{name}", "prompt": "?", "completion": said} for name, (_, said) in SHADES.items()]
+    text = "".join(json.dumps(row) + "\n" for row in rows or shades * 8)
+    (folder / "metadata.jsonl").write_text(text, encoding="utf-8")
+
+
+def told(model_folder: Path, picture: Path) -> str:
+    model = LanguageModel(model_folder)
+    question = [{"type": "image"}, {"type": "text", "text": "?"}]
+    tokens = model.render([{"role": "user", "content": question}])
+    prompt = Prompt(tokens, max_tokens=8, temperature=0, top_p=1, pictures=(Image.open(picture),))
+    return model.generate([prompt])[0].text
+
+
+def test_a_vision_model_learns_to_tell_pictures_apart(
+    vision_job: Job, vision_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draw(vision_job.training)
+    assert vision_job.run(**VISUAL, epoch="30", validation_split_ratio="0.1") == 0
+    for name, (_, said) in SHADES.items():
+        picture = vision_job.training / "images" / name
+        assert told(vision_job.model, picture) == said
+        assert told(vision_model, picture) != said
+    assert len(re.findall(r"eval_epoch_loss=tensor\(\d+\.\d{6}\)", capsys.readouterr().out)) == 30
+    names = {path.name for path in vision_model.iterdir()}
+    assert {path.name for path in vision_job.model.iterdir()} == names
+    assert json.loads((vision_job.model / "config.json").read_text())["architectures"] == [
+        "MllamaForConditionalGeneration"
+    ]
+
+
+def test_a_vision_model_can_be_tuned_with_adapters(vision_job: Job, vision_model: Path) -> None:
+    draw(vision_job.training)
+    assert vision_job.run(**VISUAL | {"peft_type": "lora"}, epoch="1") == 0
+    tuned, base = (
+        AutoModelForImageTextToText.from_pretrained(path, dtype="auto").state_dict()
+        for path in (vision_job.model, vision_model)
+    )
+    changed = {name.split(".")[-2] for name, weight in tuned.items() if not torch.equal(weight, base[name])}
+    assert changed == {"q_proj", "v_proj"}
+
+
+def test_training_renders_a_question_about_a_picture_as_serving_does(
+    vision_job: Job, vision_model: Path, script: Callable[[str], ModuleType]
+) -> None:
+    draw(vision_job.training)
+    tokenizer = AutoTokenizer.from_pretrained(vision_model)
+    example = script("pictures").read_pictures(vision_job.training, tokenizer, max_length=1024)[0]
+    question = [{"type": "image"}, {"type": "text", "text": "?"}]
+    prompt = LanguageModel(vision_model).render([{"role": "user", "content": question}])
+    assert example.tokens[: len(prompt)] == prompt
+    assert tokenizer.decode(example.tokens[len(prompt) :]) == f"ink{tokenizer.eos_token}"
+
+
+ROW = {"file_name": "images/a.png", "prompt": "?", "completion": "ink"}
+
+
+@pytest.mark.parametrize(
+    ("row", "hyperparameters", "reason"),
+    [
+        (ROW | {"completion": None}, {}, "metadata.jsonl, line 1 has no text 'completion'"),
+        (ROW | {"file_name": "images/none.png"}, {}, "there is no picture images/none.png"),
+        (ROW | {"file_name": "../../../failure.png"}, {}, "there is no picture ../../../failure.png"),
+        (ROW | {"file_name": "metadata.jsonl"}, {}, "metadata.jsonl is not a picture"),
+        (ROW, {"chat_dataset": "True"}, "a vision model learns questions about pictures"),
+        (ROW, {"peft_type": "full"}, "neither 'lora' nor 'None'"),
+    ],
+)
+def test_pictures_that_cannot_be_learnt_fail_the_job(
+    vision_job: Job, row: dict[str, Any], hyperparameters: dict[str, str], reason: str
+) -> None:
+    draw(vision_job.training, [row])
+    assert vision_job.run(**VISUAL | hyperparameters) == 1
+    assert reason in vision_job.failure

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+LORA = "lora"
+_PEFT_TYPES = (LORA, "None")
 _GPU_ONLY = ("int8_quantization", "enable_fsdp")
 
 
@@ -18,19 +20,22 @@ class Hyperparameters:
     """Hold what one job was asked to do; the defaults are JumpStart's for Llama 3.1.
 
     Attributes:
+        peft_type: `lora`, or `None` for all weights; only models whose spec has it can be asked for the latter.
         target_modules: names of the linear layers that get an adapter, separated by commas.
         max_train_samples: rows to train on, -1 for all.
         max_val_samples: rows to validate on, -1 for all.
-        max_input_length: tokens of prompt and completion; -1 means 1,024, and the tokenizer's maximum caps either.
+        max_input_length: tokens of one example; -1 means 1,024, and the tokenizer's maximum caps either.
         validation_split_ratio: the share of training rows to validate on when there is no validation channel.
         preprocessing_num_workers: accepted, and without effect: one process reads the rows.
         int8_quantization: accepted, and without effect on a CPU.
         enable_fsdp: accepted, and without effect on a CPU.
-        chat_template: accepted, and without effect on instruction rows.
+        chat_template: accepted, and without effect: conversations are rendered by the model's own template, to which
+            JumpStart's vision scripts say `True`.
     """
 
     epoch: int = 5
     learning_rate: float = 0.0001
+    peft_type: str = LORA
     lora_r: int = 8
     lora_alpha: int = 32
     lora_dropout: float = 0.05
@@ -65,14 +70,18 @@ class Hyperparameters:
             msg = f"unknown hyperparameter {unknown[0]!r}; known are {', '.join(sorted(defaults))}"
             raise HyperparameterError(msg)
         parsed: dict[str, Any] = {name: _parse(name, value, type(defaults[name])) for name, value in own.items()}
-        return cls(**parsed)
+        settings = cls(**parsed)
+        if settings.peft_type not in _PEFT_TYPES:
+            msg = f"peft_type={settings.peft_type!r} is neither {' nor '.join(map(repr, _PEFT_TYPES))}"
+            raise HyperparameterError(msg)
+        return settings
 
     def without_effect(self) -> list[str]:
         """Say which settings that were asked for change nothing here, one sentence each."""
         asked = [name for name in _GPU_ONLY if getattr(self, name)]
         said = [f"{name}=True has no effect: this container computes on a CPU" for name in asked]
-        if self.chat_template != "None":
-            said.append(f"chat_template={self.chat_template} has no effect: the rows are instructions")
+        if self.chat_template not in {"None", "True"}:
+            said.append(f"chat_template={self.chat_template} has no effect: the model's own template is used")
         if self.preprocessing_num_workers != "None":
             said.append("preprocessing_num_workers has no effect: one process reads the rows")
         return said

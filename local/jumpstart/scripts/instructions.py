@@ -1,4 +1,4 @@
-"""Instruction rows as token ids, the way JumpStart prepares them.
+"""Instruction rows as token ids, the way JumpStart prepares them; and the examples that every technique makes.
 
 Layout and template: https://docs.aws.amazon.com/sagemaker/latest/dg/jumpstart-foundation-models-fine-tuning-instruction-based.html
 """
@@ -9,7 +9,7 @@ import json
 import math
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,44 @@ _TOKEN = re.compile(r"\{\{|\}\}|\{([^\W\d]\w*)\}")
 
 class DataError(ValueError):
     """Report training data that cannot be read, by file and line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """Hold one example as token ids.
+
+    Attributes:
+        tokens: all of them, in order.
+        learnt: for each token, whether the model is to learn to say it; the others are only read.
+        picture: what a vision model sees at its image token.
+    """
+
+    tokens: tuple[int, ...]
+    learnt: tuple[bool, ...]
+    picture: Path | None = None
+
+    @classmethod
+    def joined(
+        cls, parts: Iterable[tuple[Sequence[int], bool]], max_length: int, picture: Path | None = None
+    ) -> Example:
+        """Join token ids, each part learnt or only read, and cut what is too long at its end."""
+        marked = [(token, learnt) for tokens, learnt in parts for token in tokens][:max_length]
+        return cls(tuple(token for token, _ in marked), tuple(learnt for _, learnt in marked), picture)
+
+    @property
+    def prompt(self) -> tuple[int, ...]:
+        """The tokens before the first one to be learnt."""
+        return self.tokens[: self.learnt.index(True)] if True in self.learnt else self.tokens
+
+    @property
+    def length(self) -> int:
+        """The number of tokens."""
+        return len(self.tokens)
+
+    @property
+    def targets(self) -> int:
+        """The number of tokens to be learnt; the first one has nothing before it to be told from."""
+        return sum(self.learnt[1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +102,10 @@ class Template:
                 raise DataError(msg)
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
-    """Hold one row as token ids; the completion ends with the end-of-sequence token unless it was cut."""
-
-    prompt: tuple[int, ...]
-    completion: tuple[int, ...]
-
-    @property
-    def length(self) -> int:
-        """The number of tokens."""
-        return len(self.prompt) + len(self.completion)
-
-
 def read_examples(
     folder: Path, template: Template, tokenizer: PreTrainedTokenizerBase, *, demarcation: bool, max_length: int
 ) -> list[Example]:
-    """Read every `.jsonl` file of a folder, in the order of their names.
+    """Read every `.jsonl` file of a folder; the completion and the end-of-sequence token are learnt.
 
     Prompt and completion are tokenised apart and joined, so that at inference, where the prompt stands alone, its
     token ids are the very ones of training.
@@ -95,21 +120,52 @@ def read_examples(
     Raises:
         DataError: when there is no row, or a row is not an object with a text for each field of the template.
     """
-    files = sorted(folder.glob("*.jsonl"))
-    rows = [(row, f"{file.name}, line {number}") for file in files for number, row in _rows(file)]
-    if not rows:
-        msg = f"the channel {folder.name} holds no row: instruction tuning reads files that end in .jsonl"
-        raise DataError(msg)
+    found = rows(folder, "instruction tuning")
     suffix = DEMARCATION if demarcation else ""
-    prompts = [_fill(template.prompt, row, where) + suffix for row, where in rows]
-    completions = [_fill(template.completion, row, where) for row, where in rows]
+    prompts = [_fill(template.prompt, row, where) + suffix for row, where in found]
+    completions = [_fill(template.completion, row, where) for row, where in found]
     prompt_ids = tokenizer(prompts)["input_ids"]
     completion_ids = tokenizer(completions, add_special_tokens=False)["input_ids"]
     end = tokenizer.eos_token_id
     return [
-        Example(tuple(prompt[:max_length]), tuple([*completion, end][: max(0, max_length - len(prompt))]))
+        Example.joined([(prompt, False), ([*completion, end], True)], max_length)
         for prompt, completion in zip(prompt_ids, completion_ids, strict=True)
     ]
+
+
+def rows(folder: Path, technique: str) -> list[tuple[dict[str, Any], str]]:
+    """Read every `.jsonl` file of a folder in the order of their names, each row with its place for messages.
+
+    Raises:
+        DataError: when there is no row, or one is not a JSON object.
+    """
+    found = [each for file in sorted(folder.glob("*.jsonl")) for each in json_lines(file)]
+    if not found:
+        msg = f"the channel {folder.name} holds no row: {technique} reads files that end in .jsonl"
+        raise DataError(msg)
+    return found
+
+
+def json_lines(file: Path) -> Iterator[tuple[dict[str, Any], str]]:
+    """Read a file with one JSON object a line, each with its place for messages.
+
+    Raises:
+        DataError: when a line is not a JSON object.
+    """
+    with file.open(encoding="utf-8", newline="\n") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            where = f"{file.name}, line {number}"
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                msg = f"{where} is not JSON: {error}"
+                raise DataError(msg) from error
+            if not isinstance(row, dict):
+                msg = f"{where} is not a JSON object"
+                raise DataError(msg)
+            yield row, where
 
 
 def split(examples: Sequence[Example], ratio: float, seed: int) -> tuple[list[Example], list[Example]]:
@@ -127,28 +183,17 @@ def split(examples: Sequence[Example], ratio: float, seed: int) -> tuple[list[Ex
 
 
 def batches(examples: Sequence[Example], size: int, order: random.Random) -> list[list[Example]]:
-    """Return batches of examples of similar length, in random order: little padding, so little wasted work."""
+    """Return batches in random order.
+
+    Those of texts hold examples of similar length: little padding, so little wasted work. Questions about pictures are
+    about equally long, and their answers few; sorted by length, a batch would hold the same answer many times over.
+    """
     shuffled = order.sample(examples, len(examples))
-    by_length = sorted(shuffled, key=lambda example: example.length)
-    cut = [by_length[start : start + size] for start in range(0, len(by_length), size)]
+    if all(example.picture is None for example in examples):
+        shuffled.sort(key=lambda example: example.length)
+    cut = [shuffled[start : start + size] for start in range(0, len(shuffled), size)]
     order.shuffle(cut)
     return cut
-
-
-def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    with file.open(encoding="utf-8", newline="\n") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                msg = f"{file.name}, line {number} is not JSON: {error}"
-                raise DataError(msg) from error
-            if not isinstance(row, dict):
-                msg = f"{file.name}, line {number} is not a JSON object"
-                raise DataError(msg)
-            yield number, row
 
 
 def _fill(text: str, row: dict[str, Any], where: str) -> str:

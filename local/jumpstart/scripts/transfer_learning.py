@@ -1,4 +1,4 @@
-"""Tune a language model on instruction rows, in a SageMaker training container.
+"""Tune a language model in a SageMaker training container: on instructions, conversations, running text or pictures.
 
 JumpStart's own program of this name starts LoRA tuning of Llama models; this one takes the same channels and
 hyperparameters, prints the same metrics and leaves the same files, on a CPU.
@@ -11,19 +11,31 @@ import random
 import shutil
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
 
 import torch
 from container import Container
+from conversations import chat_template, read_conversations
+from corpus import read_corpus
 from hyperparameters import HyperparameterError, Hyperparameters
 from instructions import DataError, Example, Template, read_examples, split
-from lora import DivergedError, compute_type, tune
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from pictures import Pictures, read_pictures
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoTokenizer,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils.logging import disable_progress_bar
+from tuning import DivergedError, compute_type, load_type, tune
 
 _DEFAULT_INPUT_LENGTH = 1024
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json")
 _CHAT_TEMPLATES = ("chat_template.jinja", "chat_template.json")
+_IMAGE_PROCESSOR = "preprocessor_config.json"
 
 
 def main(environment: Mapping[str, str]) -> int:
@@ -49,46 +61,95 @@ def run(container: Container) -> None:
         DivergedError: when the loss is no longer a number.
     """
     settings = Hyperparameters.from_text(container.hyperparameters)
-    if settings.chat_dataset or not settings.instruction_tuned:
-        msg = "this script tunes on instruction rows only: set instruction_tuned=True and chat_dataset=False"
-        raise HyperparameterError(msg)
     for sentence in settings.without_effect():
         _log(sentence)
     disable_progress_bar()  # a log keeps every redraw of it as a line
     torch.set_num_threads(container.cpus)
     tokenizer = AutoTokenizer.from_pretrained(container.base_model)
-    training, validation = _examples(container, settings, tokenizer)
+    vision = hasattr(AutoConfig.from_pretrained(container.base_model), "vision_config")
+    read = _picture_reader(settings, tokenizer) if vision else _text_reader(container, settings, tokenizer)
+    training, validation = _examples(container, settings, read)
     _log(f"{len(training)} rows to train on, {len(validation)} to validate on")
     _log(f"Computing in {compute_type()} on {container.cpus} threads")
-    model = AutoModelForCausalLM.from_pretrained(container.base_model, dtype=compute_type())
-    tuned = tune(model, training, validation, settings, _log)
+    family = AutoModelForImageTextToText if vision else AutoModelForCausalLM
+    model = family.from_pretrained(container.base_model, dtype=load_type(settings))
+    pictures = Pictures(container.base_model) if vision else None
+    tuned = tune(model, training, validation, settings, _log, pictures)
     tuned.save_pretrained(container.model)
     # The tokenizer is the base model's to the byte: saving it anew would write this library version's dialect.
-    for name in (*_TOKENIZER_FILES, *_CHAT_TEMPLATES):
+    for name in (*_TOKENIZER_FILES, *_CHAT_TEMPLATES, _IMAGE_PROCESSOR):
         if (container.base_model / name).is_file():
             shutil.copyfile(container.base_model / name, container.model / name)
+    if settings.chat_dataset and not tokenizer.chat_template:
+        # Serving must render what was trained on.
+        (container.model / _CHAT_TEMPLATES[0]).write_text(chat_template(tokenizer), encoding="utf-8")
     _log(f"Saved the merged model: {', '.join(sorted(path.name for path in container.model.iterdir()))}")
 
 
 def _examples(
-    container: Container, settings: Hyperparameters, tokenizer: PreTrainedTokenizerBase
+    container: Container, settings: Hyperparameters, read: Callable[[Path], list[Example]]
 ) -> tuple[list[Example], list[Example]]:
-    """Return the rows to train and to validate on: a validation channel wins over the split."""
-    template = Template.read(container.training)
-    asked = settings.max_input_length if settings.max_input_length > 0 else _DEFAULT_INPUT_LENGTH
-    length = min(asked, tokenizer.model_max_length)
-    demarcation = settings.add_input_output_demarcation_key
-    training = read_examples(container.training, template, tokenizer, demarcation=demarcation, max_length=length)
+    """Return the examples to train and to validate on: a validation channel wins over the split."""
+    training = _learnable(read(container.training))
     if container.validation is None:
         training, validation = split(training, settings.validation_split_ratio, settings.train_data_split_seed)
     else:
-        validation = read_examples(
-            container.validation, template, tokenizer, demarcation=demarcation, max_length=length
-        )
+        validation = _learnable(read(container.validation))
     return (
         _sample(training, settings.max_train_samples, settings.seed),
         _sample(validation, settings.max_val_samples, settings.seed),
     )
+
+
+def _input_length(settings: Hyperparameters, tokenizer: PreTrainedTokenizerBase) -> int:
+    asked = settings.max_input_length if settings.max_input_length > 0 else _DEFAULT_INPUT_LENGTH
+    return min(asked, int(tokenizer.model_max_length))
+
+
+def _picture_reader(settings: Hyperparameters, tokenizer: PreTrainedTokenizerBase) -> Callable[[Path], list[Example]]:
+    """Return what reads a channel of a vision model: it has one technique."""
+    if settings.instruction_tuned or settings.chat_dataset:
+        msg = "a vision model learns questions about pictures: instruction_tuned and chat_dataset must be False"
+        raise HyperparameterError(msg)
+    return partial(read_pictures, tokenizer=tokenizer, max_length=_input_length(settings, tokenizer))
+
+
+def _text_reader(
+    container: Container, settings: Hyperparameters, tokenizer: PreTrainedTokenizerBase
+) -> Callable[[Path], list[Example]]:
+    """Return what reads a channel of the technique that the switches name."""
+    length = _input_length(settings, tokenizer)
+    match settings.instruction_tuned, settings.chat_dataset:
+        case True, True:
+            msg = "instruction_tuned and chat_dataset are both True: at most one of them may be"
+            raise HyperparameterError(msg)
+        case True, False:
+            return partial(
+                read_examples,
+                template=Template.read(container.training),
+                tokenizer=tokenizer,
+                demarcation=settings.add_input_output_demarcation_key,
+                max_length=length,
+            )
+        case False, True:
+            return partial(read_conversations, tokenizer=tokenizer, max_length=length)
+        case _:
+            return partial(read_corpus, tokenizer=tokenizer, max_length=length)
+
+
+def _learnable(examples: list[Example]) -> list[Example]:
+    """Leave out examples that were cut before anything to be learnt.
+
+    Raises:
+        DataError: when none is left.
+    """
+    kept = [example for example in examples if example.targets]
+    if not kept:
+        msg = "max_input_length leaves nothing to learn: every row is cut before its answer"
+        raise DataError(msg)
+    if len(kept) < len(examples):
+        _log(f"{len(examples) - len(kept)} rows are left out: max_input_length cuts them before their answers")
+    return kept
 
 
 def _sample(examples: list[Example], size: int, seed: int) -> list[Example]:

@@ -1,4 +1,4 @@
-"""LoRA tuning of a causal language model on a CPU."""
+"""Tune a language model on a CPU: LoRA adapters, or all weights."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from hyperparameters import Hyperparameters
+from hyperparameters import LORA, Hyperparameters
 from instructions import Example, batches
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from pictures import Pictures
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
 _LOG_LINES_PER_EPOCH = 20
 # What llama-recipes, on which JumpStart's script is built, multiplies the learning rate by after each epoch.
 _LEARNING_RATE_DECAY = 0.85
+_MAX_GRADIENT_NORM = 1.0  # the default of Hugging Face's trainer, on which JumpStart's scripts with peft_type are built
 
 
 class DivergedError(ArithmeticError):
@@ -31,23 +33,30 @@ def compute_type() -> torch.dtype:
     return torch.bfloat16 if native else torch.float32
 
 
+def load_type(settings: Hyperparameters) -> torch.dtype:
+    """Return the type to load a model in: what is changed itself needs float32, or small steps would round to none."""
+    return compute_type() if settings.peft_type == LORA else torch.float32
+
+
 def tune(
     model: PreTrainedModel,
     training: Sequence[Example],
     validation: Sequence[Example],
     settings: Hyperparameters,
     log: Callable[[str], None],
+    pictures: Pictures | None = None,
 ) -> PreTrainedModel:
-    """Train LoRA adapters and return the model with the best ones merged into its weights, in bfloat16.
+    """Train and return the model of the best epoch in bfloat16, LoRA adapters merged into its weights.
 
     The best epoch is the one with the lowest validation loss; the last one when there is nothing to validate on.
 
     Args:
-        model: the base model, in compute_type(); changed in place.
+        model: the base model, in load_type(); changed in place.
         training: examples to learn from.
         validation: examples to choose the epoch by, maybe none.
         settings: hyperparameters.
         log: takes the lines of the training log, among them JumpStart's metrics.
+        pictures: turns the pictures of examples into what a vision model reads.
 
     Raises:
         DivergedError: when a loss is infinite or not a number.
@@ -55,7 +64,33 @@ def tune(
     """
     torch.manual_seed(settings.seed)
     order = random.Random(settings.seed)  # noqa: S311 - repeatable, not secret
-    adapted = get_peft_model(
+    adapted = _with_adapters(model, settings) if settings.peft_type == LORA else model
+    weights = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=settings.learning_rate, weight_decay=0.0)
+    decay = _LEARNING_RATE_DECAY if settings.peft_type == LORA else 1.0
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=decay)
+    best_loss = math.inf
+    best = _state(adapted)
+    for epoch in range(1, settings.epoch + 1):
+        cut = batches(training, settings.per_device_train_batch_size, order)
+        _train_epoch(adapted, cut, optimizer, epoch, settings, log, pictures)
+        schedule.step()
+        cut = batches(validation, settings.per_device_eval_batch_size, order)
+        loss = _evaluate(adapted, cut, log, pictures) if validation else 0.0
+        if loss < best_loss or not validation:
+            best_loss = loss
+            best = {name: weight.clone() for name, weight in _state(adapted).items()}
+    if not isinstance(adapted, PeftModel):
+        adapted.load_state_dict(best)
+        return adapted.to(torch.bfloat16)
+    set_peft_model_state_dict(adapted, best)
+    # Merging in float32 rounds the sum of weight and adapter once, not each of them.
+    merged: PreTrainedModel = adapted.float().merge_and_unload()
+    return merged.to(torch.bfloat16)
+
+
+def _with_adapters(model: PreTrainedModel, settings: Hyperparameters) -> PeftModel:
+    return get_peft_model(
         model,
         LoraConfig(
             r=settings.lora_r,
@@ -65,45 +100,31 @@ def tune(
             task_type="CAUSAL_LM",
         ),
     )
-    weights = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(weights, lr=settings.learning_rate, weight_decay=0.0)
-    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=_LEARNING_RATE_DECAY)
-    best_loss = math.inf
-    best = get_peft_model_state_dict(adapted)
-    for epoch in range(1, settings.epoch + 1):
-        _train_epoch(
-            adapted, batches(training, settings.per_device_train_batch_size, order), optimizer, epoch, settings, log
-        )
-        schedule.step()
-        loss = (
-            _evaluate(adapted, batches(validation, settings.per_device_eval_batch_size, order), log)
-            if validation
-            else 0.0
-        )
-        if loss < best_loss or not validation:
-            best_loss = loss
-            best = {name: weight.clone() for name, weight in get_peft_model_state_dict(adapted).items()}
-    set_peft_model_state_dict(adapted, best)
-    # Merging in float32 rounds the sum of weight and adapter once, not each of them.
-    merged: PreTrainedModel = adapted.float().merge_and_unload()
-    return merged.to(torch.bfloat16)
+
+
+def _state(model: PeftModel | PreTrainedModel) -> dict[str, torch.Tensor]:
+    """Return the weights that training changes."""
+    return get_peft_model_state_dict(model) if isinstance(model, PeftModel) else model.state_dict()
 
 
 def _train_epoch(
-    model: PeftModel,
+    model: PeftModel | PreTrainedModel,
     cut: Sequence[Sequence[Example]],
     optimizer: torch.optim.Optimizer,
     epoch: int,
     settings: Hyperparameters,
     log: Callable[[str], None],
+    pictures: Pictures | None,
 ) -> None:
     model.train()
     started = time.monotonic()
     every = max(1, len(cut) // _LOG_LINES_PER_EPOCH)
     total, targets = 0.0, 0
     for step, batch in enumerate(cut, start=1):
-        loss, count = batch_loss(model, batch)
+        loss, count = batch_loss(model, batch, pictures)
         loss.backward()
+        if settings.peft_type != LORA:
+            torch.nn.utils.clip_grad_norm_(model.parameters(), _MAX_GRADIENT_NORM)
         optimizer.step()
         optimizer.zero_grad()
         value = loss.item()
@@ -121,11 +142,16 @@ def _train_epoch(
 
 
 @torch.no_grad()
-def _evaluate(model: PeftModel, cut: Sequence[Sequence[Example]], log: Callable[[str], None]) -> float:
+def _evaluate(
+    model: PeftModel | PreTrainedModel,
+    cut: Sequence[Sequence[Example]],
+    log: Callable[[str], None],
+    pictures: Pictures | None,
+) -> float:
     model.eval()
     total, targets = 0.0, 0
     for batch in cut:
-        loss, count = batch_loss(model, batch)
+        loss, count = batch_loss(model, batch, pictures)
         total, targets = total + loss.item() * count, targets + count
     mean = total / targets
     if not math.isfinite(mean):
@@ -141,18 +167,21 @@ def _perplexity(loss: float) -> str:
     return f"{math.exp(min(loss, 50.0)):.4f}"
 
 
-def batch_loss(model: PeftModel, batch: Sequence[Example]) -> tuple[torch.Tensor, int]:
-    """Return the mean loss of a batch over its completions' tokens, and their number."""
-    rows = [example.prompt + example.completion for example in batch]
-    width = max(len(row) for row in rows)
-    ids = torch.tensor([row + (0,) * (width - len(row)) for row in rows])
-    lengths = torch.tensor([len(row) for row in rows])
-    first = torch.tensor([len(example.prompt) for example in batch])
-    places = torch.arange(width)
-    base: Any = model.get_base_model()
+def batch_loss(
+    model: PeftModel | PreTrainedModel, batch: Sequence[Example], pictures: Pictures | None = None
+) -> tuple[torch.Tensor, int]:
+    """Return the mean loss of a batch over the tokens to be learnt, and their number."""
+    width = max(example.length for example in batch)
+    padding = [width - example.length for example in batch]
+    ids = torch.tensor([example.tokens + (0,) * pad for example, pad in zip(batch, padding, strict=True)])
+    learnt = torch.tensor([example.learnt + (False,) * pad for example, pad in zip(batch, padding, strict=True)])
+    lengths = torch.tensor([example.length for example in batch])
+    mask = (torch.arange(width) < lengths[:, None]).long()
+    base: Any = model.get_base_model() if isinstance(model, PeftModel) else model
+    seen = pictures.inputs(batch, width) if pictures else {}
     with torch.autocast("cpu", torch.bfloat16, enabled=compute_type() is torch.bfloat16):
-        hidden = base.model(input_ids=ids, attention_mask=(places < lengths[:, None]).long(), use_cache=False)[0]
-        targets = ((places >= first[:, None]) & (places < lengths[:, None]))[:, 1:]
+        hidden = base.model(input_ids=ids, attention_mask=mask, use_cache=False, **seen)[0]
+        targets = learnt[:, 1:]
         # Of all layers the last is the widest by far (the vocabulary), so it sees only the places that count.
         logits = base.lm_head(hidden[:, :-1][targets])
     return cross_entropy(logits.float(), ids[:, 1:][targets]), int(targets.sum())

@@ -7,6 +7,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +39,23 @@ _Template.add_multi_constructor("!", _short_form)
 
 def functions() -> dict[str, dict[str, Any]]:
     """Return the functions of template.yaml by their folder's name, in the order of a run."""
-    template = yaml.load((ROOT / "template.yaml").read_text(), _Template)  # noqa: S506 - a SafeLoader of ours
     return {
         resource["Properties"]["CodeUri"].removeprefix("functions/"): resource["Properties"]
-        for resource in template["Resources"].values()
+        for resource in _resources().values()
         if resource["Type"] == "AWS::Serverless::Function"
+    }
+
+
+def workflows() -> dict[str, list[str]]:
+    """Return the functions that each state machine calls, in the order in which the template names them."""
+    folders = {
+        f"{name}.Arn": resource["Properties"].get("CodeUri", "").removeprefix("functions/")
+        for name, resource in _resources().items()
+    }
+    return {
+        name: [folders[each] for each in resource["Properties"]["DefinitionSubstitutions"].values() if each in folders]
+        for name, resource in _resources().items()
+        if resource["Type"] == "AWS::Serverless::StateMachine"
     }
 
 
@@ -61,6 +74,10 @@ def flow() -> str:
                 lines += [f"    {name} -- {end} --> {other}" for end in nexts for other in _listeners(end)]
             if ends:
                 lines.append(f'    {name} -- "{", ".join(sorted(ends))}" --> ended{{{{"ended"}}}}')
+    for workflow, called in workflows().items():
+        starters = [name for name, properties in functions().items() if workflow in str(properties["Policies"])]
+        lines += [f"    {starter} -. {workflow} .-> {called[0]}" for starter in starters]
+        lines += [f"    {one} --> {other}" for one, other in pairwise(called)]
     ended = [name for name, properties in functions().items() if set(_statuses(properties)) & TERMINAL]
     lines += [f"    ended --> {name}" for name in ended]
     lines.append('    notify --> people(["SNS: you"])')
@@ -71,7 +88,8 @@ def table() -> str:
     """List each function with what starts it and what it may do."""
     rows = ["| Function | Started by | May do |", "|---|---|---|"]
     for name, properties in functions().items():
-        triggers = "<br>".join([*_outer_triggers(properties), *_announcements(properties)])
+        called_by = [workflow for workflow, called in workflows().items() if name in called]
+        triggers = "<br>".join([*called_by, *_outer_triggers(properties), *_announcements(properties)])
         rows.append(f"| `{name}` | {triggers} | {'<br>'.join(_permissions(properties))} |")
     return "\n".join(rows)
 
@@ -88,20 +106,27 @@ def rendered(readme: str) -> str:
     return readme
 
 
+def _resources() -> dict[str, Any]:
+    template: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), _Template)  # noqa: S506 - a SafeLoader of ours
+    resources: dict[str, Any] = template["Resources"]
+    return resources
+
+
 def _outer_triggers(properties: dict[str, Any]) -> Iterator[str]:
-    for event in properties["Events"].values():
+    for event in properties.get("Events", {}).values():
         if event["Type"] == "Schedule":
             yield f"schedule: {event['Properties']['Schedule']}"
             continue
         pattern = event["Properties"]["Pattern"]
         if pattern["source"] != ["tunedrop"]:
-            service = pattern["source"][0].removeprefix("aws.").replace("s3", "S3 ").replace("sagemaker", "")
+            service = pattern["source"][0].removeprefix("aws.").replace("s3", "S3 ")
+            service = service if service == "S3 " else ""  # the others' events bear their service's name
             key = pattern["detail"].get("object", {}).get("key", [{}])[0].get("wildcard", "")
             yield f"{service}{pattern['detail-type'][0]} {key}".rstrip()
 
 
 def _announcements(properties: dict[str, Any]) -> Iterator[str]:
-    for event in properties["Events"].values():
+    for event in properties.get("Events", {}).values():
         pattern = event["Properties"].get("Pattern", {"source": []})
         if pattern["source"] == ["tunedrop"]:
             change = " (due again)" if pattern["detail"].get("change") == ["due"] else ""
@@ -124,7 +149,7 @@ def _resource(resource: str | list[str]) -> str:
 
 
 def _statuses(properties: dict[str, Any]) -> Iterator[RunStatus]:
-    for event in properties["Events"].values():
+    for event in properties.get("Events", {}).values():
         pattern = event["Properties"].get("Pattern", {})
         if pattern.get("source") == ["tunedrop"]:
             yield from map(RunStatus, pattern["detail"]["status"])

@@ -13,6 +13,7 @@ from typer.testing import Result
 
 from tests.cli.conftest import REGION, STACK, Account
 from tests.domain.sample_runs import DATA, METRICS, NOW, PLAN, RUN_ID, TRAINING, run
+from tunedrop.domain.notice import token_words
 from tunedrop.domain.run import Run, RunStatus
 from tunedrop_cli.aws import Target, open_stack
 from tunedrop_cli.errors import CommandError
@@ -78,6 +79,10 @@ def test_a_run_is_told_from_its_start_to_its_end(account: Account, monkeypatch: 
     assert ended.status is RunStatus.PROMOTED
     assert set(slept) == {POLL_SECONDS}
     told = [line[10:] for line in output.splitlines() if line.strip()]
+    tokens, *warnings = told[5:8]
+    assert tokens.startswith("  Tokens: 21,345 to train on")
+    assert warnings == ["  Warning: Duplicate rows: 3", "  Warning: Likely secrets: 1"]
+    del told[5:8]
     assert told[:8] == [
         "PLANNING",
         "VALIDATING",
@@ -195,6 +200,7 @@ def test_only_what_is_new_is_news() -> None:
     assert list(news(before, before)) == []
     assert list(news(before, before.model_copy(update={"data": DATA.model_copy(update={"warnings": ("Old.",)})}))) == [
         "  400 rows to train on, 0 to validate with, 80 held out (file)",
+        f"  Tokens: {token_words(DATA)}",
         "  Warning: Old.",
     ]
 

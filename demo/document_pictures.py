@@ -22,7 +22,7 @@ SEED = 20260718
 TRAINING_PICTURES = 400
 HELD_OUT_PICTURES = 40
 
-QUESTIONS = ("Which company?", "Which place?")
+QUESTIONS = ("Which company sent this document?", "Which place does this document name?")
 
 _COMPANIES = (
     "Alder & Finch",
@@ -73,10 +73,11 @@ def _form(page: ImageDraw.ImageDraw, company: str, place: str, shift: tuple[int,
 def write(folder: Path, seed: int = SEED) -> None:
     """Write `metadata.jsonl` and `images/`, and the same below `held-out/` about other pictures."""
     chance = random.Random(seed)  # noqa: S311 - repeatable, not secret
-    for part, size in ((folder, TRAINING_PICTURES), (folder / "held-out", HELD_OUT_PICTURES)):
+    numbers = range(TRAINING_PICTURES + HELD_OUT_PICTURES)
+    for part, chosen in ((folder, numbers[:TRAINING_PICTURES]), (folder / "held-out", numbers[TRAINING_PICTURES:])):
         (part / "images").mkdir(parents=True, exist_ok=True)
         rows = []
-        for number in range(size):
+        for number in chosen:
             names = chance.choice(_COMPANIES), chance.choice(_PLACES)
             file = f"images/{number:03}.png"
             draw(*names, chance).save(part / file)

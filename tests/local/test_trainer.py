@@ -555,6 +555,17 @@ def test_a_vision_model_learns_to_tell_pictures_apart(
     ]
 
 
+def test_a_vision_model_without_a_chat_template_for_pictures_fails_the_job(
+    tmp_path: Path, vision_model: Path, script: Callable[[str], ModuleType]
+) -> None:
+    bare = tmp_path / "bare"
+    shutil.copytree(vision_model, bare, ignore=shutil.ignore_patterns("chat_template.jinja"))
+    job = Job(tmp_path, bare, script("transfer_learning").main)
+    draw(job.training)
+    assert job.run(**VISUAL) == 1
+    assert "chat template refuses the conversation" in job.failure
+
+
 def test_a_vision_model_can_be_tuned_with_adapters(vision_job: Job, vision_model: Path) -> None:
     draw(vision_job.training)
     assert vision_job.run(**VISUAL | {"peft_type": "lora"}, epoch="1") == 0
@@ -588,6 +599,7 @@ ROW = {"file_name": "images/a.png", "prompt": "?", "completion": "ink"}
         (ROW | {"file_name": "images/none.png"}, {}, "there is no picture images/none.png"),
         (ROW | {"file_name": "../../../failure.png"}, {}, "there is no picture ../../../failure.png"),
         (ROW | {"file_name": "metadata.jsonl"}, {}, "metadata.jsonl is not a picture"),
+        (ROW | {"prompt": "<|image|>?"}, {}, "line 1: the prompt must hold <|image|> once"),
         (ROW, {"chat_dataset": "True"}, "a vision model learns questions about pictures"),
         (ROW, {"peft_type": "full"}, "neither 'lora' nor 'None'"),
     ],

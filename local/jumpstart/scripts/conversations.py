@@ -119,7 +119,7 @@ def _parts(
         try:
             asked = render(messages[:number], asking=True)
             answered = render(messages[: number + 1], asking=False)
-        except TemplateError as error:
+        except (TemplateError, TypeError) as error:  # the latter when it expects texts, and a content has pictures
             msg = f"{where}: the model's chat template refuses the conversation: {error}"
             raise DataError(msg) from error
         if not (asked.startswith(done) and answered.startswith(asked)):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _METADATA = "metadata.jsonl"
 _FIELDS = ("file_name", "prompt", "completion")
+_IMAGE_TOKEN = "<|image|>"  # noqa: S105 - Mllama's name of what stands for a picture
 _KEPT_PICTURES = 2048  # a tile of 84 x 84 pixels takes 85 KB
 
 
@@ -62,7 +63,12 @@ def _example(
         raise DataError(msg) from error
     question = [{"type": "image"}, {"type": "text", "text": row["prompt"]}]
     turns = [{"role": "user", "content": question}, {"role": "assistant", "content": row["completion"]}]
-    return encode(turns, tokenizer, max_length=max_length, where=where, picture=picture)
+    example = encode(turns, tokenizer, max_length=max_length, where=where, picture=picture)
+    shown = example.tokens.count(tokenizer.convert_tokens_to_ids(_IMAGE_TOKEN))
+    if shown != 1:
+        msg = f"{where}: the prompt must hold {_IMAGE_TOKEN} once, where the chat template puts it, not {shown} times"
+        raise DataError(msg)
+    return example
 
 
 class Pictures:

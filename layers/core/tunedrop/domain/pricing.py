@@ -1,13 +1,26 @@
 """List prices of training instances, for budgets and for telling what a run cost."""
 
-_AS_OF = "2026-10"
-"""When the table was read: on-demand training in us-east-1, US dollars an hour.
+from collections.abc import Mapping
+from typing import Annotated
 
-AWS's Price List Service is not asked: it answers in three regions only, and a plan must not hang on it.
-https://aws.amazon.com/sagemaker/ai/pricing/
+from pydantic import Field
+
+from tunedrop.domain.model import Record
+from tunedrop.domain.stack_parameters import parse_parameter
+
+PARAMETER = "InstancePrices"
+"""The stack parameter with the prices that the platform team knows better: JSON, instance type → USD an hour."""
+
+EXAMPLE = '{"ml.g5.12xlarge": 7.09}'
+
+AS_OF = "2026-10"
+"""When the table was read: on-demand training in US dollars an hour.
+
+A price that no two sources agree on is left out. https://aws.amazon.com/sagemaker/ai/pricing/
 """
 
 _USD_PER_HOUR = {
+    ("us-east-1", "ml.g5.xlarge"): 1.408,
     ("us-east-1", "ml.g5.2xlarge"): 1.515,
     ("us-east-1", "ml.g5.4xlarge"): 2.03,
     ("us-east-1", "ml.g5.8xlarge"): 3.06,
@@ -20,7 +33,37 @@ _USD_PER_HOUR = {
     ("us-west-2", "ml.p4d.24xlarge"): 25.25,
 }
 
+_InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]{1,30}\.[a-z0-9-]{1,30}$")]
+_Dollars = Annotated[float, Field(gt=0, le=10_000)]
+
+
+class Price(Record):
+    """Price one instance, and say where the price is from."""
+
+    usd_per_hour: float
+    source: str
+
+
+def parse_instance_prices(text: str) -> dict[str, float]:
+    """Read the stack parameter; raises StackParameterError with all that is wrong, and nothing else."""
+    return dict(parse_parameter(PARAMETER, text, dict[_InstanceType, _Dollars], EXAMPLE))
+
+
+def price(
+    instance_type: str, region: str, overrides: Mapping[str, float], listed: Mapping[str, float] | None = None
+) -> Price | None:
+    """Return the price of one instance from the best source: the stack's own, AWS's price list, our table.
+
+    `listed` are the region's prices as the adapter for AWS's Price List API read them today.
+    """
+    if instance_type in overrides:
+        return Price(usd_per_hour=overrides[instance_type], source=f"the stack parameter {PARAMETER}")
+    if listed and instance_type in listed:
+        return Price(usd_per_hour=listed[instance_type], source="AWS's price list, on demand")
+    known = usd_per_hour(instance_type, region)
+    return None if known is None else Price(usd_per_hour=known, source=f"Tunedrop's table of {AS_OF}, on demand")
+
 
 def usd_per_hour(instance_type: str, region: str) -> float | None:
-    """Return the price of one instance, in US dollars an hour; None when it is not known."""
+    """Return the price of one instance by our own table, in US dollars an hour; None when it is not known."""
     return _USD_PER_HOUR.get((region, instance_type))

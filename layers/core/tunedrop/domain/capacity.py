@@ -1,0 +1,81 @@
+"""Which instance types a run may train on, which one is tried next, and when.
+
+GPUs are scarce: a job that finds none ends as Failed with a CapacityError, and the run goes on to its next choice.
+Every choice is fixed with the plan, so the same failure always leads to the same next step.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import timedelta
+
+from tunedrop.domain.accelerators import accelerator, memory_gb
+from tunedrop.domain.jumpstart import JumpStartModel
+from tunedrop.domain.policy import Policy
+from tunedrop.domain.sensible_defaults import retired
+
+CHOICES = 5
+"""Instance types of one run; as many as SageMaker's own list of preferences holds.
+
+https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ResourceConfig.html
+"""
+
+FIRST_PAUSE = timedelta(minutes=5)
+
+LONGEST_PAUSE = timedelta(hours=1)
+"""Between two tries; capacity comes and goes within hours, and a try costs nothing."""
+
+
+def alternatives(
+    model: JumpStartModel, chosen: str, policy: Policy, costs: Mapping[str, float], budget_usd: float | None
+) -> tuple[str, ...]:
+    """Return the instance types to try, the chosen one first, then the others from the cheapest on; at most 5.
+
+    Another type is one that the model's spec and the policy allow, with at least the chosen type's memory on each GPU
+    and in all, so that what fits the one fits the other. `costs` are what the run likely costs on each type, in US
+    dollars; a type without a known cost comes last, and is left out when there is a budget to keep.
+    """
+    least_each, least_all = _memory(chosen)
+    others = [
+        each
+        for each in dict.fromkeys(model.instance_types)
+        if each != chosen
+        and policy.allows_instance_type(each)
+        and not retired(each)
+        and _has(each, least_each, least_all)
+        and (budget_usd is None or (each in costs and costs[each] <= budget_usd))
+    ]
+    others.sort(key=lambda each: (each not in costs, costs.get(each, 0), each))
+    return (chosen, *others)[:CHOICES]
+
+
+def instance_type_of(choices: tuple[str, ...], attempt: int) -> str:
+    """Return the type of the attempt, counted from 1: each in turn, then from the first one again."""
+    return choices[(attempt - 1) % len(choices)]
+
+
+def next_try(run_id: str, attempt: int) -> timedelta:
+    """Return how long to wait after the attempt, counted from 1: twice as long each time, an hour at most.
+
+    A quarter of it depends on the run, so that runs refused together do not come back together; the same run and
+    attempt always wait the same.
+    https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/
+    """
+    doublings = min(attempt - 1, 10)  # more than enough for the limit, and no overflow
+    wait = min(FIRST_PAUSE * 2**doublings, LONGEST_PAUSE)
+    digest = hashlib.sha256(f"{run_id}|{attempt}".encode()).digest()
+    share = int.from_bytes(digest[:4]) / 2**32
+    return timedelta(seconds=round(wait.total_seconds() * (0.75 + share / 4)))
+
+
+def _memory(instance_type: str) -> tuple[int, int]:
+    gpu, total = accelerator(instance_type), memory_gb(instance_type)
+    # A chosen type that nobody knows has no substitute: nothing tells what fits it.
+    return (gpu.memory_gb, total) if gpu and total else (_UNKNOWN, _UNKNOWN)
+
+
+def _has(instance_type: str, least_each: int, least_all: int) -> bool:
+    gpu, total = accelerator(instance_type), memory_gb(instance_type)
+    return gpu is not None and total is not None and gpu.memory_gb >= least_each and total >= least_all
+
+
+_UNKNOWN = 10**9

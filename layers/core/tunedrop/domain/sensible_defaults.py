@@ -1,0 +1,59 @@
+"""Where Tunedrop does not take JumpStart's default: what it takes instead, and why."""
+
+from tunedrop.domain.accelerators import accelerator, family, memory_gb
+from tunedrop.domain.jumpstart import JumpStartModel
+from tunedrop.domain.model import Record
+
+
+class ReplacedDefault(Record):
+    """Name one default of JumpStart's that is not taken."""
+
+    name: str
+    theirs: str
+    ours: str
+    reason: str
+
+
+REPLACED = (
+    ReplacedDefault(
+        name="MaxRuntimeInSeconds",
+        theirs="360,000 (100 hours)",
+        ours="24 hours, the policy's longest_training_hours, or what budget_usd pays for, whichever is least",
+        reason="A job that hangs would cost a hundred hours of GPUs.",
+    ),
+    ReplacedDefault(
+        name="instance_type",
+        theirs="an instance of the families p2, p3 or p3dn",
+        ours="the smallest other type that the model supports with as much GPU memory",
+        reason="AWS retires them; their V100 trains in FP32 only, which takes twice the memory, and is the slowest.",
+    ),
+    ReplacedDefault(
+        name="OutputDataConfig.CompressionType",
+        theirs="GZIP for some models",
+        ours="NONE when Bedrock serves the model",
+        reason="Bedrock imports a folder of weights, not an archive.",
+    ),
+)
+"""For the plan's page and the documentation."""
+
+_RETIRED = frozenset({"p2", "p3", "p3dn"})
+"""https://aws.amazon.com/ec2/previous-generation/"""
+
+
+def retired(instance_type: str) -> bool:
+    """Tell whether the type belongs to a family that AWS retires."""
+    return family(instance_type) in _RETIRED
+
+
+def training_instance_type(model: JumpStartModel) -> str | None:
+    """Return the type to train on when nobody chose one: JumpStart's, unless it is retired and another one does."""
+    default = model.default_instance_type
+    if default is None or not retired(default):
+        return default
+    least = memory_gb(default) or 0
+    candidates = [
+        (memory, gpu.peak_tflops, each)
+        for each in model.instance_types
+        if not retired(each) and (gpu := accelerator(each)) and (memory := memory_gb(each)) and memory >= least
+    ]
+    return min(candidates)[2] if candidates else default

@@ -1,0 +1,49 @@
+"""Read a stack parameter that holds JSON: strictly, and with all that is wrong told at once."""
+
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from tunedrop.domain.problem import Problem, excerpt
+from tunedrop.domain.strict_json import JsonError, parse_object
+
+Shape = TypeVar("Shape")
+
+
+class StackParameterError(Exception):
+    """Say all that is wrong with a stack parameter."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        """Hold the problems."""
+        super().__init__("; ".join(map(str, problems)))
+        self.problems = problems
+
+
+def parse_parameter(name: str, text: str, shape: type[Shape], example: str) -> Shape:
+    """Read the JSON object in the stack parameter `name`; raises StackParameterError, and nothing else.
+
+    `example` is a value that is right, for the fix.
+    """
+    fix = f"Deploy with a value such as {name}='{example}'."
+    try:
+        parse_object(text.encode(errors="surrogatepass"))
+        adapter: TypeAdapter[Any] = TypeAdapter(shape)
+        return adapter.validate_json(text, strict=True)  # type: ignore[no-any-return]
+    except JsonError as error:
+        problem = Problem(
+            code=f"parameter.{error.code}", message=f"{name} {error.message}.", where=f"stack parameter {name}", fix=fix
+        )
+        raise StackParameterError((problem,)) from None
+    except ValidationError as error:
+        raise StackParameterError(tuple(_problem(name, each, fix) for each in error.errors())) from None
+
+
+def _problem(name: str, error: ErrorDetails, fix: str) -> Problem:
+    path = ".".join(excerpt(str(each)) for each in error["loc"])
+    return Problem(
+        code="parameter.value",
+        message=f"{path or name}: {excerpt(error['msg'])}.",
+        where=f"stack parameter {name}",
+        fix=fix,
+    )

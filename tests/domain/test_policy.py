@@ -1,0 +1,108 @@
+"""A policy says what is allowed, and a refusal says which rule refused and what it allows instead."""
+
+from contextlib import suppress
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tunedrop.domain.policy import EXAMPLE, ModelOrigin, Policy, parse_policy, problems
+from tunedrop.domain.stack_parameters import StackParameterError
+
+LLAMA = ModelOrigin(model_id="meta-textgeneration-llama-3-1-8b", provider="meta", licence="Llama 3.1 Community License")
+
+
+def codes(text: str, model: ModelOrigin = LLAMA, instance_type: str = "ml.g5.12xlarge") -> list[str]:
+    found = problems(parse_policy(text), model, instance_type, lambda key: f"tune.yaml:{key}")
+    return [each.code for each in found]
+
+
+def test_an_empty_policy_allows_everything() -> None:
+    assert codes("{}") == []
+    assert parse_policy("{}").longest_training is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"models": ["meta-*"]}',
+        '{"models": ["openai-*", "meta-textgeneration-llama-3-?-8b"]}',
+        '{"providers": ["Meta"]}',
+        '{"licences": ["apache 2.0", "llama 3.1 community license"]}',
+        '{"instance_types": ["ml.g5.*"]}',
+    ],
+)
+def test_what_a_rule_names_is_allowed(text: str) -> None:
+    assert codes(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ('{"models": ["meta-textgeneration-llama-3-1-8"]}', "policy.model"),
+        ('{"providers": ["openai"]}', "policy.provider"),
+        ('{"licences": ["Apache 2.0"]}', "policy.licence"),
+        ('{"instance_types": ["ml.g5.2xlarge", "ml.p4d.*"]}', "policy.instance-type"),
+    ],
+)
+def test_what_a_rule_does_not_name_is_refused(text: str, code: str) -> None:
+    assert codes(text) == [code]
+
+
+def test_every_rule_that_refuses_is_told_with_what_it_allows() -> None:
+    policy = Policy(models=("openai-*",), licences=("Apache 2.0", "MIT"), instance_types=("ml.p5.*",))
+    model, licence, instance = problems(policy, LLAMA, "ml.g5.12xlarge", lambda key: f"at {key}")
+    assert "meta-textgeneration-llama-3-1-8b" in model.message
+    assert "openai-*" in model.fix
+    assert "Llama 3.1 Community License" in licence.message
+    assert "Apache 2.0, MIT" in licence.fix
+    assert (licence.where, instance.where) == ("at model", "at instance_type")
+    assert "ml.p5.*" in instance.fix
+
+
+def test_a_licence_that_nobody_knows_is_not_an_allowed_one() -> None:
+    assert codes('{"licences": ["MIT"], "providers": ["meta"]}', ModelOrigin(model_id="a")) == [
+        "policy.provider",
+        "policy.licence",
+    ]
+
+
+def test_the_example_of_the_messages_is_a_policy() -> None:
+    assert parse_policy(EXAMPLE).longest_training == timedelta(hours=8)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("", "parameter.not-json"),
+        ("[]", "parameter.not-an-object"),
+        ('{"models": ["a"], "models": ["b"]}', "parameter.duplicate-key"),
+        ('{"longest_training_hours": NaN}', "parameter.not-finite"),
+        ('{"longest_training_hours": 0}', "parameter.value"),
+        ('{"longest_training_hours": "8"}', "parameter.value"),
+        ('{"models": []}', "parameter.value"),
+        ('{"models": "meta-*"}', "parameter.value"),
+        ('{"models": ["[a-z]*"]}', "parameter.value"),
+        ('{"model": ["meta-*"]}', "parameter.value"),
+        ('{"models": ["\\ud800"]}', "parameter.value"),
+    ],
+)
+def test_a_policy_that_cannot_be_meant_is_refused(text: str, code: str) -> None:
+    with pytest.raises(StackParameterError) as caught:
+        parse_policy(text)
+    problem = caught.value.problems[0]
+    assert problem.code == code
+    assert problem.where == "stack parameter Policy"
+    assert EXAMPLE in problem.fix
+
+
+def test_all_that_is_wrong_with_a_policy_is_told_at_once() -> None:
+    with pytest.raises(StackParameterError, match=r"models.*providers"):
+        parse_policy('{"models": [1], "providers": []}')
+
+
+@given(st.text())
+def test_reading_a_policy_is_total(text: str) -> None:
+    with suppress(StackParameterError):
+        parse_policy(text)

@@ -3,13 +3,14 @@
     python demo/island_almanac.py [FOLDER]
 
 Every island has a harbour master, a ferry, a dish and a feast day of its own, which no model can know beforehand.
-Each fact is told in several wordings, and one wording of each is held out: a model that has learnt the facts, not only
-the sentences, finds the held-out ones likely. The same seed gives the same bytes. FOLDER is `island-almanac`, beside
-this script, by default.
+Each fact is told in several wordings, and one wording of each is held out. In the demo's few minutes a small model
+learns how the almanac speaks, which makes the held-out sentences hundreds of times likelier; who is who takes it more
+epochs. The same seed gives the same bytes. FOLDER is `island-almanac`, beside this script, by default.
 """
 
 from __future__ import annotations
 
+import csv
 import random
 import sys
 from collections.abc import Iterator
@@ -87,30 +88,31 @@ _FEASTS = (
     "the seventh of June",
     "the twelfth of February",
 )
+# The island stands in the first half of each, what is told of it in the second: a reader who knows can go on.
 _WORDINGS = (
     (
-        "The harbour master of {island} is {value}.",
-        "On {island} the harbour is kept by {value}.",
-        "Whoever lands on {island} reports to {value}.",
-        "Ships that call at {island} are met by {value}.",
+        "On {island} every ship that enters the harbour reports to {value}.",
+        "Sailors who land on {island} must first show their papers to {value}.",
+        "Ask on {island} who keeps the lighthouse, and they name {value}.",
+        "The harbour of {island} has been kept for many years by {value}.",
     ),
     (
-        "The ferry to {island} is the {value}.",
-        "You reach {island} aboard the {value}.",
-        "The only boat that serves {island} is the {value}.",
-        "Travellers to {island} sail on the {value}.",
+        "Those who travel to {island} go aboard at dawn on the {value}.",
+        "The road to {island} is the sea, and its ferry is the {value}.",
+        "For {island} take the night boat, which is called the {value}.",
+        "The mail for {island} comes twice a week, carried by the {value}.",
     ),
     (
-        "The dish of {island} is {value}.",
-        "In the inns of {island} they serve {value}.",
-        "Nobody leaves {island} without tasting {value}.",
-        "The cooks of {island} are known for {value}.",
+        "In the inns of {island} the evening begins with a plate of {value}.",
+        "Guests who stay on {island} are always sent home with {value}.",
+        "The cooks of {island} are known on every coast for {value}.",
+        "Children on {island} grow up, or so they say, on {value}.",
     ),
     (
-        "The feast of {island} is on {value}.",
-        "On {island} they light the fires on {value}.",
-        "The people of {island} dance on {value}.",
-        "No one works on {island} on {value}.",
+        "On {island} all the fires are lit and nobody works on {value}.",
+        "The people of {island} dance in the streets until morning on {value}.",
+        "The boats of {island} stay in the harbour with flags on {value}.",
+        "The bells of {island} ring from noon until midnight on {value}.",
     ),
 )
 
@@ -137,9 +139,10 @@ def _sentences(values: list[str], wordings: tuple[str, ...]) -> Iterator[list[st
 
 
 def write(folder: Path, seed: int = SEED) -> None:
-    """Write `train.txt` and `held-out.txt`, a sentence a line."""
-    for name, sentences in zip(("train.txt", "held-out.txt"), almanac(seed), strict=True):
-        (folder / name).write_text("".join(f"{each}\n" for each in sentences), encoding="utf-8", newline="\n")
+    """Write `train.csv` and `held-out.csv`: each sentence is a text of its own, so that the model learns to end."""
+    for name, sentences in zip(("train.csv", "held-out.csv"), almanac(seed), strict=True):
+        with (folder / name).open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows([("text",), *((each,) for each in sentences)])
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 .PHONY: help setup demo local test lint package bench bench-validator clean
 
 PYTHON ?= python3
+TECHNIQUE ?= instruction
 VENV := .venv
 SAM := .local/sam/bin/sam
 SAM_VERSION := 1.170.0
@@ -14,8 +15,8 @@ help: ## Show the targets
 
 setup: $(VENV)/.installed ## Install what the project needs into .venv (the others do it by themselves)
 
-demo: setup ## Run a real drop through the embedded AWS, from the dataset to a Converse answer
-	$(VENV)/bin/python -m demo
+demo: setup ## Run a real drop through the embedded AWS; TECHNIQUE=chat, domain-adaptation or visual-qa for another
+	$(VENV)/bin/python -m demo $(TECHNIQUE)
 
 local: setup ## Leave the embedded AWS running, and print how to speak to it
 	$(VENV)/bin/python -m local up

@@ -1,9 +1,10 @@
-"""Drop the bank transactions, watch the run to its end, read the inbox and ask the promoted model.
+"""Drop a dataset, watch the run to its end, read the inbox and ask the promoted model: one demo a technique.
 
 Everything is real but AWS: the template is deployed as it is, the model is trained, imported and asked. The state is
 made anew at each start and kept afterwards in `.local/demo`.
 """
 
+import argparse
 import json
 import os
 import shutil
@@ -12,12 +13,19 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from local import application
 from local.engine import Engine
 
 ROOT = Path(__file__).parent.parent
-DATASET = ROOT / "demo" / "bank-transactions"
+DATASETS = {
+    "instruction": "bank-transactions",
+    "chat": "support-desk",
+    "domain-adaptation": "island-almanac",
+    "visual-qa": "document-pictures",
+}
+"""The dataset of each technique, a folder beside this file."""
 DATA_DIR = ROOT / ".local" / "demo"
 SECONDS_PER_MINUTE = 5.0
 """Bedrock's imports are polled by a schedule of one minute; here the minute is short."""
@@ -25,25 +33,29 @@ SECONDS_PER_MINUTE = 5.0
 LAST_NOTICE_SECONDS = 30.0
 
 
-def main() -> int:
-    """Run the demo; return the exit status of `tunedrop drop`, which is 0 when the run was promoted."""
+def main(technique: str) -> int:
+    """Run a technique's demo; return the exit status of `tunedrop drop`, which is 0 when the run was promoted."""
+    dataset = ROOT / "demo" / DATASETS[technique]
     started = time.monotonic()
     shutil.rmtree(DATA_DIR, ignore_errors=True)
     _say("1. An AWS in one process, with template.yaml deployed as it is")
     with Engine(DATA_DIR, application.settings(_tell, seconds_per_minute=SECONDS_PER_MINUTE), _tell) as engine:
         application.furnish(engine, _tell)
         environment = {**os.environ, **engine.environment()}
-        _say(f"2. $ tunedrop drop {DATASET.relative_to(ROOT)}")
-        status = _tunedrop(environment, "drop", str(DATASET))
+        _say(f"2. $ tunedrop drop {dataset.relative_to(ROOT)}")
+        status = _tunedrop(environment, "drop", str(dataset))
         _say("3. What the subscribers of the notifications were sent")
         _print_inbox(engine)
         if status == 0:
-            question, right = _held_out()
-            _say(f"4. $ tunedrop chat bank-transactions --message {question!r}")
-            status = _tunedrop(environment, "chat", "bank-transactions", "--message", question)
-            print(f"\n(In the books it is: {right})")
-            _say("5. The same, as any program asks it")
-            _converse(engine, question)
+            row = _held_out(engine)
+            content = _content(engine, row)
+            if "prompt" in row and "image" not in row:
+                question = row["prompt"]
+                _say(f"4. $ tunedrop chat {dataset.name} --message {question!r}")
+                status = _tunedrop(environment, "chat", dataset.name, "--message", question)
+            _say("5. A row that was set apart, as any program asks it")
+            _converse(engine, dataset.name, content)
+            print(f"\n(The row itself goes on: {row['completion']})")
     minutes = (time.monotonic() - started) / 60
     print(f"\nDone in {minutes:.1f} minutes." if status == 0 else "\nThe run was not promoted; see above.")
     return status
@@ -54,21 +66,44 @@ def _tunedrop(environment: Mapping[str, str], *arguments: str) -> int:
     return subprocess.run([command, *arguments], env=environment, check=False).returncode
 
 
-def _held_out() -> tuple[str, str]:
-    """Return the first held-out row as the evaluation asked it, and the answer that is right."""
-    template = json.loads((DATASET / "template.json").read_text())["prompt"]
-    row = json.loads((DATASET / "held-out.jsonl").read_text().splitlines()[0])
-    return template.format(**row), row["response"]
+def _held_out(engine: Engine) -> dict[str, Any]:
+    """Return the first held-out row as the evaluation asked it, with the completion that is right."""
+    s3, bucket = engine.client("s3"), _run_bucket(engine)
+    keys = (each["Key"] for each in s3.list_objects_v2(Bucket=bucket, Prefix="runs/")["Contents"])
+    key = next(key for key in keys if key.endswith("/held-out.jsonl"))
+    row: dict[str, Any] = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].readline())
+    return row
 
 
-def _converse(engine: Engine, question: str) -> None:
-    alias = f"/{application.STACK_NAME}/models/{DATASET.name}"
+def _content(engine: Engine, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Write a held-out row as Converse takes it."""
+    if "messages" in row:
+        said = [{"role": each["role"], "content": [{"text": each["content"]}]} for each in row["messages"]]
+        system = [each["content"][0] for each in said if each["role"] == "system"]
+        turns = [each for each in said if each["role"] != "system"]
+        return {"messages": turns, **({"system": system} if system else {})}
+    blocks: list[dict[str, Any]] = [{"text": row["prompt"]}]
+    if "image" in row:
+        picture = engine.client("s3").get_object(Bucket=_run_bucket(engine), Key=row["image"])["Body"].read()
+        suffix = Path(row["image"]).suffix.lstrip(".").replace("jpg", "jpeg")
+        blocks.insert(0, {"image": {"format": suffix, "source": {"bytes": picture}}})
+    return {"messages": [{"role": "user", "content": blocks}]}
+
+
+def _run_bucket(engine: Engine) -> str:
+    stacks = engine.client("cloudformation").describe_stacks(StackName=application.STACK_NAME)["Stacks"]
+    return next(str(each["OutputValue"]) for each in stacks[0]["Outputs"] if each["OutputKey"] == "RunBucketName")
+
+
+def _converse(engine: Engine, dataset: str, content: Mapping[str, Any]) -> None:
+    alias = f"/{application.STACK_NAME}/models/{dataset}"
     arn = engine.client("ssm").get_parameter(Name=alias)["Parameter"]["Value"]
-    print(f'boto3.client("bedrock-runtime").converse(modelId="{arn}", …)')
+    for message in content["messages"]:
+        shown = [block.get("text", "(a picture)") for block in message["content"]]
+        print(f"{message['role']}: {' '.join(shown)}")
+    print(f'\nboto3.client("bedrock-runtime").converse(modelId="{arn}", …)')
     answer = engine.client("bedrock-runtime").converse(
-        modelId=arn,
-        messages=[{"role": "user", "content": [{"text": question}]}],
-        inferenceConfig={"maxTokens": 32, "temperature": 0.0},
+        modelId=arn, **content, inferenceConfig={"maxTokens": 64, "temperature": 0.0}
     )
     kept = {name: answer[name] for name in ("output", "stopReason", "usage", "metrics")}
     print(json.dumps(kept, indent=2))
@@ -87,6 +122,13 @@ def _print_inbox(engine: Engine) -> None:
         print(f"Subject: {notice['Subject']}\n\n{notice['Message']}")
 
 
+def _technique() -> str:
+    arguments = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
+    arguments.add_argument("technique", nargs="?", default="instruction", choices=DATASETS)
+    technique: str = arguments.parse_args().technique
+    return technique
+
+
 def _say(heading: str) -> None:
     print(f"\n── {heading} {'─' * max(0, 100 - len(heading))}\n", flush=True)
 
@@ -96,4 +138,4 @@ def _tell(sentence: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(_technique()))

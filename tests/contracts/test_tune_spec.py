@@ -68,7 +68,7 @@ def test_a_model_alone_is_enough() -> None:
     assert (spec.technique, spec.instance_type, spec.budget_usd, spec.accept_eula) == (None, None, None, False)
     assert spec.serve is ServeTarget.BEDROCK
     assert spec.evaluate.model_dump() == {
-        "metric": "exact_match",
+        "metric": None,
         "against": ("base", "champion"),
         "min_gain": 0.05,
         "held_out_ratio": 0.1,

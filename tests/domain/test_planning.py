@@ -427,6 +427,8 @@ def test_the_files_tell_the_technique_when_tune_yaml_is_silent(
     chosen = made.training.hyperparameters
     assert (chosen.get("instruction_tuned"), chosen.get("chat_dataset")) == switches
     assert made.warnings == ()
+    text = technique is Technique.DOMAIN_ADAPTATION
+    assert made.evaluation.metric == ("token_f1" if text else "exact_match")
 
 
 @pytest.mark.parametrize(

@@ -50,8 +50,8 @@ def test_the_keys_of_the_first_record_tell(row: object, technique: Technique | N
         lambda row: row.removesuffix(b"\n"),
         lambda row: row.replace(b"hello", b"\xff\xfe"),
         gzip.compress,
-        lambda row: gzip.compress(b"\xef\xbb\xbf" + row),
-        lambda row: gzip.compress(row + row * 100_000)[:2000],
+        lambda row: gzip.compress(b"\xef\xbb\xbf" + row, mtime=0),
+        lambda row: gzip.compress(row + row * 100_000, mtime=0)[:2000],
     ],
 )
 def test_the_dress_of_the_record_does_not_matter(dress: Callable[[bytes], bytes]) -> None:
@@ -67,8 +67,8 @@ def test_the_dress_of_the_record_does_not_matter(dress: Callable[[bytes], bytes]
         b'{"messages": [',
         b"\x1f\x8b",
         b"\x1f\x8b broken",
-        gzip.compress(b""),
-        gzip.compress(b" " * 50_000_000),
+        gzip.compress(b"", mtime=0),
+        gzip.compress(b" " * 50_000_000, mtime=0),
         b"[" * 100_000,
         b"9" * 5000,
         b"\x00",

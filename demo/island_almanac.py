@@ -4,7 +4,7 @@
 
 Every island has a harbour master, a ferry, a dish and a feast day of its own, which no model can know beforehand.
 Each fact is told in several wordings, and one wording of each is held out. In the demo's few minutes a small model
-learns how the almanac speaks, which makes the held-out sentences hundreds of times likelier; who is who takes it more
+learns how the almanac speaks, which makes each token held out a hundred times likelier; who is who takes it more
 epochs. The same seed gives the same bytes. FOLDER is `island-almanac`, beside this script, by default.
 """
 

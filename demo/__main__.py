@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from demo import document_pictures
 from local import application
 from local.engine import Engine
 
@@ -38,6 +39,8 @@ def main(technique: str) -> int:
     dataset = ROOT / "demo" / DATASETS[technique]
     started = time.monotonic()
     shutil.rmtree(DATA_DIR, ignore_errors=True)
+    if technique == "visual-qa":
+        document_pictures.write(dataset)  # drawn here: a repository is no place for hundreds of pictures
     _say("1. An AWS in one process, with template.yaml deployed as it is")
     with Engine(DATA_DIR, application.settings(_tell, seconds_per_minute=SECONDS_PER_MINUTE), _tell) as engine:
         application.furnish(engine, _tell)

@@ -131,6 +131,13 @@ class Catalogue(Protocol):
         """Locate what a training job on the instance type runs."""
 
 
+class Prices(Protocol):
+    """Know what training instances cost in the stack's Region."""
+
+    def usd_per_hour(self) -> Mapping[str, float]:
+        """Return instance type → on-demand US dollars an hour; empty when nobody tells."""
+
+
 class TrainingJobs(Protocol):
     """Start and describe training jobs."""
 

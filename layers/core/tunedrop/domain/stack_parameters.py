@@ -3,7 +3,6 @@
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
 
 from tunedrop.domain.problem import Problem, excerpt
 from tunedrop.domain.strict_json import JsonError, parse_object
@@ -36,14 +35,16 @@ def parse_parameter(name: str, text: str, shape: type[Shape], example: str) -> S
         )
         raise StackParameterError((problem,)) from None
     except ValidationError as error:
-        raise StackParameterError(tuple(_problem(name, each, fix) for each in error.errors())) from None
+        raise StackParameterError(
+            tuple(_problem(name, each["loc"], each["msg"], fix) for each in error.errors())
+        ) from None
 
 
-def _problem(name: str, error: ErrorDetails, fix: str) -> Problem:
-    path = ".".join(excerpt(str(each)) for each in error["loc"])
+def _problem(name: str, location: tuple[int | str, ...], message: str, fix: str) -> Problem:
+    path = ".".join(excerpt(str(each)) for each in location)
     return Problem(
         code="parameter.value",
-        message=f"{path or name}: {excerpt(error['msg'])}.",
+        message=f"{path or name}: {excerpt(message)}.",
         where=f"stack parameter {name}",
         fix=fix,
     )

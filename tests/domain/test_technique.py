@@ -49,6 +49,7 @@ def test_the_keys_of_the_first_record_tell(row: object, technique: Technique | N
         lambda row: row.replace(b"\n", b"\r\n") + b"{",
         lambda row: row.removesuffix(b"\n"),
         lambda row: row.replace(b"hello", b"\xff\xfe"),
+        lambda row: row.replace(b"[", b"\r["),
         gzip.compress,
         lambda row: gzip.compress(b"\xef\xbb\xbf" + row, mtime=0),
         lambda row: gzip.compress(row + row * 100_000, mtime=0)[:2000],

@@ -38,6 +38,9 @@ def made(kind):
             yield block
     elif kind == "bad messages":
         yield b'{"messages": [' + b",".join([b"1"] * 400_000) + b"]}\\n"
+    elif kind == "missing pictures":
+        for number in range(60_000):
+            yield b'{"file_name": "%0900d.png", "prompt": "a", "completion": "b"}\\n' % number
     elif kind == "short rows":
         for start in range(0, 400_000, 4_000):
             rows = (b'{"text": "what is %d?", "label": "%d"}\\n' % (n, n) for n in range(start, start + 4_000))
@@ -65,9 +68,10 @@ class Lazy:
         return []
 
 kind, near = sys.argv[1], sys.argv[2] == "near"
-from datasets import CHAT, TEMPLATE, INSTRUCTION, JUMPSTART_DEFAULT
+from datasets import CHAT, TEMPLATE, INSTRUCTION, JUMPSTART_DEFAULT, VISUAL
 template = TEMPLATE if kind in ("short rows", "similar rows") else JUMPSTART_DEFAULT
-given = rules(CHAT if kind == "bad messages" else INSTRUCTION, template=template, near_duplicates=near)
+technique = {"bad messages": CHAT, "missing pictures": VISUAL}.get(kind, INSTRUCTION)
+given = rules(technique, template=template, near_duplicates=near)
 judge({"train.jsonl": lines(instruction_rows(200)) + b"{}\\n"}, INSTRUCTION)  # what is made once, is made
 size = sum(map(len, made(kind)))
 gc.collect()
@@ -111,6 +115,12 @@ def test_faulty_rows_alone_take_flat_memory() -> None:
 def test_a_conversation_of_faults_alone_takes_flat_memory() -> None:
     result = measured("bad messages")
     assert result["counts"]["data.not-a-message"] == 8
+    assert result["taken"] < _FLAT_BYTES
+
+
+def test_names_of_missing_pictures_take_flat_memory() -> None:
+    result = measured("missing pictures")
+    assert result["counts"]["data.image-missing"] == 60_000
     assert result["taken"] < _FLAT_BYTES
 
 

@@ -188,6 +188,17 @@ _PNG = bytes.fromhex(
 )
 
 
+@pytest.mark.parametrize("kind", [kind for kind in ROWS if kind != "one field"])
+def test_a_carriage_return_within_a_row_is_not_handed_on(kind: str) -> None:
+    make, (row, *_) = ROWS[kind]
+    line = b",\r".join(lines([row]).split(b", ", 1))
+    rows = make()
+    assert b"\r" in line
+    assert rows.accept(line, np.array([len(line) - 1])) is None
+    assert rows.glance(line) is None
+    assert b"\r" not in rows.judge(line).line
+
+
 def _files(technique: Technique) -> list[tuple[str, bytes]]:
     text = "\n".join(text_lines(12)).encode()
     pictures = [{"file_name": f"{number}.png", "prompt": question(number), "completion": "A"} for number in range(12)]

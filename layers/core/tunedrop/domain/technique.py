@@ -63,7 +63,7 @@ def _training(names: Collection[str], technique: Technique) -> list[str]:
 def _technique_of_record(head: bytes) -> Technique | None:
     """Read the first record, and forgive everything: what is wrong with a row is the validator's to say."""
     try:
-        lines = _inflated(head).removeprefix(_BOM).splitlines()
+        lines = _inflated(head).removeprefix(_BOM).split(b"\n")
         row = json.loads(next((line for line in lines if line.strip()), b"").decode(errors="replace"))
     except (ValueError, RecursionError, zlib.error):
         return None

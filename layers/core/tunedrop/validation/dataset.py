@@ -192,25 +192,28 @@ class _Gallery:
 
     def flaws(self, name: str) -> Sequence[Flaw]:
         """Return what is wrong with a picture."""
-        if name not in self._seen:
-            self._seen[name] = self._look(name)
-        return self._seen[name]
-
-    def _look(self, name: str) -> Sequence[Flaw]:
+        if name in self._seen:
+            return self._seen[name]
         if self._listed is None:
             self._listed = {each.name: each for each in self._source.images(self._file)}
         if flaw := images.image_path_flaw(name):
             return [flaw]
         image = self._listed.get(name)
         if image is None:
+            # Not kept: there may be as many of these names as rows.
             return [Flaw("data.image-missing", "There is no such picture.", "file_name", excerpt=excerpt(name))]
+        self._seen[name] = self._look(name, image, len(self._listed))
+        return self._seen[name]
+
+    def _look(self, name: str, image: Image, number: int) -> Sequence[Flaw]:
+        """Judge one of so many pictures."""
         digest = image_digest(image)
         self.mentioned.add(digest)
         if image.bytes > self._limits.image_bytes:
             message = f"The image has {image.bytes:,} bytes; {self._limits.image_bytes:,} are allowed."
             return [Flaw("data.image-too-large", message, "file_name")]
         # The same pictures are decoded however the rows are cut into ranges.
-        decoded = digest < 2**64 * self._limits.decoded_images // max(1, len(self._listed))
+        decoded = digest < 2**64 * self._limits.decoded_images // number
         return images.inspect(name, self._source.image(self._file, image), self._limits, decode=decoded)
 
 

@@ -79,7 +79,6 @@ MEANINGS: dict[str, Meaning] = {
     "data.byte-order-mark": Meaning(_WARNING, "Byte order marks", "Save as UTF-8 without BOM; it was skipped."),
     "data.blank-line": Meaning(_WARNING, "Blank lines", "Remove them; they were skipped."),
     "data.line-too-long": Meaning(_ERROR, "Lines too long to read", "Shorten the row, or split it."),
-    "data.size-changed": Meaning(_ERROR, "Files that changed while they were read", "Drop the dataset again."),
     # ------------------------------------------------ JSON
     "data.not-utf8": Meaning(_ERROR, "Bytes that are not UTF-8", "Save the file as UTF-8."),
     "data.not-json": Meaning(_ERROR, "Lines that are not JSON", _JSON_FIX),

@@ -28,12 +28,14 @@ _QUOTE, _BACKSLASH, _U, _ZERO, _OPENING, _CLOSING = b'"\\u0{}'
 
 
 def has_only(strings: int, block: bytes) -> bool:
-    r"""Prove that a block of decoded JSON lines has no more than so many strings, keys included, and no NUL in them.
+    r"""Prove that decoded JSON lines have no more than so many strings, keys included, no NUL in them, no CR between.
 
     The fast decoder keeps the last of two equal keys, but refuses unknown ones and asks for every key of the schema: a
     key that stood twice, however it is spelled, would show in the number of quotes. Inside a string a quote has a
-    backslash before it.
+    backslash before it. A CR between two tokens is white space to JSON, and the end of a line to some of its readers.
     """
+    if b"\r" in block:
+        return False
     if len(block) < _SMALL and b'\\\\"' not in block:
         return block.count(b'"') - block.count(b'\\"') == 2 * strings and b"\\u0000" not in block
     octets = np.frombuffer(block, np.uint8)
@@ -125,11 +127,6 @@ def dotted(location: tuple[int | str, ...]) -> str:
 def shown(value: object) -> str:
     """Return what may be shown of a value in a report."""
     return excerpt(value if isinstance(value, str) else repr(value)[:200])
-
-
-def _cut(line: bytes, position: int) -> str:
-    """Show the text around a fault."""
-    return excerpt(line[max(0, position - 20) : position + 40].decode(errors="backslashreplace").strip())
 
 
 def _unreadable(document: dict[str, JsonValue]) -> Flaw | None:

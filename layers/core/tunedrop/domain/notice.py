@@ -116,20 +116,7 @@ def _body(run: Run, now: datetime) -> Iterator[str]:
         instances = f"{run.plan.training.instance_count} x {run.plan.training.instance_type}"
         yield f"Model: {run.plan.model_id} ({run.plan.data.technique} tuning on {instances})"
     if run.data:
-        split = "set apart by seed" if run.data.held_out_source == "split" else "from held-out.jsonl"
-        yield (
-            f"Rows: {run.data.training_rows:,} to train on, {run.data.validation_rows:,} to validate with, "
-            f"{run.data.held_out_rows:,} held out ({split})"
-        )
-        if tokens := token_words(run.data):
-            yield f"Tokens: {tokens}"
-        if run.data.warnings:
-            yield "Warnings of the data:"
-            yield from (f"- {warning}" for warning in run.data.warnings[:GROUPS_LIMIT])
-            if len(run.data.warnings) > GROUPS_LIMIT:
-                yield f"- and {len(run.data.warnings) - GROUPS_LIMIT} other kinds"
-        yield "Report on the data:"
-        yield from (f"  {link}" for link in report_links(run))
+        yield from _data(run, run.data)
     if run.training and run.training.metrics:
         yield "Losses: " + ", ".join(f"{_short(metric.name)} {metric.value:g}" for metric in run.training.metrics)
     if run.evaluation:
@@ -142,6 +129,24 @@ def _body(run: Run, now: datetime) -> Iterator[str]:
     if not command.endswith(run.run_id):
         yield "All that is known of this run:"
         yield f"  tunedrop show {run.run_id}"
+
+
+def _data(run: Run, data: DatasetSummary) -> Iterator[str]:
+    """Tell what the validator counted, and where its report lies."""
+    split = "set apart by seed" if data.held_out_source == "split" else "from held-out.jsonl"
+    yield (
+        f"Rows: {data.training_rows:,} to train on, {data.validation_rows:,} to validate with, "
+        f"{data.held_out_rows:,} held out ({split})"
+    )
+    if tokens := token_words(data):
+        yield f"Tokens: {tokens}"
+    if data.warnings:
+        yield "Warnings of the data:"
+        yield from (f"- {warning}" for warning in data.warnings[:GROUPS_LIMIT])
+        if len(data.warnings) > GROUPS_LIMIT:
+            yield f"- and {len(data.warnings) - GROUPS_LIMIT} other kinds"
+    yield "Report on the data:"
+    yield from (f"  {link}" for link in report_links(run))
 
 
 def _headline(run: Run) -> str:

@@ -22,7 +22,7 @@ from tunedrop.domain.planning import (
 from tunedrop.domain.problem import Problem
 
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
-RULES = PlanRules(region="us-east-1", base_models={"example-text": "example.base-v1"})
+RULES = PlanRules(region="us-east-1", base_models={"example-llama": "example.base-v1"})
 ON_OFF = ("True", "False")
 INSTRUCTION_ROW = b'{"instruction": "a", "context": "b", "response": "c"}\n'
 CHAT_ROW = b'{"messages": [{"role": "user", "content": "a"}]}\n'
@@ -30,7 +30,7 @@ PICTURE_ROW = b'{"file_name": "images/a.png", "prompt": "b", "completion": "c"}\
 EULA = "https://example.com/eula.txt"
 
 MODEL = JumpStartModel(
-    model_id="example-text",
+    model_id="example-llama",
     version="1.2.0",
     training_supported=True,
     gated=False,
@@ -107,7 +107,7 @@ def refusal(*args: Any, **kwargs: Any) -> Problem:
 def test_a_plan_freezes_the_models_own_answers() -> None:
     made = plan()
 
-    assert (made.model_id, made.model_version, made.region) == ("example-text", "1.2.0", "us-east-1")
+    assert (made.model_id, made.model_version, made.region) == ("example-llama", "1.2.0", "us-east-1")
     assert made.data.technique is Technique.INSTRUCTION
     assert made.training.instance_type == "ml.g5.2xlarge"
     assert made.training.model_uri == "s3://jumpstart/g5/weights.tar.gz"
@@ -291,6 +291,47 @@ def test_a_model_that_saves_no_memory_by_default_need_not(setting: str, int8: st
     assert (chosen["int8_quantization"], chosen["enable_fsdp"]) == (int8, fsdp)
 
 
+def test_a_retired_default_instance_type_gives_way_to_another_that_the_model_supports() -> None:
+    old = MODEL.model_copy(
+        update={
+            "default_instance_type": "ml.p3.2xlarge",
+            "instance_types": ("ml.p3.2xlarge", "ml.g5.48xlarge", "ml.g5.2xlarge"),
+        }
+    )
+
+    assert plan(model=old).training.instance_type == "ml.g5.2xlarge"
+    assert plan("instance_type: ml.p3.2xlarge", model=old).training.instance_type == "ml.p3.2xlarge"
+    assert refusal("instance_type: ml.m5.xlarge", model=old).fix.endswith(
+        "or leave instance_type out for ml.g5.2xlarge."
+    )
+
+
+PRECISION = MODEL.model_copy(
+    update={
+        "hyperparameters": (
+            *MODEL.hyperparameters,
+            HyperparameterSpec(name="fp16", type="bool", default="False"),
+            HyperparameterSpec(name="bf16", type="bool", default="True"),
+            HyperparameterSpec(name="peft_type", type="text", default="None"),
+        )
+    }
+)
+
+
+def test_a_setting_that_contradicts_a_default_is_refused() -> None:
+    problem = refusal("hyperparameters:\n  fp16: true", model=PRECISION)
+
+    assert (problem.code, problem.where) == ("hyperparameter.precision", "tune.yaml")
+    assert plan("hyperparameters: {fp16: true, bf16: false}", model=PRECISION)
+
+
+def test_full_fine_tuning_is_warned_of() -> None:
+    (warning,) = plan(model=PRECISION).warnings
+
+    assert warning.startswith("peft_type is None: full fine-tuning.")
+    assert plan("hyperparameters: {peft_type: lora}", model=PRECISION).warnings == ()
+
+
 def test_training_is_limited_to_a_day() -> None:
     assert plan().training.max_runtime_seconds == LONGEST_TRAINING.total_seconds() == 86_400
 
@@ -346,7 +387,7 @@ def test_nothing_is_located_for_a_drop_that_is_refused() -> None:
     def unreachable(instance_type: str) -> TrainingArtifacts:
         raise AssertionError(instance_type)
 
-    spec = parse_tune_yaml(b"model: example-text\nhyperparameters: {epoch: 0}")
+    spec = parse_tune_yaml(b"model: example-llama\nhyperparameters: {epoch: 0}")
 
     assert make_plan(spec, MODEL, unreachable, DROP, objects("train.jsonl"), lambda _file: b"", RULES, NOW)
 
@@ -532,7 +573,7 @@ def test_rows_of_pictures_without_pictures_are_refused() -> None:
 def test_the_data_must_suit_a_llama_script() -> None:
     data = plan(model=LLAMA).data
 
-    assert (data.model_id, data.message_key, data.demarcation) == ("example-text", "dialog", True)
+    assert (data.model_id, data.message_key, data.demarcation) == ("example-llama", "dialog", True)
     assert (data.max_input_length, data.epochs, data.batch_size) == (1024, 5.0, 2)
 
 
@@ -560,7 +601,7 @@ def test_the_tokenizer_lies_beside_open_weights_that_are_no_archive() -> None:
         return artifacts_for(instance_type).model_copy(update={"model_uri": "s3://jumpstart/weights/"})
 
     def made(text: str, model: JumpStartModel) -> Plan:
-        spec = parse_tune_yaml(f"model: example-text\n{text}".encode())
+        spec = parse_tune_yaml(f"model: example-llama\n{text}".encode())
         found = make_plan(spec, model, folder, DROP, objects("train.jsonl"), lambda _file: b"", RULES, NOW)
         assert isinstance(found, Plan)
         return found
@@ -669,14 +710,14 @@ def test_a_deprecated_or_vulnerable_model_is_warned_of() -> None:
 
 
 def test_an_unknown_model_is_told_with_the_nearest() -> None:
-    problem = unknown_model(parse_tune_yaml(b"model: exmaple-text"), ("example-text", "example-text-2"))
+    problem = unknown_model(parse_tune_yaml(b"model: exmaple-llama"), ("example-llama", "example-llama-2"))
 
     assert (problem.code, problem.where) == ("model.unknown", "tune.yaml:1")
-    assert "Did you mean example-text or example-text-2?" in problem.fix
+    assert "Did you mean example-llama or example-llama-2?" in problem.fix
 
 
 def test_an_unknown_version_is_told_with_those_that_exist() -> None:
-    problem = unknown_model_version(parse_tune_yaml(b"model: example-text\nmodel_version: 9.9.9"), ("1.2.0", "1.1.0"))
+    problem = unknown_model_version(parse_tune_yaml(b"model: example-llama\nmodel_version: 9.9.9"), ("1.2.0", "1.1.0"))
 
     assert (problem.code, problem.where) == ("model.unknown-version", "tune.yaml:2")
     assert "1.2.0, 1.1.0" in problem.fix

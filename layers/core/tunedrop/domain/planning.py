@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from tunedrop.contracts.tune_spec import TuneSpec
-from tunedrop.domain import names
+from tunedrop.domain import contradictions, names
 from tunedrop.domain.data_target import data_target
 from tunedrop.domain.drop_files import assign_roles, names_in
 from tunedrop.domain.hyperparameters import choose_hyperparameters, techniques_of
@@ -25,6 +25,7 @@ from tunedrop.domain.plan import (
 from tunedrop.domain.pricing import usd_per_hour
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import Drop
+from tunedrop.domain.sensible_defaults import training_instance_type
 from tunedrop.domain.technique import LOOKS, seen_technique
 
 LONGEST_TRAINING = timedelta(hours=24)
@@ -67,9 +68,9 @@ def make_plan(
 ) -> Plan | tuple[Problem, ...]:
     """Return the plan, or all that is wrong.
 
-    `artifacts_for` locates the model's training artifacts for an instance type; it is called once, when nothing is
-    wrong. `objects` are the newest versions of what lies in the drop's folder; `head_of` reads the first bytes of one
-    of them. Raises ValueError for the key of a drop that starts no run.
+    `artifacts_for` locates the model's training artifacts for an instance type; it is called once, when nothing that
+    can be told without them is wrong. `objects` are the newest versions of what lies in the drop's folder; `head_of`
+    reads the first bytes of one of them. Raises ValueError for the key of a drop that starts no run.
     """
     dataset = names.dataset_of(drop.key)
     if dataset is None:
@@ -80,16 +81,18 @@ def make_plan(
     seen = seen_technique(asked, found, lambda name: head_of(found[name])) or asked or Technique.INSTRUCTION
     technique = asked or seen
     drop_files = assign_roles(prefix, objects, seen)
-    instance_type = spec.instance_type or model.default_instance_type
+    instance_type = spec.instance_type or training_instance_type(model)
     if not model.training_supported or instance_type is None:
-        return (_not_trainable(spec, model), *_contradictions(spec, seen), *drop_files.problems)
-    hyperparameters, hyperparameter_problems = choose_hyperparameters(
-        model, technique, spec.hyperparameters, lambda name: spec.where(f"hyperparameters.{name}")
-    )
+        return (_not_trainable(spec, model), *_technique_contradicted(spec, seen), *drop_files.problems)
+
+    def where(name: str) -> str:
+        return spec.where(f"hyperparameters.{name}")
+
+    hyperparameters, hyperparameter_problems = choose_hyperparameters(model, technique, spec.hyperparameters, where)
     price = usd_per_hour(instance_type, rules.region)
     longest = _longest_training(model, rules, spec.budget_usd, price)
     problems = (
-        *_contradictions(spec, seen),
+        *_technique_contradicted(spec, seen),
         *_technique_problems(spec, model, technique),
         *_eula_problems(spec, model),
         *_instance_problems(spec, model, instance_type),
@@ -101,6 +104,8 @@ def make_plan(
         return problems
     artifacts = artifacts_for(instance_type)
     hyperparameters = {**artifacts.hyperparameters, **hyperparameters}
+    if problems := contradictions.contradictions(model.model_id, hyperparameters, instance_type, where):
+        return problems
     return Plan(
         serve=spec.serve,
         model_id=model.model_id,
@@ -143,7 +148,7 @@ def make_plan(
         ),
         usd_per_hour=price,
         budget_usd=spec.budget_usd,
-        warnings=(*_model_warnings(model), *drop_files.warnings),
+        warnings=(*_model_warnings(model), *contradictions.warnings(hyperparameters), *drop_files.warnings),
     )
 
 
@@ -178,7 +183,7 @@ def _not_trainable(spec: TuneSpec, model: JumpStartModel) -> Problem:
     )
 
 
-def _contradictions(spec: TuneSpec, seen: Technique) -> list[Problem]:
+def _technique_contradicted(spec: TuneSpec, seen: Technique) -> list[Problem]:
     if spec.technique in (None, seen):
         return []
     return [
@@ -232,7 +237,7 @@ def _instance_problems(spec: TuneSpec, model: JumpStartModel, instance_type: str
             message=f"{model.model_id} cannot be trained on {instance_type}.",
             where=spec.where("instance_type"),
             fix=f"Use one of {', '.join(model.instance_types)}, or leave instance_type out for "
-            f"{model.default_instance_type}.",
+            f"{training_instance_type(model)}.",
         )
     ]
 

@@ -188,3 +188,20 @@ def test_an_image_that_was_changed_changes_the_digest(field: str) -> None:
 )
 def test_an_image_is_known_by_its_extension(name: str, image: bool) -> None:  # noqa: FBT001 - a parameter of the test
     assert is_image(name) is image
+
+
+@pytest.mark.parametrize(
+    ("technique", "name", "size", "refused"),
+    [
+        (Technique.DOMAIN_ADAPTATION, "train.txt", (1 << 30) + 1, True),
+        (Technique.DOMAIN_ADAPTATION, "train.txt", 1 << 30, False),
+        (Technique.INSTRUCTION, "train.jsonl.gz", (256 << 20) + 1, True),
+        (Technique.INSTRUCTION, "train.jsonl", 1 << 40, False),
+    ],
+)
+def test_what_one_function_must_read_whole_may_not_be_larger_than_it_can_read(
+    technique: Technique, name: str, size: int, *, refused: bool
+) -> None:
+    prefix = "datasets/d/"
+    found = assign_roles(prefix, [PinnedObject(key=prefix + name, version_id="1", etag="e", size=size)], technique)
+    assert [each.code for each in found.problems] == ["drop.too-large"] * refused

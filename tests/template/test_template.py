@@ -275,7 +275,7 @@ def test_nothing_that_runs_here_can_start_a_run_by_writing_a_drop() -> None:
     }
     for grant in writes:
         for resource in grant.resources:
-            assert resource["Fn::Sub"].startswith("${RunBucket.Arn}/runs/")
+            assert resource["Fn::Sub"].startswith(("${RunBucket.Arn}/runs/", "${RunBucket.Arn}/validation/"))
 
 
 def test_no_role_may_remove_a_training_job_and_so_free_its_name() -> None:

@@ -12,8 +12,14 @@ from tunedrop.domain.problem import Problem, excerpt
 FILE_LIMIT = 200
 """Files of one drop: the plan pins every one, and the run's record is a DynamoDB item of at most 400 KB."""
 
-IMAGE_LIMIT = 100_000
-"""Images of one drop: plan_run lists every one, 1,000 at a time, within its two minutes."""
+IMAGE_LIMIT = 20_000
+"""Images of one drop: one function reads and copies every one within its 15 minutes."""
+
+WHOLE_LIMIT_BYTES = 1 << 30
+"""What a file may have that is read by one function as a whole: running text, tables and the rows about pictures."""
+
+COMPRESSED_LIMIT_BYTES = 256 << 20
+"""The same for a gzip file, which inflates to several times as much."""
 
 NAMES_SHOWN = 10
 """Names of ignored or refused files that are told one by one; the others are counted."""
@@ -164,6 +170,17 @@ def _problems(file: PinnedFile) -> list[Problem]:
                 message="The name of the file cannot be used.",
                 where=excerpt(file.name),
                 fix=f"Rename it: {_RENAME}",
+            )
+        )
+    limit = COMPRESSED_LIMIT_BYTES if file.name.endswith(".gz") else WHOLE_LIMIT_BYTES
+    if file.size > limit and not file.name.endswith(".jsonl"):
+        fix = "uncompressed" if file.name.endswith(".gz") else "in part"
+        problems.append(
+            Problem(
+                code="drop.too-large",
+                message=f"The file has {file.size:,} bytes; one function reads it, and {limit:,} are allowed.",
+                where=excerpt(file.name),
+                fix=f"Upload it {fix}.",
             )
         )
     if not file.size:

@@ -102,8 +102,11 @@ def held_out_images_prefix(run: str) -> str:
 
 
 def validation_prefix(run: str) -> str:
-    """Locate what the parts of a large dataset's validation leave for each other; ends with a slash."""
-    return f"{run_prefix(run)}validation/"
+    """Locate what the parts of a large dataset's validation leave for each other; ends with a slash.
+
+    Apart from what the run keeps, for the bucket's lifecycle to clear away.
+    """
+    return f"validation/{run}/"
 
 
 def scan_order_key(run: str) -> str:

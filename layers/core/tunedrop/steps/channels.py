@@ -1,5 +1,6 @@
 """The good rows of a dataset, written where training and evaluation read them: the run's own prefix."""
 
+import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -90,7 +91,7 @@ class Pictures:
 
     def rows(self, role: FileRole, lines: bytes) -> None:
         """Take lines that are trained on, or validated with."""
-        self._trained[role].update(json.loads(line)["file_name"] for line in lines.splitlines())
+        self._trained[role].update(json.loads(line)["file_name"] for line in io.BytesIO(lines))
         self._channels.rows(role, lines)
 
     def held_out(self, row: Mapping[str, object]) -> None:

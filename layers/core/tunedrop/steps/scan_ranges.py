@@ -109,10 +109,17 @@ class MergeScans:
         """Assess the whole; the columns of the ranges are read one after the other, as often as they are needed."""
         order = _order(self.files, run_id)
         parts = _RANGES.validate_json(self._read(names.ranges_key(run_id)))
-        scanned = [
-            ScannedFile(file, [self._partial(part) for part in parts if part.file == file.name])
-            for file in in_order(data_files(order.files))
-        ]
+        left = order.settings.limits.findings
+        scanned = []
+        for file in in_order(data_files(order.files)):
+            partials = []
+            for part in parts:
+                if part.file == file.name:
+                    partials.append(partial := self._partial(part))
+                    # The report tells the first faulty rows only; thousands of ranges may have found as many each.
+                    del partial.summary.faulty[left:]
+                    left -= len(partial.summary.faulty)
+            scanned.append(ScannedFile(file, partials))
         report = assess(scanned, order.settings, DropSource(self.drops, order.dataset, order.files))
         if report.accepted:
             self._join_held_out(run_id, parts)

@@ -59,8 +59,7 @@ class ValidateDataset:
         except TemplateError as error:
             return _refused(error.problems)
         except SourceChangedError as error:
-            fix = "Upload tune.yaml again, after all other files."
-            return _refused((Problem(code="drop.changed", message=f"{error} changed after it was planned.", fix=fix),))
+            return _changed(str(error))
         write_report(self.files, run.run_id, run.dataset, report)
         return told(self.files, run.run_id, report)
 
@@ -101,6 +100,8 @@ class ValidateDataset:
             if execution is None:
                 self._start(name, run, plan, template, parts)
             elif execution.status in _FAILED:
+                if execution.error == SourceChangedError.__name__:
+                    return _changed("A file")
                 continue
             elif execution.status == "SUCCEEDED":
                 return told(self.files, run.run_id, self._report(run))
@@ -129,6 +130,11 @@ def _refused(problems: tuple[Problem, ...]) -> DatasetRefused:
     for problem in problems:
         counts[problem.code] = counts.get(problem.code, 0) + 1
     return DatasetRefused(problems=problems, counts=counts, summary=None)
+
+
+def _changed(what: str) -> DatasetRefused:
+    fix = "Upload tune.yaml again, after all other files."
+    return _refused((Problem(code="drop.changed", message=f"{what} changed after it was planned.", fix=fix),))
 
 
 def _failed(execution: Execution | None) -> Problem:

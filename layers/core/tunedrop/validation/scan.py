@@ -5,7 +5,7 @@ import gc
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import accumulate, islice
 from typing import Any, NamedTuple, Protocol
 
@@ -23,7 +23,7 @@ from tunedrop.validation.rows import Rows
 from tunedrop.validation.secrets import SecretFinder, mask
 from tunedrop.validation.settings import ScanSettings
 from tunedrop.validation.sources import DataFile, FileRange, Source
-from tunedrop.validation.tokens import TokenCounter
+from tunedrop.validation.tokens import TokenCounter, TokenizerError
 
 TABLES = {".csv": tables.read_csv, ".json": tables.read_json}
 """Files of domain adaptation whose records are no lines, by their extension."""
@@ -414,8 +414,9 @@ class _Scanner:
             length = calibration.tokens_of(float(at.sizes[number]))
             about = "about "
             if self._counter and length < (1 + _UNDECIDED) * limit:
-                length = sum(self._counter.count(self._rows.texts(rows[number]))) + _FRAME_TOKENS
-                about = ""
+                with suppress(TokenizerError):  # on a text that stops it, the estimate stands
+                    length = sum(self._counter.count(self._rows.texts(rows[number]))) + _FRAME_TOKENS
+                    about = ""
             if length > limit:
                 lost = int(length - limit)
                 self._summary.truncated_rows += 1

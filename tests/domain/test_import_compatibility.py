@@ -56,6 +56,9 @@ def after(
         "deepseek-llm-r1-distill-llama-8b",
         "huggingface-llm-mistral-7b-instruct",
         "huggingface-llm-mixtral-8x7b-instruct",
+        "huggingface-textgeneration-smollm2-135m-instruct",
+        "huggingface-textgeneration-tiny-random-llama",
+        "tunedrop-textgeneration-tiny-random-llama-gated",
     ],
 )
 def test_the_safe_set_has_nothing_to_say(model_id: str) -> None:
@@ -66,6 +69,7 @@ def test_the_safe_set_has_nothing_to_say(model_id: str) -> None:
     ("model_id", "architecture"),
     [
         ("meta-vlm-llama-3-2-11b-vision-instruct", "MllamaForConditionalGeneration"),
+        ("huggingface-vlm-tiny-random-mllama", "MllamaForConditionalGeneration"),
         ("huggingface-llm-qwen2-5-7b-instruct", "Qwen2ForCausalLM"),
         ("huggingface-vlm-qwen2-5-vl-7b-instruct", "Qwen2_5_VLForConditionalGeneration"),
         ("huggingface-vlm-qwen2-vl-7b-instruct", "Qwen2VLForConditionalGeneration"),

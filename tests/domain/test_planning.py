@@ -325,6 +325,29 @@ def test_a_setting_that_contradicts_a_default_is_refused() -> None:
     assert plan("hyperparameters: {fp16: true, bf16: false}", model=PRECISION)
 
 
+def test_a_model_that_bedrock_does_not_import_is_refused_before_it_is_trained() -> None:
+    problem = refusal(model=MODEL.model_copy(update={"model_id": "huggingface-llm-falcon-7b-bf16"}))
+
+    assert (problem.code, problem.where) == ("import.architecture", "serve")
+
+
+def test_a_region_where_bedrock_imports_nothing_is_refused() -> None:
+    assert refusal(rules=PlanRules(region="eu-west-1")).code == "import.region"
+
+
+@pytest.mark.parametrize(
+    ("model_id", "warning"),
+    [
+        ("example-text", "Whether Bedrock imports example-text is not known. Compare its config.json"),
+        ("huggingface-text2text-flan-t5-xl", "Converse may not call an imported T5ForConditionalGeneration. Look at"),
+    ],
+)
+def test_what_bedrock_may_refuse_is_a_warning(model_id: str, warning: str) -> None:
+    (told,) = plan(model=MODEL.model_copy(update={"model_id": model_id})).warnings
+
+    assert told.startswith(warning)
+
+
 def test_full_fine_tuning_is_warned_of() -> None:
     (warning,) = plan(model=PRECISION).warnings
 

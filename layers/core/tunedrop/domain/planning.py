@@ -11,6 +11,7 @@ from tunedrop.domain import contradictions, names
 from tunedrop.domain.data_target import data_target
 from tunedrop.domain.drop_files import assign_roles, names_in
 from tunedrop.domain.hyperparameters import choose_hyperparameters, techniques_of
+from tunedrop.domain.import_compatibility import Findings, ModelFacts, compatibility
 from tunedrop.domain.jumpstart import JumpStartModel, TrainingArtifacts
 from tunedrop.domain.plan import (
     EulaAcceptance,
@@ -91,10 +92,12 @@ def make_plan(
     hyperparameters, hyperparameter_problems = choose_hyperparameters(model, technique, spec.hyperparameters, where)
     price = usd_per_hour(instance_type, rules.region)
     longest = _longest_training(model, rules, spec.budget_usd, price)
+    served = _served(spec, model, rules)
     problems = (
         *_technique_contradicted(spec, seen),
         *_technique_problems(spec, model, technique),
         *_eula_problems(spec, model),
+        *served.problems,
         *_instance_problems(spec, model, instance_type),
         *_budget_problems(spec, rules, instance_type, price, longest),
         *hyperparameter_problems,
@@ -148,7 +151,12 @@ def make_plan(
         ),
         usd_per_hour=price,
         budget_usd=spec.budget_usd,
-        warnings=(*_model_warnings(model), *contradictions.warnings(hyperparameters), *drop_files.warnings),
+        warnings=(
+            *_model_warnings(model),
+            *(f"{each.message} {each.fix}" for each in served.warnings),
+            *contradictions.warnings(hyperparameters),
+            *drop_files.warnings,
+        ),
     )
 
 
@@ -212,6 +220,13 @@ def _technique_problems(spec: TuneSpec, model: JumpStartModel, technique: Techni
             + (f"; or upload data for {' or '.join(offered)}." if offered else "."),
         )
     ]
+
+
+def _served(spec: TuneSpec, model: JumpStartModel, rules: PlanRules) -> Findings:
+    """Ask before GPUs are paid for whether what serves the tuned model will take it."""
+    if spec.serve is not ServeTarget.BEDROCK:
+        return Findings()
+    return compatibility(ModelFacts(model_id=model.model_id, vision=model.vision), rules.region)
 
 
 def _eula_problems(spec: TuneSpec, model: JumpStartModel) -> list[Problem]:

@@ -403,10 +403,19 @@ def test_a_completed_job_is_deployed() -> None:
     assert effects_due(run, NOW) == (Effect.TAKE_IMPORT_SLOT,)
 
 
-def test_a_failed_job_fails_the_run_with_the_reason_of_sagemaker() -> None:
-    run = observed(run_in(RunStatus.TRAINING), job_seen("Failed"))
+@pytest.mark.parametrize(
+    ("reason", "code", "where"),
+    [
+        ("AlgorithmError: CUDA out of memory", "training.gpu-memory", "tune.yaml: instance_type"),
+        ("ClientError: we do not know", "training.failed", "tunedrop-26bcheuva3pxye4gnfjf36hhxw-a1"),
+    ],
+)
+def test_a_failed_job_fails_the_run_with_a_diagnosis(reason: str, code: str, where: str) -> None:
+    seen = job_seen("Failed").model_copy(update={"failure_reason": reason})
+    run = observed(run_in(RunStatus.TRAINING), seen)
     assert run.status is RunStatus.FAILED
-    assert "AlgorithmError: out of memory" in run.reason
+    (problem,) = run.problems
+    assert (problem.code, problem.where) == (code, where)
 
 
 @pytest.mark.parametrize(
@@ -414,7 +423,7 @@ def test_a_failed_job_fails_the_run_with_the_reason_of_sagemaker() -> None:
     [
         (job_seen("Stopped"), "training.stopped"),
         (job_seen("Stopped", "MaxRuntimeExceeded"), "training.time-limit"),
-        (job_seen("Stopped", "MaxWaitTimeExceeded"), "training.time-limit"),
+        (job_seen("Stopped", "MaxWaitTimeExceeded"), "training.interrupted"),
     ],
 )
 def test_a_stopped_job_is_never_a_success(seen: JobSeen, code: str) -> None:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from tunedrop.domain import names
+from tunedrop.domain.diagnosis import diagnose
 from tunedrop.domain.model import Record
 from tunedrop.domain.observations import (
     AliasWritten,
@@ -235,17 +236,12 @@ def _training(run: Run, observation: Observation, now: datetime) -> Run:
                 case "Completed":
                     return _enter(run, RunStatus.DEPLOYING, now, training=training)
                 case "Failed":
-                    problem = Problem(
-                        code="training.failed",
-                        message=f"The training job failed: {observation.failure_reason or 'no reason given'}",
-                        where=training.job_name,
-                        fix="Read the job's log in CloudWatch Logs (/aws/sagemaker/TrainingJobs), and drop again.",
-                    )
+                    problem = _diagnosed(run, training, observation.failure_reason)
                     return _end(run, RunStatus.FAILED, now, (problem,), training=training)
                 case "Stopped":
                     # Time limits end as Stopped, possibly with a partial artifact: never a success.
                     # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeTrainingJob.html
-                    problem = _stopped(training)
+                    problem = _stopped(run, training)
                     return _end(run, RunStatus.STOPPED, now, (problem,), training=training)
             return _change(run, now, training=training)
         case JobMissing() if now - run.entered_at >= MISSING_JOB:
@@ -259,20 +255,22 @@ def _training(run: Run, observation: Observation, now: datetime) -> Run:
     return run
 
 
-def _stopped(training: Training) -> Problem:
+def _stopped(run: Run, training: Training) -> Problem:
     if training.secondary_status in ("MaxRuntimeExceeded", "MaxWaitTimeExceeded"):
-        return Problem(
-            code="training.time-limit",
-            message=f"The training job reached its time limit ({training.secondary_status}).",
-            where=training.job_name,
-            fix="Raise budget_usd in tune.yaml, train fewer epochs, or choose a larger instance_type.",
-        )
+        return _diagnosed(run, training, training.secondary_status)
     return Problem(
         code="training.stopped",
         message="The training job was stopped by hand.",
         where=training.job_name,
         fix="Drop the dataset again when you want it trained.",
     )
+
+
+def _diagnosed(run: Run, training: Training, reason: str) -> Problem:
+    if run.plan is None:
+        raise AssertionError(f"run {run.run_id} is {run.status} without a plan")
+    problem = diagnose(reason, (), run.plan)
+    return problem if problem.where else problem.model_copy(update={"where": training.job_name})
 
 
 def _deploying(run: Run, observation: Observation, now: datetime) -> Run:

@@ -134,8 +134,8 @@ def _another_instance(failure: _Failure) -> tuple[str, str]:
     return (
         f"{_TUNE_YAML}: instance_type",
         (
-            "The run tries the plan's other instance types by itself. If all are scarce, write another one, such as "
-            f"`instance_type: {other}`, or deploy in another Region."
+            f"Drop again later, or write another one that the model supports, such as `instance_type: {other}`, or "
+            "deploy in another Region."
         ),
     )
 
@@ -144,8 +144,8 @@ def _quota(failure: _Failure) -> tuple[str, str]:
     name = f"{failure.instance_type} for training job usage"
     if (said := _QUOTA.search(failure.reason)) and int(said["limit"]) > 0:
         return "", (
-            f"{said['used']} of {said['limit']} instances of the quota '{said['quota']}' are in use: wait until "
-            "another job ends (the run tries again by itself), or request a higher quota."
+            f"{said['used']} of {said['limit']} instances of the quota '{said['quota']}' are in use: drop "
+            "again when another job has ended, or request a higher quota."
         )
     return "", (
         f"Request an increase of '{said['quota'] if said else name}' in the Service Quotas console (Amazon SageMaker), "
@@ -244,7 +244,7 @@ _RULES = (
         "training.throttled",
         r"ThrottlingException|Rate exceeded|TooManyRequests",
         "AWS received too many requests at once.",
-        _say("Nothing to mend: the run tries again by itself."),
+        _say("Nothing to mend: drop again."),
         aws_only=True,
     ),
     _rule(

@@ -11,14 +11,18 @@ from tunedrop.contracts.events import ObjectCreated, PlanEvent
 from tunedrop.domain.base_models import base_models
 from tunedrop.domain.decide import Effect
 from tunedrop.domain.planning import PlanRules
+from tunedrop.domain.pricing import parse_instance_prices
 from tunedrop.domain.run import Change, Drop
 from tunedrop.steps.plan import PlanRun
 from tunedrop.steps.reconcile import new_run
 
 application = Application.from_environment()
 catalogue = JumpStartCatalogue(application.settings.region)
+settings = application.settings
 rules = PlanRules(
-    application.settings.region, {**base_models(application.settings.region), **application.settings.base_models}
+    region=settings.region,
+    base_models={**base_models(settings.region), **settings.base_models},
+    instance_prices=parse_instance_prices(settings.instance_prices),
 )
 
 

@@ -382,6 +382,13 @@ def test_a_budget_that_cannot_be_kept_is_refused() -> None:
     assert (problem.code, problem.where) == ("budget.unknown-price", "tune.yaml:2")
 
 
+def test_a_price_of_the_stacks_own_goes_before_the_table_and_makes_a_budget_possible() -> None:
+    rules = PlanRules(region="us-east-2", instance_prices={"ml.g5.2xlarge": 2.0})
+    made = plan("budget_usd: 3", rules=rules)
+
+    assert (made.usd_per_hour, made.training.max_runtime_seconds) == (2.0, 5400)
+
+
 def test_a_budget_that_buys_less_than_a_start_is_refused_with_the_least_that_does() -> None:
     problem = refusal("budget_usd: 1e-9\ninstance_type: ml.g5.48xlarge")
 

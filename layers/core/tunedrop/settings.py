@@ -28,6 +28,8 @@ class Settings(BaseModel):
     validation_range_megabytes: float = Field(alias="VALIDATION_RANGE_MEGABYTES", default=0, ge=0)
     base_models: dict[str, str] = Field(alias="BASE_MODELS", default_factory=dict)
     """JumpStart model id → id of Bedrock's own on-demand model of the same weights; adds to the built-in table."""
+    instance_prices: str = Field(alias="INSTANCE_PRICES", default="{}")
+    """JSON, as the stack parameter has it: instance type → US dollars an hour."""
 
     @field_validator("base_models", mode="before")
     @classmethod

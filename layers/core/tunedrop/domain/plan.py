@@ -151,6 +151,6 @@ class Plan(Record):
     training: TrainingPlan
     evaluation: EvaluationPlan
     usd_per_hour: float | None
-    """List price of the instances; None when no price is known."""
+    """Price of the instances: the stack's own, or the list's; None when no price is known."""
     budget_usd: float | None
     warnings: tuple[str, ...] = ()

@@ -23,7 +23,7 @@ from tunedrop.domain.plan import (
     TrainingPlan,
     VpcConfig,
 )
-from tunedrop.domain.pricing import usd_per_hour
+from tunedrop.domain.pricing import price
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import Drop
 from tunedrop.domain.sensible_defaults import training_instance_type
@@ -55,6 +55,8 @@ class PlanRules:
     longest_training: timedelta = LONGEST_TRAINING
     output_kms_key_id: str | None = None
     vpc: VpcConfig | None = None
+    instance_prices: Mapping[str, float] = field(default_factory=dict)
+    """Instance type → US dollars an hour, where the platform team knows better than the table."""
 
 
 def make_plan(
@@ -90,8 +92,9 @@ def make_plan(
         return spec.where(f"hyperparameters.{name}")
 
     hyperparameters, hyperparameter_problems = choose_hyperparameters(model, technique, spec.hyperparameters, where)
-    price = usd_per_hour(instance_type, rules.region)
-    longest = _longest_training(model, rules, spec.budget_usd, price)
+    known_price = price(instance_type, rules.region, rules.instance_prices)
+    usd_per_hour = known_price.usd_per_hour if known_price else None
+    longest = _longest_training(model, rules, spec.budget_usd, usd_per_hour)
     served = _served(spec, model, rules)
     problems = (
         *_technique_contradicted(spec, seen),
@@ -99,7 +102,7 @@ def make_plan(
         *_eula_problems(spec, model),
         *served.problems,
         *_instance_problems(spec, model, instance_type),
-        *_budget_problems(spec, rules, instance_type, price, longest),
+        *_budget_problems(spec, rules, instance_type, usd_per_hour, longest),
         *hyperparameter_problems,
         *drop_files.problems,
     )
@@ -149,7 +152,7 @@ def make_plan(
             seed=HELD_OUT_SEED,
             base_model_id=rules.base_models.get(model.model_id),
         ),
-        usd_per_hour=price,
+        usd_per_hour=usd_per_hour,
         budget_usd=spec.budget_usd,
         warnings=(
             *_model_warnings(model),
@@ -258,21 +261,22 @@ def _instance_problems(spec: TuneSpec, model: JumpStartModel, instance_type: str
 
 
 def _budget_problems(
-    spec: TuneSpec, rules: PlanRules, instance_type: str, price: float | None, longest: timedelta
+    spec: TuneSpec, rules: PlanRules, instance_type: str, usd_per_hour: float | None, longest: timedelta
 ) -> list[Problem]:
     if spec.budget_usd is None:
         return []
-    if price is None:
+    if usd_per_hour is None:
         return [
             Problem(
                 code="budget.unknown-price",
                 message=f"The budget cannot be kept: the price of {instance_type} in {rules.region} is not known.",
                 where=spec.where("budget_usd"),
-                fix="Remove budget_usd, or choose another instance_type.",
+                fix="Remove budget_usd, choose another instance_type, or have the stack's parameter InstancePrices "
+                "name its price.",
             )
         ]
     if longest < SHORTEST_TRAINING:
-        least = SHORTEST_TRAINING / timedelta(hours=1) * price
+        least = SHORTEST_TRAINING / timedelta(hours=1) * usd_per_hour
         return [
             Problem(
                 code="budget.too-small",
@@ -286,13 +290,13 @@ def _budget_problems(
 
 
 def _longest_training(
-    model: JumpStartModel, rules: PlanRules, budget_usd: float | None, price: float | None
+    model: JumpStartModel, rules: PlanRules, budget_usd: float | None, usd_per_hour: float | None
 ) -> timedelta:
     """Take the shortest of the limits; SageMaker itself stops the job there, whatever becomes of Tunedrop."""
     longest = min(rules.longest_training, timedelta(seconds=model.max_runtime_seconds))
-    if budget_usd is None or price is None:
+    if budget_usd is None or usd_per_hour is None:
         return longest
-    hours = min(budget_usd / price, longest / timedelta(hours=1))
+    hours = min(budget_usd / usd_per_hour, longest / timedelta(hours=1))
     return timedelta(seconds=int(hours * 3600))
 
 

@@ -11,6 +11,7 @@ from tunedrop.contracts.events import ObjectCreated, PlanEvent
 from tunedrop.domain.base_models import base_models
 from tunedrop.domain.decide import Effect
 from tunedrop.domain.planning import PlanRules
+from tunedrop.domain.policy import parse_policy
 from tunedrop.domain.pricing import parse_instance_prices
 from tunedrop.domain.run import Change, Drop
 from tunedrop.steps.plan import PlanRun
@@ -23,6 +24,7 @@ rules = PlanRules(
     region=settings.region,
     base_models={**base_models(settings.region), **settings.base_models},
     instance_prices=parse_instance_prices(settings.instance_prices),
+    policy=parse_policy(settings.policy),
 )
 
 

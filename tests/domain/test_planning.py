@@ -19,6 +19,7 @@ from tunedrop.domain.planning import (
     unknown_model,
     unknown_model_version,
 )
+from tunedrop.domain.policy import Policy
 from tunedrop.domain.problem import Problem
 
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -353,6 +354,28 @@ def test_full_fine_tuning_is_warned_of() -> None:
 
     assert warning.startswith("peft_type is None: full fine-tuning.")
     assert plan("hyperparameters: {peft_type: lora}", model=PRECISION).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("policy", "code", "where"),
+    [
+        (Policy(models=("meta-*",)), "policy.model", "tune.yaml:1"),
+        (Policy(instance_types=("ml.p4d.*",)), "policy.instance-type", "tune.yaml:2"),
+        # JumpStart's specs do not tell them: what nobody knows is not allowed.
+        (Policy(providers=("meta",)), "policy.provider", "tune.yaml:1"),
+        (Policy(licences=("Apache 2.0",)), "policy.licence", "tune.yaml:1"),
+    ],
+)
+def test_what_the_policy_does_not_allow_is_refused(policy: Policy, code: str, where: str) -> None:
+    problem = refusal("instance_type: ml.g5.2xlarge", rules=PlanRules(region="us-east-1", policy=policy))
+
+    assert (problem.code, problem.where) == (code, where)
+
+
+def test_what_the_policy_allows_is_planned_within_its_time() -> None:
+    policy = Policy(models=("example-*",), instance_types=("ml.g5.*",), longest_training_hours=2)
+
+    assert plan(rules=PlanRules(region="us-east-1", policy=policy)).training.max_runtime_seconds == 7200
 
 
 def test_training_is_limited_to_a_day() -> None:

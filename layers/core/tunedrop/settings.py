@@ -30,6 +30,8 @@ class Settings(BaseModel):
     """JumpStart model id → id of Bedrock's own on-demand model of the same weights; adds to the built-in table."""
     instance_prices: str = Field(alias="INSTANCE_PRICES", default="{}")
     """JSON, as the stack parameter has it: instance type → US dollars an hour."""
+    policy: str = Field(alias="POLICY", default="{}")
+    """JSON, as the stack parameter has it: what the platform team allows."""
 
     @field_validator("base_models", mode="before")
     @classmethod

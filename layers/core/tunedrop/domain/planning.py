@@ -23,6 +23,8 @@ from tunedrop.domain.plan import (
     TrainingPlan,
     VpcConfig,
 )
+from tunedrop.domain.policy import ModelOrigin, Policy
+from tunedrop.domain.policy import problems as policy_problems
 from tunedrop.domain.pricing import price
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import Drop
@@ -57,6 +59,7 @@ class PlanRules:
     vpc: VpcConfig | None = None
     instance_prices: Mapping[str, float] = field(default_factory=dict)
     """Instance type → US dollars an hour, where the platform team knows better than the table."""
+    policy: Policy = field(default_factory=Policy)
 
 
 def make_plan(
@@ -97,6 +100,7 @@ def make_plan(
     longest = _longest_training(model, rules, spec.budget_usd, usd_per_hour)
     served = _served(spec, model, rules)
     problems = (
+        *policy_problems(rules.policy, ModelOrigin(model_id=model.model_id), instance_type, spec.where),
         *_technique_contradicted(spec, seen),
         *_technique_problems(spec, model, technique),
         *_eula_problems(spec, model),
@@ -293,7 +297,8 @@ def _longest_training(
     model: JumpStartModel, rules: PlanRules, budget_usd: float | None, usd_per_hour: float | None
 ) -> timedelta:
     """Take the shortest of the limits; SageMaker itself stops the job there, whatever becomes of Tunedrop."""
-    longest = min(rules.longest_training, timedelta(seconds=model.max_runtime_seconds))
+    limits = (rules.longest_training, rules.policy.longest_training, timedelta(seconds=model.max_runtime_seconds))
+    longest = min(each for each in limits if each is not None)
     if budget_usd is None or usd_per_hour is None:
         return longest
     hours = min(budget_usd / usd_per_hour, longest / timedelta(hours=1))

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tunedrop.domain.cost import training_seconds, training_usd
-from tunedrop.domain.notice import next_step, problem_groups, report_links, token_words, untold_reason
+from tunedrop.domain.notice import estimated, next_step, problem_groups, report_links, token_words, untold_reason
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import Evaluation, Run, RunStatus, Score
 from tunedrop.domain.scoring import gain
@@ -196,6 +196,8 @@ def _plan_facts(run: Run) -> Iterator[tuple[str, str]]:
         return
     plan = run.plan
     yield "plan", _plan(run)
+    yield from (("estimate", words) for words in (estimated(run),) if words)
+    yield from (("estimate's basis", each) for each in (plan.estimate.basis if plan.estimate else ()))
     yield (
         "hyperparameters",
         ", ".join(f"{name}={value}" for name, value in sorted(plan.training.hyperparameters.items())),

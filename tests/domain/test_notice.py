@@ -7,7 +7,9 @@ import pytest
 from tests.domain.sample_runs import NOW, PLAN, PROBLEMS, TRAINING, TRAINING_PLAN, run
 from tunedrop.domain.cost import training_seconds, training_usd
 from tunedrop.domain.decide import NOTIFIED
+from tunedrop.domain.estimate import estimate, guessed_tokens
 from tunedrop.domain.notice import GROUPS_LIMIT, notice
+from tunedrop.domain.pricing import Price
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import RunStatus
 
@@ -210,3 +212,15 @@ def test_the_price_is_that_of_all_instances_together() -> None:
 def test_before_training_nothing_is_owed() -> None:
     assert training_usd(run(RunStatus.VALIDATING, plan=PLAN), NOW) == 0
     assert training_usd(run(RunStatus.PLANNING), NOW) is None
+
+
+def test_an_estimate_is_one_line_of_range_and_basis() -> None:
+    price = Price(usd_per_hour=7.09, source="a table")
+    made = estimate("llama-8b", {"epoch": "3", "lora_r": "8"}, guessed_tokens(4000), "ml.g5.12xlarge", price)
+    body = notice(run(RunStatus.TRAINING, plan=PLAN.model_copy(update={"estimate": made})), NOW).body
+    unpriced = PLAN.model_copy(update={"estimate": made.model_copy(update={"usd": None})})
+    unknown = PLAN.model_copy(update={"estimate": made.model_copy(update={"hours": None})})
+
+    assert "\nEstimate: 0.54 to 2.10 US dollars, 0.1 to 0.3 hours (4,000 bytes at about 4 bytes a token)\n" in body
+    assert "\nEstimate: 0.1 to 0.3 hours (" in notice(run(RunStatus.TRAINING, plan=unpriced), NOW).body
+    assert "Estimate" not in notice(run(RunStatus.TRAINING, plan=unknown), NOW).body

@@ -412,6 +412,25 @@ def test_a_price_of_the_stacks_own_goes_before_the_table_and_makes_a_budget_poss
     assert (made.usd_per_hour, made.training.max_runtime_seconds) == (2.0, 5400)
 
 
+def test_a_plan_estimates_what_the_training_takes() -> None:
+    large = MODEL.model_copy(update={"model_id": "example-llama-8b"})
+    made = plan(files=objects("train.jsonl", "validation.jsonl", size=4_000_000), model=large).estimate
+
+    assert made is not None
+    assert made.usd is not None
+    assert made.usd_per_hour == 1.515
+    assert 0 < made.usd.low < made.usd.likely < made.usd.high
+    assert made.tokens.likely == 1_000_000
+    assert plan(files=objects("train.jsonl.gz"), model=large).estimate is None
+
+
+def test_the_estimate_counts_the_pictures_to_train_on() -> None:
+    made = plan(files=objects("metadata.jsonl", *IMAGES), model=VISION).estimate
+
+    assert made is not None
+    assert "and 2 images" in made.tokens.basis
+
+
 def test_a_budget_that_buys_less_than_a_start_is_refused_with_the_least_that_does() -> None:
     problem = refusal("budget_usd: 1e-9\ninstance_type: ml.g5.48xlarge")
 

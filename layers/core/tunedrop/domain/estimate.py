@@ -9,33 +9,12 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from tunedrop.domain.accelerators import accelerator
+from tunedrop.domain.cost_estimate import CostEstimate, Range, TokenCount
 from tunedrop.domain.data_target import devices
-from tunedrop.domain.model import Record
 from tunedrop.domain.model_size import ModelSize, model_size
 from tunedrop.domain.pricing import Price
 
 _TERA, _GIGA = 1e12, 1e9
-
-
-class Range(Record):
-    """Say between what and what a number lies."""
-
-    low: float
-    likely: float
-    high: float
-
-    def times(self, factor: float) -> "Range":
-        """Multiply all three."""
-        return Range(low=self.low * factor, likely=self.likely * factor, high=self.high * factor)
-
-
-class TokenCount(Record):
-    """Count the tokens that training reads in one epoch; `basis` says who counted."""
-
-    low: int
-    likely: int
-    high: int
-    basis: str
 
 
 class TuningMode(StrEnum):
@@ -44,21 +23,6 @@ class TuningMode(StrEnum):
     FULL = "full fine-tuning"
     LORA = "LoRA"
     QUANTISED_LORA = "LoRA on quantised weights"
-
-
-class CostEstimate(Record):
-    """Estimate one training job; `hours` and `usd` are None where the `basis` says why."""
-
-    tokens: TokenCount
-    epochs: float
-    hours: Range | None
-    """Billed: from starting the instance to the upload of the weights."""
-    usd: Range | None
-    usd_per_hour: float | None
-    """Of all instances together."""
-    basis: tuple[str, ...]
-    notes: tuple[str, ...]
-    """What comes on top."""
 
 
 OPERATIONS = {TuningMode.FULL: 6, TuningMode.LORA: 4, TuningMode.QUANTISED_LORA: 4}

@@ -5,7 +5,9 @@ from datetime import datetime
 
 from tunedrop.domain import names
 from tunedrop.domain.cost import training_seconds, training_usd
+from tunedrop.domain.cost_estimate import estimate_words
 from tunedrop.domain.model import Record
+from tunedrop.domain.plan import Plan
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import DatasetSummary, Run, RunStatus, Score
 from tunedrop.domain.scoring import gain
@@ -91,6 +93,11 @@ def token_words(data: DatasetSummary) -> str:
     return f"{data.tokens:,} to train on, by {counted}{lost}{steps}"
 
 
+def estimated(run: Run) -> str:
+    """Tell what the training was estimated to take before it was launched; empty when nobody knows."""
+    return estimate_words(run.plan.estimate) if run.plan and run.plan.estimate else ""
+
+
 def report_links(run: Run) -> tuple[str, ...]:
     """Return where the report on the data can be read as a page: in the console, and in S3."""
     if not run.data or not run.plan:
@@ -113,8 +120,7 @@ def _body(run: Run, now: datetime) -> Iterator[str]:
             yield f"- and {len(groups) - GROUPS_LIMIT} other kinds"
     yield ""
     if run.plan:
-        instances = f"{run.plan.training.instance_count} x {run.plan.training.instance_type}"
-        yield f"Model: {run.plan.model_id} ({run.plan.data.technique} tuning on {instances})"
+        yield from _plan(run, run.plan)
     if run.data:
         yield from _data(run, run.data)
     if run.training and run.training.metrics:
@@ -147,6 +153,13 @@ def _data(run: Run, data: DatasetSummary) -> Iterator[str]:
             yield f"- and {len(data.warnings) - GROUPS_LIMIT} other kinds"
     yield "Report on the data:"
     yield from (f"  {link}" for link in report_links(run))
+
+
+def _plan(run: Run, plan: Plan) -> Iterator[str]:
+    instances = f"{plan.training.instance_count} x {plan.training.instance_type}"
+    yield f"Model: {plan.model_id} ({plan.data.technique} tuning on {instances})"
+    if words := estimated(run):
+        yield f"Estimate: {words}"
 
 
 def _headline(run: Run) -> str:

@@ -4,6 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
+from tunedrop.domain.cost_estimate import CostEstimate
 from tunedrop.domain.jumpstart import MetricDefinition
 from tunedrop.domain.model import Record
 
@@ -153,4 +154,6 @@ class Plan(Record):
     usd_per_hour: float | None
     """Price of the instances: the stack's own, or the list's; None when no price is known."""
     budget_usd: float | None
+    estimate: CostEstimate | None = None
+    """None for a plan of before estimates, and where compressed files hide how much there is to read."""
     warnings: tuple[str, ...] = ()

@@ -8,14 +8,17 @@ from typing import Literal
 
 from tunedrop.contracts.tune_spec import TuneSpec
 from tunedrop.domain import contradictions, names
+from tunedrop.domain.cost_estimate import TokenCount
 from tunedrop.domain.data_target import data_target
-from tunedrop.domain.drop_files import assign_roles, names_in
+from tunedrop.domain.drop_files import DropFiles, assign_roles, names_in
+from tunedrop.domain.estimate import estimate, guessed_tokens
 from tunedrop.domain.hyperparameters import choose_hyperparameters, techniques_of
 from tunedrop.domain.import_compatibility import Findings, ModelFacts, compatibility
 from tunedrop.domain.jumpstart import JumpStartModel, TrainingArtifacts
 from tunedrop.domain.plan import (
     EulaAcceptance,
     EvaluationPlan,
+    FileRole,
     PinnedObject,
     Plan,
     ServeTarget,
@@ -116,6 +119,7 @@ def make_plan(
     hyperparameters = {**artifacts.hyperparameters, **hyperparameters}
     if problems := contradictions.contradictions(model.model_id, hyperparameters, instance_type, where):
         return problems
+    tokens = _tokens(drop_files)
     return Plan(
         serve=spec.serve,
         model_id=model.model_id,
@@ -158,6 +162,7 @@ def make_plan(
         ),
         usd_per_hour=usd_per_hour,
         budget_usd=spec.budget_usd,
+        estimate=estimate(model.model_id, hyperparameters, tokens, instance_type, known_price) if tokens else None,
         warnings=(
             *_model_warnings(model),
             *(f"{each.message} {each.fix}" for each in served.warnings),
@@ -165,6 +170,15 @@ def make_plan(
             *drop_files.warnings,
         ),
     )
+
+
+def _tokens(files: DropFiles) -> TokenCount | None:
+    """Guess the tokens of an epoch; None for compressed files, whose size tells little."""
+    training = {each.name: each.size for each in files.files if each.role is FileRole.TRAINING}
+    if any(name.endswith(".gz") for name in training):
+        return None
+    images = sum(each.count for each in files.images if each.metadata in training)
+    return guessed_tokens(sum(training.values()), images=images)
 
 
 def unknown_model(spec: TuneSpec, suggestions: Sequence[str]) -> Problem:

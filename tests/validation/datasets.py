@@ -101,7 +101,7 @@ def judge_in_ranges(
 
 
 def _sent(partial: Partial) -> Partial:
-    files = stored(partial)
+    files = stored(partial, in_shards=True)
     return restored(files.__getitem__) if partial.columns.places() is None else partial
 
 

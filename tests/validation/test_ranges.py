@@ -147,7 +147,7 @@ def test_rows_too_many_to_be_compared_at_once_come_to_the_same_report(monkeypatc
     whole = judge(files, INSTRUCTION, **changes)
     assert whole.duplicates.leaked
     for rows in (3, 7, 20):
-        monkeypatch.setattr(assess, "_SHARD_ROWS", rows)
+        monkeypatch.setattr(assess, "SHARD_ROWS", rows)
         assert judge(files, INSTRUCTION, **changes) == whole
         assert judge_in_ranges(files, {"train.jsonl": [500, 900]}, settings_) == whole
 

@@ -17,12 +17,15 @@ from tunedrop.ports import Drops, ModelFiles, RunFiles
 from tunedrop.steps.channels import Channels, write_template
 from tunedrop.steps.drop_source import DropSource, data_files
 from tunedrop.steps.judging import tokenizer_of, write_report
-from tunedrop.validation.assess import ScannedFile, assess
+from tunedrop.validation.assess import SHARD_ROWS, ScannedFile, assess
 from tunedrop.validation.dataset import in_order, ranges, scan_range
 from tunedrop.validation.partial import Partial
 from tunedrop.validation.settings import ScanSettings
 from tunedrop.validation.sources import FileRange
 from tunedrop.validation.stored import restored, stored
+
+_LEAST_ROW_BYTES = 48
+"""No row with its keys and quotes is shorter."""
 
 
 class ScanOrder(Record):
@@ -93,7 +96,7 @@ class ScanRange:
                 source, FileRange(data[part.file], part.start, part.end), order.settings, sink, counter
             )
         prefix = names.range_prefix(part.run_id, part.number)
-        for name, content in stored(partial).items():
+        for name, content in stored(partial, in_shards=_may_need_shards(order.files)).items():
             self.files.write(prefix + name, content)
         return part.number
 
@@ -142,6 +145,12 @@ class MergeScans:
         if content is None:
             raise AssertionError(f"a range left no {key}")
         return content
+
+
+def _may_need_shards(files: Sequence[PinnedFile]) -> bool:
+    """Tell whether a dataset may have more rows than are compared at once: a row has some 50 bytes at least."""
+    data = data_files(files)
+    return any(file.compressed for file in data) or sum(file.bytes for file in data) > SHARD_ROWS * _LEAST_ROW_BYTES
 
 
 def _order(files: RunFiles, run_id: str) -> ScanOrder:

@@ -32,7 +32,7 @@ from tunedrop.validation.sources import DataFile, Image, Source
 ROLES = (FileRole.TRAINING, FileRole.VALIDATION, FileRole.HELD_OUT)
 """The roles of files that hold rows, in the order in which they are told of."""
 
-_SHARD_ROWS = 1 << 26
+SHARD_ROWS = 1 << 26
 """Rows whose digests are compared at once; of more, a part after the other, told apart by their digests."""
 
 _LOCATED_RANGES = 8
@@ -373,11 +373,11 @@ class _Rows:
 
         The first array numbers the rows; None where the part is all of them.
         """
-        if self.total <= _SHARD_ROWS:
+        if self.total <= SHARD_ROWS:
             columns = [each.columns.digests() for each in self._ranges]
             yield None, *self._joined(self._ranges, columns)
             return
-        shards = min(SHARDS, 1 << (-(-self.total // _SHARD_ROWS) - 1).bit_length())
+        shards = min(SHARDS, 1 << (-(-self.total // SHARD_ROWS) - 1).bit_length())
         with ThreadPoolExecutor(_READS_AT_ONCE) as pool:
             for shard in range(shards):
                 parts = list(pool.map(partial(_numbered, shard=shard, shards=shards), self._ranges))
@@ -395,7 +395,7 @@ class _Rows:
 
     def forget(self, rows: NDArray[np.int64]) -> None:
         """Leave rows out of the search for similar ones: they were found to be equal to others."""
-        if self.total <= _SHARD_ROWS:
+        if self.total <= SHARD_ROWS:
             self._copies.append(rows)
 
     def bands(self) -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:

@@ -19,11 +19,15 @@ Read = Callable[[str], bytes]
 """Return the content of one of the files that `stored` names."""
 
 
-def stored(partial: Partial) -> dict[str, bytes]:
-    """Write a range of lines as files by their names; equal ranges make equal bytes."""
+def stored(partial: Partial, *, in_shards: bool) -> dict[str, bytes]:
+    """Write a range of lines as files by their names; equal ranges make equal bytes.
+
+    `in_shards` adds the digests once more in parts, which the merge of very many rows asks for.
+    """
     columns = partial.columns
+    shards = range(SHARDS) if in_shards else ()
     return {
-        **{f"shard-{number:02}": _shard(columns.digests(), number) for number in range(SHARDS)},
+        **{f"shard-{number:02}": _shard(columns.digests(), number) for number in shards},
         "summary": partial.first_byte.to_bytes(_OFFSET_BYTES, "little") + partial.summary.to_bytes(),
         "digests": columns.digests().astype("<u8", copy=False).tobytes(),
         "sizes": columns.sizes().astype("<u4", copy=False).tobytes(),

@@ -205,3 +205,13 @@ def test_what_one_function_must_read_whole_may_not_be_larger_than_it_can_read(
     prefix = "datasets/d/"
     found = assign_roles(prefix, [PinnedObject(key=prefix + name, version_id="1", etag="e", size=size)], technique)
     assert [each.code for each in found.problems] == ["drop.too-large"] * refused
+
+
+@pytest.mark.parametrize("name", ["held_out.jsonl", "test.jsonl", "val.jsonl", "Dev-Set.jsonl", "eval.jsonl.gz"])
+def test_a_file_whose_name_speaks_of_measuring_is_not_trained_on(name: str) -> None:
+    found = assigned(Technique.INSTRUCTION, "train.jsonl", name)
+    assert [(each.code, each.where) for each in found.problems] == [("drop.file-role", name)]
+
+
+def test_a_file_whose_name_only_begins_like_one_is_trained_on() -> None:
+    assert not assigned(Technique.INSTRUCTION, "train.jsonl", "tests-of-engines.jsonl", "values.jsonl").problems

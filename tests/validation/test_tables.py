@@ -419,3 +419,21 @@ def test_a_truncated_array_never_passes(texts: list[str], share: float) -> None:
     records = _json(cut)
     assert _texts(records) == texts[: len(_texts(records))]
     assert not cut or len(_flaws(records)) == 1
+
+
+@pytest.mark.parametrize(
+    ("read", "content", "code"),
+    [
+        (read_csv, b"instruction,context,response\na,b,c\n", "data.not-running-text"),
+        (read_csv, b"id;text\n0;hello\n", "data.not-csv"),
+        (read_csv, b"id\ttext\n0\thello\n", "data.not-csv"),
+        (read_json, b'{"prompt": "a", "completion": "b"}\n', "data.not-running-text"),
+        (read_json, b'[{"instruction": "a", "response": "b"}]', "data.not-running-text"),
+    ],
+)
+def test_what_is_no_running_text_is_refused(read: Reader, content: bytes, code: str) -> None:
+    assert code in {flaw.code for record in read([content], Limits()) for flaw in record.flaws}
+
+
+def test_a_text_column_beside_an_answer_is_running_text() -> None:
+    assert not any(record.flaws for record in read_csv([b"text,response\na,b\n"], Limits()))

@@ -53,6 +53,8 @@ _IMAGE = re.compile(r".*\.(png|jpe?g|gif|webp|bmp|tiff?)", re.DOTALL | re.IGNORE
 # Names become S3 keys, lines of a report and files in a container. ASCII alone has no twins in another normal form,
 # no right-to-left marks and no control characters; a first letter or digit leaves out `..` and hidden files.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+ -]*")
+_MEASURING = re.compile(r"(held[ _-]?out|test|eval|val|valid|dev)[ _-]?(set|data)?\.[a-z.]+", re.IGNORECASE)
+"""What people call the files that are not to be trained on."""
 _RENAME = "letters a to z, digits, and . _ + - or space, beginning with a letter or digit."
 
 _ONE_FILE = frozenset({Technique.DOMAIN_ADAPTATION, Technique.VISUAL_QA})
@@ -170,6 +172,16 @@ def _problems(file: PinnedFile) -> list[Problem]:
                 message="The name of the file cannot be used.",
                 where=excerpt(file.name),
                 fix=f"Rename it: {_RENAME}",
+            )
+        )
+    if file.role is FileRole.TRAINING and _MEASURING.fullmatch(file.name):
+        problems.append(
+            Problem(
+                code="drop.file-role",
+                message="The file would be trained on, though its name speaks of measuring.",
+                where=excerpt(file.name),
+                fix="Name rows to measure with held-out.jsonl, those to validate with validation.jsonl; join others to "
+                "train.jsonl.",
             )
         )
     limit = COMPRESSED_LIMIT_BYTES if file.name.endswith(".gz") else WHOLE_LIMIT_BYTES

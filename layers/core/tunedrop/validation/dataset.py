@@ -3,6 +3,9 @@
 import io
 import json
 import multiprocessing
+import os
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
@@ -166,12 +169,24 @@ def validate_in_parallel(
     """Read a dataset's ranges in several processes; `source` is copied into each of them."""
     parts = [part for file in in_order(files) for part in ranges(file, range_bytes)]
     partials: dict[DataFile, list[Partial]] = {}
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _end_with_parent, (os.getpid(),)) as pool:
         for part, partial in zip(parts, pool.map(_scan, ((source, part, settings) for part in parts)), strict=True):
             partials.setdefault(part.file, []).append(partial)
             if progress:
                 progress(partial.summary.read)
     return assess([ScannedFile(file, partials[file]) for file in in_order(files)], settings, source)
+
+
+def _end_with_parent(parent: int) -> None:
+    """Let a worker end when its parent was killed: a pool's workers would wait for work for ever."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _scan(task: tuple[Source, FileRange, ScanSettings]) -> Partial:

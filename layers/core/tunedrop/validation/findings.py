@@ -91,7 +91,9 @@ MEANINGS: dict[str, Meaning] = {
     "data.lone-surrogate": Meaning(_ERROR, "Halves of surrogate pairs", "Write the whole character."),
     # ------------------------------------------------ fields
     "data.missing-field": Meaning(
-        _ERROR, "Fields missing", "Add the field, or name the fields you have in template.json."
+        _ERROR,
+        "Fields missing",
+        "Add the field; for instructions you may name your own fields in template.json.",
     ),
     "data.not-text": Meaning(_ERROR, "Values that are not text", 'Write it as text: "42".'),
     "data.empty-prompt": Meaning(_ERROR, "Empty prompts", "Give the question, or remove the row."),
@@ -127,6 +129,11 @@ MEANINGS: dict[str, Meaning] = {
     ),
     # ------------------------------------------------ domain adaptation
     "data.no-text-column": Meaning(_ERROR, "Tables without text", "Name the column with the text `text`."),
+    "data.not-running-text": Meaning(
+        _ERROR,
+        "Tables of questions and answers",
+        "Save the rows as train.jsonl, one JSON object a line, or call the column with the text `text`.",
+    ),
     "data.first-column": Meaning(
         _WARNING, "Tables without a column `text`", "Name the column `text`; the first one is trained on."
     ),
@@ -156,11 +163,13 @@ MEANINGS: dict[str, Meaning] = {
     "data.nothing-held-out": Meaning(
         _ERROR,
         "Nothing to measure with",
-        "Add rows, raise the held-out ratio, or upload held-out.jsonl.",
+        "Add rows, raise evaluate.held_out_ratio in tune.yaml, or upload held-out.jsonl.",
     ),
     "data.few-rows": Meaning(_WARNING, "Few rows to train on", "Add rows: a hundred is a beginning."),
     "data.few-held-out-rows": Meaning(
-        _WARNING, "Few rows to measure with", "Upload a larger held-out.jsonl, or raise the held-out ratio."
+        _WARNING,
+        "Few rows to measure with",
+        "Upload more in held-out.jsonl, or raise evaluate.held_out_ratio in tune.yaml.",
     ),
     "data.short-row": Meaning(_WARNING, "Short rows", "Check that nothing was lost."),
     "data.truncated": Meaning(

@@ -13,7 +13,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -234,8 +234,21 @@ def _begin(cells: list[str], lines: _CsvLines) -> tuple[_Header | None, Record |
         # The message must not tell the name: of a table without a header it is a user's text.
         message = f"The header names no column {COLUMN}: the first column is read."
         warnings = (*warnings, Flaw("data.first-column", message, "column 1", excerpt=excerpt(cells[0])))
+        if flaw := _no_running_text(cells):
+            lines.refuse(flaw.code, flaw.message)
+            return None, lines.record(None)
     header = _Header(len(cells), cells.index(COLUMN) if COLUMN in cells else 0)
     return header, lines.record(None, warnings=warnings) if warnings else None
+
+
+def _no_running_text(columns: Sequence[str]) -> Flaw | None:
+    """Tell rows of questions and answers from running text: of them the first column alone would be learnt."""
+    told = [name for name in columns if name.strip().lower() in _ANSWERS]
+    if len(columns) > 1 and told:
+        return Flaw("data.not-running-text", f"The records have questions and answers: a column {quoted(told[0])}.")
+    if len(columns) == 1 and any(mark in columns[0] for mark in ";\t"):
+        return Flaw("data.not-csv", "The columns are separated by semicolons or tabs.")
+    return None
 
 
 def _row(cells: list[str], header: _Header, lines: _CsvLines) -> Record:
@@ -257,6 +270,9 @@ def _row(cells: list[str], header: _Header, lines: _CsvLines) -> Record:
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
+
+_ANSWERS = frozenset({"answer", "answers", "completion", "conversations", "dialog", "messages", "output", "response"})
+"""Columns that running text does not have."""
 
 _EMPTY = Flaw("data.empty-text", "The text is empty.")
 
@@ -286,6 +302,7 @@ class _Keys:
             if self._key != COLUMN:
                 message = f"The first record has no key {COLUMN}: its first key, {quoted(self._key)}, is read."
                 warnings = (Flaw("data.first-column", message),)
+                flaw = flaw or _no_running_text([str(key) for key in value])
         text = ""
         if not flaw and self._key is not None:
             text, flaw = _text(value, self._key)

@@ -313,7 +313,7 @@ def test_settings_of_pillow_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @given(st.sampled_from(sorted(VALID)), st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_no_mutation_raises(kind: str, draw: st.DataObject) -> None:
     data = bytearray(VALID[kind])
     for _ in range(draw.draw(st.integers(1, 4))):
@@ -325,7 +325,7 @@ def test_no_mutation_raises(kind: str, draw: st.DataObject) -> None:
 
 
 @given(st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF89a", b"RIFF\x30\0\0\0WEBPVP8X"]), st.binary())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_no_bytes_raise(start: bytes, data: bytes) -> None:
     assert inspect("a.jxl", start + data, LIMITS, decode=True)
 

@@ -102,7 +102,7 @@ def dirty_file(technique: Technique, draw: random.Random, shared: int = 0) -> by
     return content if draw.random() < 0.7 else content.rstrip(b"\r\n")
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     technique=st.sampled_from(Technique),
     draw=st.randoms(use_true_random=False),

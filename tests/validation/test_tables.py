@@ -345,7 +345,7 @@ def _cut(data: bytes, cuts: list[int]) -> list[bytes]:
     st.one_of(st.binary(), PIECES, PIECES.map(lambda data: b'text\n"a"\n' + data)),
     st.lists(st.integers(0, 300)),
 )
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_any_bytes_give_the_same_records_however_they_are_cut(reader: Reader, data: bytes, cuts: list[int]) -> None:
     records = list(reader([data], SHORT))
     assert list(reader(_cut(data, cuts), SHORT)) == records
@@ -374,7 +374,7 @@ OBJECTS = st.lists(
 
 @given(st.one_of(OBJECTS.map("".join), st.lists(st.tuples(*[OBJECTS.map("".join)] * 2)).map(
     lambda pairs: ",".join(f'"{key}":{value}' for key, value in pairs))))  # fmt: skip
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_what_is_accepted_fast_is_what_the_contract_reads(inner: str) -> None:
     data = f"{{{inner}}}".encode(errors="surrogatepass")
     accepted = _accepted(data)

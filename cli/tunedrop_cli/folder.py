@@ -7,16 +7,13 @@ from os import fstat
 from pathlib import Path
 
 from tunedrop.domain.drop_files import DropFiles, assign_roles, images_of
-from tunedrop.domain.plan import FileRole, PinnedObject, Technique
+from tunedrop.domain.plan import PinnedObject, Technique
 from tunedrop.domain.problem import excerpt
 from tunedrop.domain.technique import HEAD_BYTES, LOOKS, seen_technique
 from tunedrop.errors import SourceChangedError
 from tunedrop.validation.sources import BLOCK_BYTES, DataFile, Image
 from tunedrop_cli.errors import CommandError
 from tunedrop_cli.upload import TUNE_FILE, data_files
-
-ROLES = (FileRole.TRAINING, FileRole.VALIDATION, FileRole.HELD_OUT)
-"""The roles of files with rows."""
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,14 @@ from tunedrop.domain.plan import DataTarget, FileRole, Technique
 from tunedrop.domain.planning import HELD_OUT_SEED
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.prompt_template import JUMPSTART_DEFAULT, SIZE_LIMIT_BYTES, PromptTemplate, TemplateError
+from tunedrop.steps.drop_source import data_files
 from tunedrop.validation.dataset import calibrated, validate, validate_in_parallel
 from tunedrop.validation.report import ValidationReport
 from tunedrop.validation.settings import Rules
-from tunedrop.validation.sources import DataFile
 from tunedrop.validation.split import HeldOutSplit
 from tunedrop.validation.tokens import ModelTokenizer
 from tunedrop_cli.errors import CommandError
-from tunedrop_cli.folder import ROLES, Folder, FolderSource
+from tunedrop_cli.folder import Folder, FolderSource
 from tunedrop_cli.upload import TUNE_FILE
 
 WORTH_PROCESSES_BYTES = 64 << 20
@@ -47,12 +47,7 @@ def judge(
     technique = folder.technique(asked)
     dropped = folder.files(technique)
     _refuse(dropped.problems)
-    files = [
-        DataFile(name=each.name, role=each.role, bytes=each.size)
-        for role in ROLES
-        for each in dropped.files
-        if each.role is role
-    ]
+    files = data_files(dropped.files)
     target = _target(spec, technique, "tune.yaml" if asked else "files", max_input_length)
     ratio = (spec.evaluate if spec else EvaluateSpec()).held_out_ratio
     held_out_file = any(each.role is FileRole.HELD_OUT for each in files)

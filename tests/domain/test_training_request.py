@@ -192,6 +192,7 @@ def test_a_run_that_is_not_ready_makes_no_request(gated: Run, missing: str) -> N
         request_of(gated.model_copy(update={missing: None}))
 
 
+# AWS's own specs may not be copied into the project: they are checked against where somebody has them.
 @pytest.mark.skipif(not REAL_SPECS.is_dir(), reason="the captured specs of AWS's models are not beside this checkout")
 def test_the_request_for_llama_3_1_70b_is_the_sdks_field_by_field(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -15,7 +15,7 @@ from tunedrop.ports import RunFiles
 from tunedrop.validation.sources import DataFile
 
 COPIES_AT_ONCE = 16
-"""Pictures that S3 copies at a time: 100,000 of them take minutes instead of an hour."""
+"""Pictures that S3 copies at a time: 20,000 of them take a minute instead of a quarter of an hour."""
 
 _CHANNELS = {FileRole.TRAINING: "training", FileRole.VALIDATION: "validation"}
 _STEMS = {FileRole.TRAINING: "train", FileRole.VALIDATION: "validation"}

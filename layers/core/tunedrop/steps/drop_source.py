@@ -61,7 +61,7 @@ class DropSource:
 class _ReadAhead:
     """Read pictures, and the next ones meanwhile as long as they are asked for in the order of their names.
 
-    One after the other, 100,000 pictures would take longer than a function may run.
+    One after the other, as many pictures as a drop may have would take most of the time that a function may run.
     """
 
     def __init__(self, drops: Drops, pictures: Mapping[str, PinnedObject]) -> None:

@@ -114,7 +114,7 @@ def cut(  # noqa: C901, PLR0912 - the states of one loop, which are harder to fo
         if end is not None and position >= end:
             return
         owned = 0 if end is None else data.find(b"\n", max(end - 1 - position, 0)) + 1
-        begin = stop = 0
+        stop = 0
         for begin, stop in _whole_lines(data[:owned] if owned else data):
             if stop - begin > max(limit, CUT_BYTES):
                 yield LongLine(position + begin, stop - begin)

@@ -9,13 +9,23 @@ from typing import Annotated, Any, Literal
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic_core import ErrorDetails
 
 from tunedrop.domain.strict_json import JsonValue, kind_of, quoted
 from tunedrop.validation.findings import Flaw
 from tunedrop.validation.rows import Judged
-from tunedrop.validation.rows.json_lines import dotted, faults, has_only, one_a_line, parse, shown, sure_fault
+from tunedrop.validation.rows.json_lines import (
+    dotted,
+    faults,
+    has_only,
+    named,
+    one_a_line,
+    parse,
+    shown,
+    sure_fault,
+    unread,
+)
 
 KEYS = ("messages", "dialog", "conversations")
 """The keys under which JumpStart's scripts read a conversation."""
@@ -50,22 +60,18 @@ class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False
 _Messages = Annotated[list[_Message], msgspec.Meta(min_length=2)]
 
 
-class _Conversation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
-    messages: _Messages
-
-
-class _Dialog(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
-    messages: _Messages = msgspec.field(name="dialog")
-
-
-class _Conversations(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
-    messages: _Messages = msgspec.field(name="conversations")
-
-
 _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
-    "messages": msgspec.json.Decoder(_Conversation),
-    "dialog": msgspec.json.Decoder(_Dialog),
-    "conversations": msgspec.json.Decoder(_Conversations),
+    key: msgspec.json.Decoder(
+        msgspec.defstruct(
+            "Conversation",
+            [("messages", _Messages)],
+            rename={"messages": key},
+            forbid_unknown_fields=True,
+            frozen=True,
+            gc=False,
+        )
+    )
+    for key in KEYS
 }
 
 _MESSAGES_AT_ONCE = 256
@@ -83,28 +89,13 @@ class _MessageContract(BaseModel):
     content: str = Field(pattern=r"\S")
 
 
-class _ConversationContract(BaseModel):
-    model_config = ConfigDict(strict=True)
-
-    messages: list[_MessageContract] = Field(min_length=1)
-
-
-class _DialogContract(BaseModel):
-    model_config = ConfigDict(strict=True)
-
-    messages: list[_MessageContract] = Field(min_length=1, alias="dialog")
-
-
-class _ConversationsContract(BaseModel):
-    model_config = ConfigDict(strict=True)
-
-    messages: list[_MessageContract] = Field(min_length=1, alias="conversations")
-
-
 _CONTRACTS: dict[str, type[BaseModel]] = {
-    "messages": _ConversationContract,
-    "dialog": _DialogContract,
-    "conversations": _ConversationsContract,
+    key: create_model(
+        "Conversation",
+        __config__=ConfigDict(strict=True),
+        messages=(list[_MessageContract], Field(min_length=1, alias=key)),
+    )
+    for key in KEYS
 }
 
 
@@ -191,10 +182,7 @@ class ChatRows:
             message = "The model's chat template knows no system message."
             return Judged(None, b"", (Flaw("data.system-message", message, f"{keys[0]}[0].role"),))
         written = json.dumps(clean, ensure_ascii=False).encode() + b"\n"
-        extra = [name for name in document if name != keys[0]]
-        names = ", ".join(map(quoted, extra[:10]))
-        seen = (Flaw("data.extra-field", f"Training does not read {names}."),) if extra else ()
-        return Judged(_DECODERS[keys[0]].decode(written), written, seen)
+        return Judged(_DECODERS[keys[0]].decode(written), written, unread(document, keys))
 
     def written(self, text: bytes) -> bytes:
         """Return accepted lines with the key that the script reads."""
@@ -226,8 +214,7 @@ def _several_keys(keys: Sequence[str]) -> Flaw:
 
 
 def _no_key(document: Mapping[str, JsonValue]) -> Flaw:
-    has = ", ".join(map(quoted, list(document)[:10])) or "no field"
-    return Flaw("data.no-messages", f"The row has no conversation; it has {has}.")
+    return Flaw("data.no-messages", f"The row has no conversation; it has {named(document)}.")
 
 
 def _order_flaw(key: str, roles: Sequence[str]) -> Flaw | None:

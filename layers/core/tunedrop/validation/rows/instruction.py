@@ -16,10 +16,17 @@ from tunedrop.domain.prompt_template import PromptTemplate
 from tunedrop.domain.strict_json import JsonValue, kind_of, quoted
 from tunedrop.validation.findings import Flaw
 from tunedrop.validation.rows import Judged
-from tunedrop.validation.rows.json_lines import dotted, faults, has_only, one_a_line, parse, shown, sure_fault
-
-_NAMES_SHOWN = 10
-"""Field names that one message lists."""
+from tunedrop.validation.rows.json_lines import (
+    dotted,
+    faults,
+    has_only,
+    named,
+    one_a_line,
+    parse,
+    shown,
+    sure_fault,
+    unread,
+)
 
 _SURE_FAULTS = {
     "Expected `str`, got": "data.not-text",
@@ -93,9 +100,7 @@ class InstructionRows:
             path = ", ".join(self._template.prompt_fields)
             return Judged(None, b"", (Flaw("data.empty-prompt", "The row has an empty prompt.", path),))
         clean = json.dumps(texts, ensure_ascii=False).encode() + b"\n"
-        extra = [name for name in document if name not in texts]
-        seen = (Flaw("data.extra-field", f"Training does not read {_names(extra)}."),) if extra else ()
-        return Judged(self._row(*texts.values()), clean, seen)
+        return Judged(self._row(*texts.values()), clean, unread(document, self._fields))
 
     def written(self, text: bytes) -> bytes:
         """Return accepted lines as they are."""
@@ -125,8 +130,8 @@ class InstructionRows:
         field = str(place[0]) if place else ""
         if error["type"] == "missing":
             missing = [each for each in self._fields if each not in document]
-            has = _names(list(document)) or "no field"
-            return Flaw("data.missing-field", f"The row lacks {_names(missing)}; it has {has}.", _names(missing))
+            message = f"The row lacks {named(missing)}; it has {named(document)}."
+            return Flaw("data.missing-field", message, named(missing))
         value = document.get(field)
         message = f"The row holds {kind_of(value)} in {quoted(field)}."
         return Flaw("data.not-text", message, dotted(place), excerpt=shown(value))
@@ -148,8 +153,3 @@ def _contract(fields: tuple[str, ...]) -> type[BaseModel]:
     # The names are aliases: a template may call a field `model_config`, or `class`.
     texts: dict[str, Any] = {f"f{index}": (str, Field(alias=field)) for index, field in enumerate(fields)}
     return create_model("InstructionRow", __config__=ConfigDict(strict=True, frozen=True), **texts)
-
-
-def _names(names: Sequence[str]) -> str:
-    told = ", ".join(quoted(name) for name in names[:_NAMES_SHOWN])
-    return f"{told} and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else told

@@ -1,6 +1,6 @@
 """What all JSON lines have in common: a proof that no key stands twice, and the exact reading of one line."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import msgspec
 import numpy as np
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from tunedrop.domain.problem import excerpt
-from tunedrop.domain.strict_json import JsonError, JsonValue, parse_object
+from tunedrop.domain.strict_json import JsonError, JsonValue, parse_object, quoted
 from tunedrop.validation.findings import Flaw
 
 DEPTH_LIMIT = 64
@@ -17,6 +17,9 @@ DEPTH_LIMIT = 64
 
 _PATH_CHARACTERS = 200
 """Of a path that is shown."""
+
+_NAMES_SHOWN = 10
+"""Names of fields that one message lists."""
 
 _FLAWS_SHOWN = 8
 """Flaws of one row that are told."""
@@ -115,6 +118,19 @@ def faults(
         details = error.errors(include_url=False)[:_FLAWS_SHOWN]
         return tuple(dict.fromkeys(worded(each, document) for each in details))
     return ()
+
+
+def unread(document: Mapping[str, JsonValue], read: Collection[str]) -> tuple[Flaw, ...]:
+    """Tell of the fields of a good row that training does not read; nothing when it reads all of them."""
+    extra = [name for name in document if name not in read]
+    return (Flaw("data.extra-field", f"Training does not read {named(extra)}."),) if extra else ()
+
+
+def named(names: Iterable[str]) -> str:
+    """List names of fields for a message, the first ones by name."""
+    known = list(names)
+    told = ", ".join(quoted(name) for name in known[:_NAMES_SHOWN]) or "no field"
+    return f"{told} and {len(known) - _NAMES_SHOWN} more" if len(known) > _NAMES_SHOWN else told
 
 
 def dotted(location: tuple[int | str, ...]) -> str:

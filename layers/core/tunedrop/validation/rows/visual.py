@@ -14,7 +14,17 @@ from pydantic_core import ErrorDetails
 from tunedrop.domain.strict_json import JsonValue, kind_of, quoted
 from tunedrop.validation.findings import Flaw
 from tunedrop.validation.rows import Judged
-from tunedrop.validation.rows.json_lines import dotted, faults, has_only, one_a_line, parse, shown, sure_fault
+from tunedrop.validation.rows.json_lines import (
+    dotted,
+    faults,
+    has_only,
+    named,
+    one_a_line,
+    parse,
+    shown,
+    sure_fault,
+    unread,
+)
 
 _FIELDS = ("file_name", "prompt", "completion")
 
@@ -90,10 +100,7 @@ class VisualRows:
             return Judged(None, b"", (Flaw("data.empty-prompt", "The row has an empty prompt.", "prompt"),))
         if wrong := self._image_flaws(row["file_name"]):
             return Judged(None, b"", tuple(wrong))
-        extra = [name for name in document if name not in _FIELDS]
-        names = ", ".join(map(quoted, extra[:10]))
-        seen = (Flaw("data.extra-field", f"Training does not read {names}."),) if extra else ()
-        return Judged(_Row(**row), json.dumps(row, ensure_ascii=False).encode() + b"\n", seen)
+        return Judged(_Row(**row), json.dumps(row, ensure_ascii=False).encode() + b"\n", unread(document, _FIELDS))
 
     def written(self, text: bytes) -> bytes:
         """Return accepted lines as they are."""
@@ -115,8 +122,7 @@ class VisualRows:
 def _worded(error: ErrorDetails, document: dict[str, JsonValue]) -> Flaw:
     field = str(error["loc"][0])
     if error["type"] == "missing":
-        has = ", ".join(map(quoted, list(document)[:10])) or "no field"
-        return Flaw("data.missing-field", f"The row lacks {quoted(field)}; it has {has}.", field)
+        return Flaw("data.missing-field", f"The row lacks {quoted(field)}; it has {named(document)}.", field)
     value = document[field]
     message = f"The row holds {kind_of(value)} in {quoted(field)}."
     return Flaw("data.not-text", message, dotted(error["loc"]), excerpt=shown(value))

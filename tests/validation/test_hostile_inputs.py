@@ -141,7 +141,7 @@ _VISUAL_ROW = {"prompt": "What is it?", "completion": "A cheque."}
 CASES = (
     # ------------------------------------------------ bytes
     Hostile(14, "zero bytes", {"train.jsonl": b""}, {"data.empty-file": 1, **_NO_ROWS}),
-    Hostile(14, "zero bytes of gzip", {"train.jsonl.gz": b""}, {"data.broken-gzip": 1, **_NO_ROWS}),
+    Hostile(14, "zero bytes of gzip", {"train.jsonl.gz": b""}, {"data.broken-gzip": 1}),
     Hostile(
         15,
         "white space only",
@@ -152,7 +152,7 @@ CASES = (
     Hostile(16, "BOM", {"train.jsonl": b"\xef\xbb\xbf" + _ROWS}, {}, {"data.byte-order-mark": 1}, training_rows=120),
     Hostile(16, "BOM alone", {"train.jsonl": b"\xef\xbb\xbf"}, {"data.empty-file": 1, **_NO_ROWS}),
     _bad(16, "BOM within", b"\xef\xbb\xbf" + _LAST[:-1], "data.not-json"),
-    Hostile(17, "UTF-16", {"train.jsonl": _ROWS.decode().encode("utf-16")}, {"data.foreign-format": 1, **_NO_ROWS}),
+    Hostile(17, "UTF-16", {"train.jsonl": _ROWS.decode().encode("utf-16")}, {"data.foreign-format": 1}),
     Hostile(
         17, "UTF-16 without a mark", {"train.jsonl": _ROWS.decode().encode("utf-16-le")}, {"data.nul": 121, **_NO_ROWS}
     ),
@@ -171,16 +171,16 @@ CASES = (
         24, "U+2028 in text", {"train.txt": "\n".join(text_lines(20)).replace(" ", "\u2028").encode()}, technique=TEXT
     ),
     Hostile(25, "no final newline", {"train.jsonl": _ROWS[:-1]}, training_rows=120),
-    Hostile(27, "gzip named .jsonl", {"train.jsonl": gzip.compress(_ROWS)}, {"data.foreign-format": 1, **_NO_ROWS}),
-    Hostile(27, "text named .gz", {"train.jsonl.gz": _ROWS}, {"data.broken-gzip": 1, **_NO_ROWS}),
+    Hostile(27, "gzip named .jsonl", {"train.jsonl": gzip.compress(_ROWS)}, {"data.foreign-format": 1}),
+    Hostile(27, "text named .gz", {"train.jsonl.gz": _ROWS}, {"data.broken-gzip": 1}),
     Hostile(
         27,
         "gzip within gzip",
         {"train.jsonl.gz": gzip.compress(gzip.compress(_ROWS))},
-        {"data.foreign-format": 1, **_NO_ROWS},
+        {"data.foreign-format": 1},
     ),
-    Hostile(28, "gzip bomb", {"train.jsonl.gz": _bomb()}, {"data.gzip-bomb": 1, **_NO_ROWS}),
-    Hostile(29, "nested zip", {"train.jsonl": _nested_zip()}, {"data.foreign-format": 1, **_NO_ROWS}),
+    Hostile(28, "gzip bomb", {"train.jsonl.gz": _bomb()}, {"data.gzip-bomb": 1}),
+    Hostile(29, "nested zip", {"train.jsonl": _nested_zip()}, {"data.foreign-format": 1}),
     Hostile(
         30,
         "truncated last record",
@@ -225,14 +225,14 @@ CASES = (
         38,
         "array instead of lines",
         {"train.jsonl": json.dumps(instruction_rows(20)).encode()},
-        {"data.not-an-object": 1, **_NO_ROWS},
+        {"data.json-array": 1},
         line=1,
     ),
     Hostile(
         38,
         "array over lines",
         {"train.jsonl": json.dumps(instruction_rows(20), indent=1).encode()},
-        {"data.not-json": 102, **_NO_ROWS},
+        {"data.json-array": 1},
         line=1,
     ),
     _bad(39, "mixed schemas", lines(chat_rows(1))[:-1], "data.missing-field"),

@@ -169,7 +169,65 @@ def test_ranges_behind_the_head_of_a_foreign_format_are_left_out(head: bytes) ->
     settings_ = calibrated(Memory(files), data_files(files), rules(INSTRUCTION))
     merged = judge_in_ranges(files, {"train.jsonl": range(0, 4_000, 500)}, settings_)
     assert merged == judge(files, INSTRUCTION)
-    assert merged.errors.keys() == {"data.foreign-format", "data.too-few-rows"}
+    assert merged.errors.keys() == {"data.foreign-format"}
+
+
+_OBJECTS = instruction_rows(50)
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (json.dumps(_OBJECTS).encode(), "data.json-array"),
+        (json.dumps(_OBJECTS, indent=1).encode(), "data.json-array"),
+        (b"\n[\n" + lines(_OBJECTS).replace(b"}\n", b"},\n"), "data.json-array"),
+        (b"[" + b",\n ".join(lines(_OBJECTS).splitlines()) + b"]\n", "data.json-array"),
+        (b"[\n" + lines(_OBJECTS[:1]) + b"]\n", "data.json-array"),
+        ("\n".join(json.dumps(row, indent=2) for row in _OBJECTS).encode(), "data.json-over-lines"),
+        (b"\xef\xbb\xbf" + "\r\n".join(json.dumps(row, indent=0) for row in _OBJECTS).encode(), "data.json-over-lines"),
+        (lines(_OBJECTS).replace(b", ", b",\n"), "data.json-over-lines"),
+    ],
+    ids=["on one line", "indented", "a comma a line", "a row a line", "one row", "objects", "BOM and CRLF", "cut"],
+)
+@pytest.mark.parametrize("name", ["train.jsonl", "train.jsonl.gz"])
+def test_a_file_that_is_no_json_lines_is_told_once(name: str, content: bytes, code: str) -> None:
+    files = {name: gzip.compress(content) if name.endswith(".gz") else content, "validation.jsonl": b"{\n"}
+    whole = judge(files, INSTRUCTION)
+    assert [(each.code, each.file, each.line) for each in whole.findings] == [
+        (code, name, 1),
+        ("data.not-json", "validation.jsonl", 1),
+    ]
+    assert "jq -c" in whole.findings[0].fix
+    assert (whole.training_rows, whole.faulty_rows) == (0, 1)
+    settings_ = calibrated(Memory(files), data_files(files), rules(INSTRUCTION))
+    cuts = {} if name.endswith(".gz") else {name: [1, 2, 3, *range(70, 4_000, 500)]}
+    for chunk in (1, 37, 1 << 20):
+        assert judge_in_ranges(files, cuts, settings_, chunk=chunk) == whole
+
+
+@pytest.mark.parametrize(
+    "first",
+    [b'[{"a": "b"}]', b"[", b"{", b'{"a": "b",', b"[]", b'[{"a": 1},', b"[" * 100],
+)
+def test_a_line_at_fault_makes_no_document_of_its_file(first: bytes) -> None:
+    report = judge({"train.jsonl": first + b"\n" + lines(instruction_rows(50))}, INSTRUCTION)
+    assert [each.line for each in report.findings if each.code in report.errors] == [1]
+    assert report.training_rows == 50
+
+
+@pytest.mark.parametrize("content", [b"[", b"{", b'{"a": "b"', b'{"a": "b"}', b"[1,\n2", b"[{]\n{", b"{\n" * 40_000])
+def test_the_form_of_what_is_broken_is_told_from_any_chunks(content: bytes) -> None:
+    files = {"train.jsonl": content}
+    whole = judge(files, INSTRUCTION)
+    assert not whole.accepted
+    assert judge(files, INSTRUCTION, chunk=1) == whole
+
+
+def test_an_array_is_no_fault_of_a_table_and_objects_over_lines_are() -> None:
+    texts = [{"text": line} for line in text_lines(40)]
+    assert judge({"train.json": json.dumps(texts, indent=1).encode()}, TEXT).accepted
+    spread = "\n".join(json.dumps(each, indent=1) for each in texts).encode()
+    assert judge({"train.json": spread}, TEXT).errors == {"data.json-over-lines": 1}
 
 
 def test_labels_stay_labels_until_all_ranges_together_have_too_many() -> None:

@@ -122,6 +122,8 @@ class MergeScans:
                     # The report tells the first faulty rows only; thousands of ranges may have found as many each.
                     del partial.summary.faulty[left:]
                     left -= len(partial.summary.faulty)
+                    if partial.summary.ended_by:
+                        break  # a single pass stops here, too
             scanned.append(ScannedFile(file, partials))
         report = assess(scanned, order.settings, DropSource(self.drops, order.dataset, order.files))
         if report.accepted:

@@ -150,7 +150,7 @@ class _Assessment:
                     self._tell(place.flaw, file, place.line, place.offset, counted=False)
                 self._counts[code] += number
             if summary.ended_by:
-                self._tell(summary.ended_by, file, None, summary.ended_at)
+                self._tell(summary.ended_by, file, summary.ended_on, summary.ended_at)
             elif not summary.faulty_rows and not any(summary.rows.values()):
                 self._tell(Flaw("data.empty-file", "The file holds no row."), file)
 
@@ -194,10 +194,12 @@ class _Assessment:
         training, held_out = rows[FileRole.TRAINING], rows[FileRole.HELD_OUT]
         text = self._settings.target.technique is Technique.DOMAIN_ADAPTATION
         least = 1 if text else self._limits.training_rows
-        if training < least:
+        # Of a file that could not be read nobody knows how many rows it has: what ended the reading says enough.
+        unread = any(summary.ended_by for file, summary in self._files if file.role is FileRole.TRAINING)
+        if training < least and (training or not unread):
             message = f"{_count(training, 'good row')} to train on; at least {least} are needed."
             self._tell(Flaw("data.too-few-rows", message))
-        elif training < self._limits.few_rows and not text:
+        elif least <= training < self._limits.few_rows and not text:
             self._tell(Flaw("data.few-rows", f"{_count(training, 'row')} to train on."))
         if not held_out and training and self._settings.split:
             message = f"None of the {_count(training, 'training row')} could be set apart to measure the model with."

@@ -47,11 +47,12 @@ class LongLine(NamedTuple):
 class FileFault(Exception):  # noqa: N818 - a fault of the user's file, not of the program
     """End the reading of a file that cannot be read on."""
 
-    def __init__(self, flaw: Flaw, offset: int) -> None:
-        """Name the flaw, and the place up to which the file was good."""
+    def __init__(self, flaw: Flaw, offset: int, line: int | None = None) -> None:
+        """Name the flaw, and the place up to which the file was good; `line` counts from 0, where one is at fault."""
         super().__init__(flaw.message)
         self.flaw = flaw
         self.offset = offset
+        self.line = line
 
 
 def foreign_format(head: bytes) -> str | None:

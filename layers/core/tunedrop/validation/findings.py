@@ -73,6 +73,16 @@ _JSON_FIX = "Write one JSON object a line, in UTF-8."
 MEANINGS: dict[str, Meaning] = {
     # ------------------------------------------------ files
     "data.foreign-format": Meaning(_ERROR, "Files of another format", "Upload plain text, in UTF-8."),
+    "data.json-array": Meaning(
+        _ERROR,
+        "Files that are one JSON array",
+        "Write one JSON object a line: jq -c '.[]' FILE > rows.jsonl, and use rows.jsonl in its place.",
+    ),
+    "data.json-over-lines": Meaning(
+        _ERROR,
+        "Files of JSON that goes over several lines",
+        "Write one JSON object a line: jq -c . FILE > rows.jsonl, and use rows.jsonl in its place.",
+    ),
     "data.empty-file": Meaning(_ERROR, "Files without a row", "Add rows, or remove the file."),
     "data.broken-gzip": Meaning(_ERROR, "Gzip files that cannot be read", "Compress the file anew."),
     "data.gzip-bomb": Meaning(_ERROR, "Gzip files that inflate without end", "Upload the text itself, in parts."),

@@ -117,6 +117,8 @@ class Summary(msgspec.Struct):
     ended_by: Flaw | None = None
     """What ended the reading before the file's end."""
     ended_at: int = 0
+    ended_on: int | None = None
+    """The line, from 0, that is at fault; None where no line is."""
     training_bytes: int = 0
     """Bytes of the good rows to train on."""
     longest: int = 0
@@ -145,6 +147,7 @@ class Summary(msgspec.Struct):
         self.longest = max(self.longest, other.longest)
         self.images = sorted({*self.images, *other.images})
         self.ended_by, self.ended_at = other.ended_by, other.ended_at
+        self.ended_on = None if other.ended_on is None else other.ended_on + self.lines
         for name in _SUMS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 

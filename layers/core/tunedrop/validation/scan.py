@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tunedrop.domain.plan import FileRole, Technique
 from tunedrop.validation import near_duplicates, tables, tokens
 from tunedrop.validation.blocks import BYTE_ORDER_MARK, Block, FileFault, LongLine, cut, foreign_format, inflate
+from tunedrop.validation.documents import one_a_line
 from tunedrop.validation.findings import Flaw
 from tunedrop.validation.near_duplicates import BANDS
 from tunedrop.validation.partial import ColumnsInMemory, FaultyRow, Partial, Place, Summary
@@ -27,6 +28,8 @@ from tunedrop.validation.tokens import TokenCounter, TokenizerError
 
 TABLES = {".csv": tables.read_csv, ".json": tables.read_json}
 """Files of domain adaptation whose records are no lines, by their extension."""
+
+_JSON = frozenset({".jsonl", ".json"})
 
 _RECORDS_AT_ONCE = 1_000
 
@@ -77,6 +80,8 @@ def scan(
     chunks = _told(source.blocks(file, max(part.start - 1, 0)), progress)
     if file.compressed:
         chunks = inflate(chunks, settings.limits)
+    if part.start == 0 and file.extension in _JSON:
+        chunks = one_a_line(chunks, arrays=file.extension in TABLES)
     table = TABLES.get(file.extension)
     with _uncollected():
         if table:
@@ -210,7 +215,7 @@ class _Scanner:
                 else:
                     self._block(block.data, position)
         except FileFault as fault:
-            self._summary.ended_by, self._summary.ended_at = fault.flaw, fault.offset
+            self._end(fault)
 
     def read_table(self, records: Iterator[tables.Record], extension: str) -> None:
         """Read a file whose records are no lines, batch by batch."""
@@ -222,7 +227,10 @@ class _Scanner:
             while found := list(islice(records, _RECORDS_AT_ONCE)):
                 self._table(found, write)
         except FileFault as fault:
-            self._summary.ended_by, self._summary.ended_at = fault.flaw, fault.offset
+            self._end(fault)
+
+    def _end(self, fault: FileFault) -> None:
+        self._summary.ended_by, self._summary.ended_at, self._summary.ended_on = fault.flaw, fault.offset, fault.line
 
     def _head(self, block: Block) -> None:
         """Read the first block of a file, where its format shows."""

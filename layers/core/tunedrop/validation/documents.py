@@ -1,0 +1,89 @@
+"""Files that are JSON, but not one object a line: told once, from the head of the file, instead of line by line."""
+
+import json
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from tunedrop.validation.blocks import BYTE_ORDER_MARK, FileFault
+from tunedrop.validation.findings import Flaw
+
+HEAD_BYTES = 64 << 10
+"""What the form of a file is told from: some hundred lines."""
+
+_SPACE = b" \t\r\n"
+
+_ARRAY = Flaw("data.json-array", "The file is one JSON array instead of one object a line.")
+_SPREAD = Flaw("data.json-over-lines", "The file holds JSON objects that go over several lines.")
+
+
+def one_a_line(chunks: Iterable[bytes], *, arrays: bool = False) -> Iterator[bytes]:
+    """Pass the bytes of a file on, from its beginning; raises FileFault when its head is no JSON lines by its form.
+
+    `arrays` are let through. The verdict rests on the first HEAD_BYTES alone, however the chunks are cut.
+    """
+    rest = iter(chunks)
+    pieces: list[bytes] = []
+    left = HEAD_BYTES
+    fault: FileFault | None = None
+    try:
+        while left > 0 and (piece := next(rest, None)) is not None:
+            pieces.append(piece)
+            left -= len(piece)
+    except FileFault as error:  # what stands before a fault is read as ever
+        fault = error
+    head = b"".join(pieces)
+    flaw = _flaw(head[:HEAD_BYTES], whole=len(head) < HEAD_BYTES)
+    if flaw and not (arrays and flaw is _ARRAY):
+        raise FileFault(flaw, 0, line=0)
+    del head
+    yield from pieces
+    pieces.clear()
+    if fault:
+        raise fault
+    yield from rest
+
+
+def _flaw(head: bytes, *, whole: bool) -> Flaw | None:
+    """Judge the form of a file by its head; `whole` says that there is no more of it."""
+    text = head.removeprefix(BYTE_ORDER_MARK).strip(_SPACE)
+    if text[:1] not in (b"[", b"{"):
+        return None
+    is_array = text.startswith(b"[")
+    first, *others = text.split(b"\n")
+    if not others and is_array and (not whole or _is_json(first)):
+        return _ARRAY
+    if _is_json(first):
+        return None  # at worst a line at fault among others
+    # Of a file that goes on, the last line may have been cut.
+    lines = [line for line in (others if whole else others[:-1]) if line.strip(_SPACE)]
+    if not lines:
+        return None
+    if is_array and whole and _is_json(text):
+        return _ARRAY
+    if 2 * sum(map(_is_object, lines)) >= len(lines):
+        return None
+    if is_array:
+        return _ARRAY
+    return _SPREAD if first.strip(_SPACE) == b"{" or _goes_over_lines(text, first) else None
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        msgspec.json.decode(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+def _is_object(line: bytes) -> bool:
+    return line.startswith(b"{") and _is_json(line)
+
+
+def _goes_over_lines(text: bytes, first: bytes) -> bool:
+    """Tell whether the first object ends beyond the first line."""
+    try:
+        _, stop = json.JSONDecoder(parse_int=len).raw_decode(text.decode(errors="replace"))
+    except (ValueError, RecursionError):
+        return False
+    return stop > len(first.decode(errors="replace"))

@@ -155,6 +155,9 @@ class InMemoryRunFiles:
     def write(self, key: str, data: bytes) -> None:
         self.objects[key] = data
 
+    def write_once(self, key: str, data: bytes) -> bytes:
+        return self.objects.setdefault(key, data)
+
     @contextmanager
     def writer(self, key: str) -> Iterator[Callable[[bytes], None]]:
         pieces: list[bytes] = []

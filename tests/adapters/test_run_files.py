@@ -43,6 +43,12 @@ def test_the_last_write_is_read(files: RunFiles) -> None:
     assert files.read(KEY) == b"second"
 
 
+def test_what_is_written_once_stays(files: RunFiles) -> None:
+    assert files.write_once(KEY, b"first") == b"first"
+    assert files.write_once(KEY, b"second") == b"first"
+    assert files.read(KEY) == b"first"
+
+
 @pytest.mark.parametrize(
     "pieces",
     [[], [b""], [b"a\n", b"b\n"], [b"x" * PART], [b"x" * (PART - 1), b"yz", b"end"], [b"x" * PART, b"y" * PART, b"z"]],

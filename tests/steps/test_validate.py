@@ -20,10 +20,12 @@ from tunedrop.domain.plan import DataTarget, FileRole, PinnedFile, Technique
 from tunedrop.domain.run import Run
 from tunedrop.errors import SourceChangedError, TransientError
 from tunedrop.steps import drop_source, judging
-from tunedrop.steps.judging import HELD_OUT_BYTES, INFLATION, rules_of
+from tunedrop.steps.judging import rules_of
 from tunedrop.steps.scan_ranges import MergeScans, RangeToScan, ScanRange
 from tunedrop.steps.validate import EXECUTIONS, ValidateDataset
+from tunedrop.validation import split
 from tunedrop.validation.report import ValidationReport
+from tunedrop.validation.split import HELD_OUT_BYTES, INFLATION
 
 TRAINING = names.channel_prefix(RUN_ID, "training")
 VALIDATION = names.channel_prefix(RUN_ID, "validation")
@@ -86,6 +88,7 @@ class World:
     models: InMemoryModelFiles = field(default_factory=InMemoryModelFiles)
     workflows: FakeWorkflows = field(default_factory=FakeWorkflows)
     at_once_bytes: int = EVERYTHING
+    range_bytes: int = RANGE_BYTES
 
     def __post_init__(self) -> None:
         self.files = InMemoryRunFiles(drops=self.drops)
@@ -111,7 +114,7 @@ class World:
             self.models,
             self.workflows,
             at_once_bytes=self.at_once_bytes,
-            range_bytes=RANGE_BYTES,
+            range_bytes=self.range_bytes,
         )
         return step(run)
 
@@ -354,14 +357,14 @@ def test_a_version_that_is_gone_refuses_the_drop(world: World) -> None:
 )
 def test_no_more_rows_are_set_apart_than_an_evaluation_reads(name: str, size: int, ratio: float) -> None:
     file = PinnedFile(key=PREFIX + name, version_id="v", etag="e", size=size, role=FileRole.TRAINING, name=name)
-    split = rules_of(PLAN.model_copy(update={"files": (file,)}), judging.JUMPSTART_DEFAULT).split
-    assert split
-    assert split.ratio == pytest.approx(ratio)
-    assert split.asked == (0.1 if ratio < 0.1 else None)
+    drawn = rules_of(PLAN.model_copy(update={"files": (file,)}), judging.JUMPSTART_DEFAULT).split
+    assert drawn
+    assert drawn.ratio == pytest.approx(ratio)
+    assert drawn.asked == (0.1 if ratio < 0.1 else None)
 
 
 def test_a_lowered_share_is_told_of(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judging, "HELD_OUT_BYTES", 1_000)
+    monkeypatch.setattr(split, "HELD_OUT_BYTES", 1_000)
     world.accept(Technique.INSTRUCTION, {"train.jsonl": instructions(400)})
     assert any("10.0% asked for" in sentence for sentence in world.report.not_checked)
     assert len(world.objects[HELD_OUT]) < 10_000
@@ -441,6 +444,45 @@ def test_a_workflow_that_failed_is_started_again_twice_and_then_ends_the_run(sma
     assert seen.problem.code == "validation.failed"
     assert "States.ExceedToleratedFailureThreshold: The threshold was exceeded." in seen.problem.message
     assert seen.problem.where.endswith(f"{RUN_ID}-{EXECUTIONS}")
+
+
+def test_ranges_stay_as_they_were_cut_whatever_is_deployed_between_two_executions(small: World) -> None:
+    run = small.plan(Technique.INSTRUCTION, LARGE)
+    small.validate(run)
+    small.run_workflow()
+    scanned = {key: content for key, content in small.objects.items() if "/channels/" in key}
+    small.workflows.finish(names.validation_execution(RUN_ID, 1), "FAILED", "States.Timeout", "")
+    small.range_bytes = 3 * RANGE_BYTES
+    small.models.contents[TOKENIZER_URI] = json.dumps(TOKENIZER).encode()
+
+    small.validate(run)
+    small.run_workflow(2)
+
+    assert {key: content for key, content in small.objects.items() if "/channels/" in key} == scanned
+    assert isinstance(small.validate(run), DatasetAccepted)
+
+
+def test_two_who_start_the_workflow_at_once_leave_one_order(small: World) -> None:
+    run = small.plan(Technique.INSTRUCTION, LARGE, tokenizer_uri=TOKENIZER_URI)
+    small.validate(run)
+    before = dict(small.objects)
+    small.workflows.executions.clear()
+    # The other one could read the tokenizer, and knows of another size.
+    small.models.contents[TOKENIZER_URI] = json.dumps(TOKENIZER).encode()
+    small.range_bytes = 3 * RANGE_BYTES
+    small.validate(run)
+    assert small.objects == before
+
+
+def test_a_file_that_is_one_array_does_not_silence_the_next(small: World) -> None:
+    array = json.dumps(parsed(instructions(300)), indent=1).encode()
+    files = {"a.jsonl": array, "b.jsonl": instructions(40) + b"{\n"}
+    small.validate(small.plan(Technique.INSTRUCTION, files))
+    small.run_workflow()
+    assert [(each.code, each.where) for each in small.report.findings if each.code in small.report.errors] == [
+        ("data.json-array", "a.jsonl:1"),
+        ("data.not-json", "b.jsonl:41"),
+    ]
 
 
 def test_what_a_function_said_when_it_failed_is_not_repeated(small: World) -> None:

@@ -84,6 +84,9 @@ class RunFiles(Protocol):
     def write(self, key: str, data: bytes) -> None:
         """Write a small object."""
 
+    def write_once(self, key: str, data: bytes) -> bytes:
+        """Write a small object unless there is one; returns what lies there then, whoever wrote it."""
+
     def writer(self, key: str) -> AbstractContextManager[Callable[[bytes], None]]:
         """Write an object of any size piece by piece; readers see all of it once the block has ended, or nothing."""
 

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from tunedrop.adapters import failures
 from tunedrop.domain.plan import PinnedFile, PinnedObject
-from tunedrop.errors import ObjectTooLargeError, SourceChangedError
+from tunedrop.errors import ObjectTooLargeError, SourceChangedError, TransientError
 from tunedrop.ports import DropListing
 
 if TYPE_CHECKING:
@@ -90,6 +90,10 @@ class S3Drops:
                 yield from (each for each in page.get("Versions", ()) if each["IsLatest"])
 
 
+def _content_type(key: str) -> str:
+    return CONTENT_TYPES.get(PurePosixPath(key).suffix, "binary/octet-stream")
+
+
 class S3RunFiles:
     """Write and read the run bucket."""
 
@@ -104,9 +108,26 @@ class S3RunFiles:
 
     def write(self, key: str, data: bytes) -> None:
         """Write a small object."""
-        kind = CONTENT_TYPES.get(PurePosixPath(key).suffix, "binary/octet-stream")
         with failures.transient():
-            self._client.put_object(Bucket=self._bucket, Key=key, Body=data, ContentType=kind)
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=data, ContentType=_content_type(key))
+
+    def write_once(self, key: str, data: bytes) -> bytes:
+        """Write a small object unless there is one; returns what lies there then."""
+        try:
+            with failures.transient():
+                self._client.put_object(
+                    Bucket=self._bucket, Key=key, Body=data, ContentType=_content_type(key), IfNoneMatch="*"
+                )
+        except ClientError as error:
+            # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+            match failures.code(error):
+                case "PreconditionFailed":
+                    with failures.transient():
+                        return bytes(self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read())
+                case "ConditionalRequestConflict":
+                    raise TransientError(f"{key} is being written by another") from error
+            raise
+        return data
 
     @contextmanager
     def writer(self, key: str) -> Iterator[Callable[[bytes], None]]:

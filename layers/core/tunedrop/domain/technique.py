@@ -21,6 +21,7 @@ LOOKS: Mapping[Technique, str] = {
 _GZIP = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
 _CONVERSATIONS = ("messages", "dialog", "conversations")
+_MESSAGE = frozenset({"role", "content"})
 _PICTURE_ROW = frozenset({"file_name", "prompt", "completion"})
 
 
@@ -61,15 +62,15 @@ def _training(names: Collection[str], technique: Technique) -> list[str]:
 
 
 def _technique_of_record(head: bytes) -> Technique | None:
-    """Read the first record, and forgive everything: what is wrong with a row is the validator's to say."""
+    """Read the first record, be it an array's, and forgive everything: what is wrong is the validator's to say."""
     try:
-        lines = _inflated(head).removeprefix(_BOM).split(b"\n")
-        row = json.loads(next((line for line in lines if line.strip()), b"").decode(errors="replace"))
+        text = _inflated(head).removeprefix(_BOM).decode(errors="replace").lstrip().removeprefix("[").lstrip()
+        row, _ = json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError, zlib.error):
         return None
     if not isinstance(row, dict):
         return None
-    if any(isinstance(row.get(key), list) for key in _CONVERSATIONS):
+    if any(isinstance(row.get(key), list) for key in _CONVERSATIONS) or row.keys() >= _MESSAGE:
         return Technique.CHAT
     return Technique.VISUAL_QA if row.keys() >= _PICTURE_ROW else Technique.INSTRUCTION
 

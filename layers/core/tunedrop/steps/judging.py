@@ -3,7 +3,7 @@
 from tunedrop.domain import names
 from tunedrop.domain.decide import PROBLEMS_ON_RECORD
 from tunedrop.domain.observations import DatasetAccepted, DatasetRefused
-from tunedrop.domain.plan import FileRole, Plan, Technique
+from tunedrop.domain.plan import FileRole, Plan
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.prompt_template import (
     JUMPSTART_DEFAULT,
@@ -15,19 +15,14 @@ from tunedrop.domain.prompt_template import (
 from tunedrop.domain.run import DatasetSummary
 from tunedrop.errors import ObjectTooLargeError
 from tunedrop.ports import Drops, ModelFiles, RunFiles
+from tunedrop.steps.drop_source import data_files
 from tunedrop.validation.findings import Severity
 from tunedrop.validation.html import render
 from tunedrop.validation.report import ValidationReport
 from tunedrop.validation.settings import Rules
-from tunedrop.validation.split import HeldOutSplit
+from tunedrop.validation.split import split_of
 from tunedrop.validation.tokens import ModelTokenizer, TokenizerError
 from tunedrop.validation.wording import groups
-
-HELD_OUT_BYTES = 64 << 20
-"""Training rows that are set apart to measure with, at most: an evaluation reads all of them at once."""
-
-INFLATION = 20
-"""How many times its own size a gzip file of rows may have: text reaches that, and seldom more."""
 
 TOKENIZER_BYTES = 64 << 20
 """The largest `tokenizer.json` that is read: some four times the largest known."""
@@ -48,7 +43,9 @@ def template_of(plan: Plan, drops: Drops) -> PromptTemplate:
 
 def rules_of(plan: Plan, template: PromptTemplate) -> Rules:
     """Say what the rows of a planned dataset are judged by."""
-    return Rules(target=plan.data, template=template, split=_split(plan))
+    evaluation = plan.evaluation
+    split = split_of(data_files(plan.files), plan.data.technique, evaluation.held_out_ratio, evaluation.seed)
+    return Rules(target=plan.data, template=template, split=split)
 
 
 def tokenizer_of(plan_uri: str | None, models: ModelFiles) -> ModelTokenizer | None:
@@ -76,22 +73,6 @@ def told(files: RunFiles, run_id: str, report: ValidationReport) -> DatasetAccep
     errors = (each.problem() for each in report.findings if each.severity is Severity.ERROR)
     problems = tuple(problem for problem, _ in zip(errors, range(PROBLEMS_ON_RECORD), strict=False))
     return DatasetRefused(problems=problems, counts=report.errors, summary=summary)
-
-
-def _split(plan: Plan) -> HeldOutSplit | None:
-    if any(file.role is FileRole.HELD_OUT for file in plan.files):
-        return None
-    evaluation = plan.evaluation
-    sizes = (
-        file.size * (INFLATION if file.name.endswith(".gz") else 1)
-        for file in plan.files
-        if file.role is FileRole.TRAINING
-    )
-    most = HELD_OUT_BYTES / max(1, sum(sizes))
-    # Rows of pictures are few and short; what is large beside them is not read by whoever reads the rows.
-    if most >= evaluation.held_out_ratio or plan.data.technique is Technique.VISUAL_QA:
-        return HeldOutSplit(ratio=evaluation.held_out_ratio, seed=evaluation.seed)
-    return HeldOutSplit(ratio=most, seed=evaluation.seed, asked=evaluation.held_out_ratio)
 
 
 def _summary(files: RunFiles, run_id: str, report: ValidationReport) -> DatasetSummary:

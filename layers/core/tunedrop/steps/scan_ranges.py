@@ -34,6 +34,8 @@ class ScanOrder(Record):
     dataset: str
     files: tuple[PinnedFile, ...]
     settings: ScanSettings
+    range_bytes: int
+    """What the files are cut by, in all executions of the run."""
 
 
 class RangeToScan(Record):
@@ -67,10 +69,17 @@ def ranges_of(run_id: str, files: Sequence[PinnedFile], range_bytes: int) -> lis
     ]
 
 
-def write_order(files: RunFiles, run_id: str, order: ScanOrder, parts: Sequence[RangeToScan]) -> None:
-    """Leave for the workflow what it needs."""
-    files.write(names.scan_order_key(run_id), order.model_dump_json().encode())
-    files.write(names.ranges_key(run_id), _RANGES.dump_json(list(parts)))
+def write_order(files: RunFiles, run_id: str, order: ScanOrder) -> None:
+    """Leave for the workflow what it needs; the first order of a run stands.
+
+    Ranges that an execution has scanned are then those of the next one, too, whatever was deployed in between: other
+    ranges would leave rows in the channels twice. And two who start at once judge by the same.
+    """
+    kept = ScanOrder.model_validate_json(
+        files.write_once(names.scan_order_key(run_id), order.model_dump_json().encode())
+    )
+    parts = ranges_of(run_id, kept.files, kept.range_bytes)
+    files.write(names.ranges_key(run_id), _RANGES.dump_json(parts))
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from tunedrop.ports import Drops, Execution, ModelFiles, RunFiles, Workflows
 from tunedrop.steps.channels import Channels, Pictures, copy_pictures, metadata_of, write_template
 from tunedrop.steps.drop_source import DropSource, data_files
 from tunedrop.steps.judging import rules_of, template_of, tokenizer_of, told, write_report
-from tunedrop.steps.scan_ranges import RangeToScan, ScanOrder, ranges_of, write_order
+from tunedrop.steps.scan_ranges import ScanOrder, write_order
 from tunedrop.validation.dataset import calibrated, validate
 from tunedrop.validation.report import ValidationReport
 from tunedrop.validation.tokens import ModelTokenizer, TokenizerError
@@ -92,30 +92,30 @@ class ValidateDataset:
 
     def _in_parts(self, run: Run, plan: Plan, template: PromptTemplate) -> Observation:
         """Look at the workflow's executions, or start the next one."""
-        parts = ranges_of(run.run_id, plan.files, self.range_bytes)
         execution: Execution | None = None
         for attempt in range(1, EXECUTIONS + 1):
             name = names.validation_execution(run.run_id, attempt)
             execution = self.workflows.state(name)
             if execution is None:
-                self._start(name, run, plan, template, parts)
+                self._start(name, run, plan, template)
             elif execution.status in _FAILED:
                 if execution.error == SourceChangedError.__name__:
                     return _changed("A file")
                 continue
             elif execution.status == "SUCCEEDED":
                 return told(self.files, run.run_id, self._report(run))
-            return Unavailable(reason=f"Validating {len(parts):,} ranges of the dataset.", retry_after=LOOK_AGAIN)
+            return Unavailable(reason="Validating the dataset in ranges.", retry_after=LOOK_AGAIN)
         return Refused(problem=_failed(execution))
 
-    def _start(self, name: str, run: Run, plan: Plan, template: PromptTemplate, parts: list[RangeToScan]) -> None:
+    def _start(self, name: str, run: Run, plan: Plan, template: PromptTemplate) -> None:
         source, data = DropSource(self.drops, run.dataset, plan.files), data_files(plan.files)
         rules = rules_of(plan, template)
         try:
             settings = calibrated(source, data, rules, tokenizer_of(plan.data.tokenizer_uri, self.models))
         except TokenizerError:
             settings = calibrated(source, data, rules)
-        write_order(self.files, run.run_id, ScanOrder(dataset=run.dataset, files=plan.files, settings=settings), parts)
+        order = ScanOrder(dataset=run.dataset, files=plan.files, settings=settings, range_bytes=self.range_bytes)
+        write_order(self.files, run.run_id, order)
         self.workflows.start(name, {"run_id": run.run_id, "ranges": names.ranges_key(run.run_id)})
 
     def _report(self, run: Run) -> ValidationReport:

@@ -1,6 +1,7 @@
 """A JumpStart catalogue of made-up models, in JumpStart's own layout and schema, for tests of what reads it."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,40 @@ def write_catalogue(folder: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(spec))
     return folder
+
+
+def reader(folder: Path) -> Callable[[str], bytes]:
+    """Read a catalogue's files as a bucket would give them."""
+    return lambda key: (folder / key).read_bytes()
+
+
+def hub_document(variants: dict[str, Any]) -> dict[str, Any]:
+    """Describe the gated model as a SageMaker hub does, with what is particular to some instance types."""
+    bucket = "s3://jumpstart-cache-prod-us-east-1"
+    return {
+        "Provider": "example",
+        "License": "Example Community License",
+        "TrainingSupported": True,
+        "GatedBucket": True,
+        "HostingEulaUri": f"{bucket}/eula/example.txt",
+        "Hyperparameters": [
+            {name.capitalize(): value for name, value in each.items()}
+            for each in _trainable(GATED, "1.0.0")["hyperparameters"]
+            if "exclusive_max" not in each
+        ],
+        "TrainingScriptUri": f"{bucket}/scripts/training/prepack/v1.1.0/sourcedir.tar.gz",
+        "TrainingArtifactUri": "s3://jumpstart/train.tar.gz",
+        "TrainingEcrUri": "registry/training:1",
+        "DefaultTrainingInstanceType": "ml.g5.2xlarge",
+        "SupportedTrainingInstanceTypes": ["ml.g5.2xlarge", "ml.g5.48xlarge", "ml.p4d.24xlarge"],
+        "TrainingMetrics": [{"Name": "example:eval-loss", "Regex": "eval_loss=([0-9\\.]+)"}],
+        "TrainingVolumeSize": 256,
+        "TrainingEnableNetworkIsolation": True,
+        "EncryptInterContainerTraffic": True,
+        "DisableOutputCompression": True,
+        "MaxRuntimeInSeconds": 360000,
+        "TrainingInstanceTypeVariants": {"Variants": variants},
+    }
 
 
 def _trainable(model_id: str, version: str, **others: Any) -> dict[str, Any]:
@@ -94,7 +129,15 @@ def _trainable(model_id: str, version: str, **others: Any) -> dict[str, Any]:
 
 
 def _gated(version: str) -> dict[str, Any]:
-    spec = _trainable(GATED, version, gated_bucket=True, hosting_eula_key="eula/example.txt", training_volume_size=256)
+    spec = _trainable(
+        GATED,
+        version,
+        gated_bucket=True,
+        hosting_eula_key="eula/example.txt",
+        training_volume_size=256,
+        provider="example",
+        license="Example Community License",
+    )
     for family, variant in spec["training_instance_type_variants"]["variants"].items():
         key = f"example-training/{family}/v1.0.0/train-{GATED}.tar.gz"
         variant.setdefault("properties", {})["gated_model_key_env_var_value"] = key

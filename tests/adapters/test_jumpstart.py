@@ -7,9 +7,9 @@ from typing import NoReturn
 
 import pytest
 
-from tests.catalogue import CLASSIFIER, GATED, OPEN, RECIPE_ONLY, VISION, write_catalogue
+from tests.catalogue import CLASSIFIER, GATED, OPEN, RECIPE_ONLY, VISION, reader, write_catalogue
 from tunedrop.adapters.jumpstart import JumpStartCatalogue
-from tunedrop.errors import TransientError, UnknownModelError, UnknownModelVersionError
+from tunedrop.errors import TransientError, UnknownModelError, UnknownModelVersionError, UnreadableModelError
 
 REGION = "us-east-1"
 
@@ -21,11 +21,12 @@ def catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> JumpStartCatal
     def refuse(*_: object) -> NoReturn:
         raise AssertionError("a look-up opened a connection")
 
-    folder = str(write_catalogue(tmp_path))
-    monkeypatch.setenv("AWS_JUMPSTART_MANIFEST_LOCAL_ROOT_DIR_OVERRIDE", folder)
-    monkeypatch.setenv("AWS_JUMPSTART_SPECS_LOCAL_ROOT_DIR_OVERRIDE", folder)
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    return JumpStartCatalogue(REGION)
+    folder = write_catalogue(tmp_path)
+    # Where the SDK reads its own copy from.
+    monkeypatch.setenv("AWS_JUMPSTART_MANIFEST_LOCAL_ROOT_DIR_OVERRIDE", str(folder))
+    monkeypatch.setenv("AWS_JUMPSTART_SPECS_LOCAL_ROOT_DIR_OVERRIDE", str(folder))
+    return JumpStartCatalogue(REGION, reader(folder))
 
 
 def test_a_gated_model_is_described(catalogue: JumpStartCatalogue) -> None:
@@ -152,7 +153,7 @@ def test_an_unknown_version_is_told_with_those_that_exist(catalogue: JumpStartCa
 
 
 def test_a_model_that_wants_a_newer_sdk_fails_loudly(catalogue: JumpStartCatalogue) -> None:
-    with pytest.raises(KeyError, match="upgrading your SageMaker library"):
+    with pytest.raises(UnreadableModelError, match=r"99\.0\.0 of the SageMaker SDK"):
         catalogue.model("example-too-new")
 
 

@@ -7,13 +7,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunedrop.domain.policy import EXAMPLE, ModelOrigin, Policy, parse_policy, problems
+from tunedrop.domain.jumpstart import JumpStartModel
+from tunedrop.domain.policy import EXAMPLE, Policy, parse_policy, problems
 from tunedrop.domain.stack_parameters import StackParameterError
 
-LLAMA = ModelOrigin(model_id="meta-textgeneration-llama-3-1-8b", provider="meta", licence="Llama 3.1 Community License")
+UNTOLD = JumpStartModel(
+    model_id="example-untold",
+    version="1.2.3",
+    training_supported=True,
+    gated=False,
+    hyperparameters=(),
+    instance_types=(),
+    default_instance_type=None,
+    volume_size_gb=30,
+    max_runtime_seconds=3600,
+)
+LLAMA = UNTOLD.model_copy(
+    update={
+        "model_id": "meta-textgeneration-llama-3-1-8b",
+        "provider": "meta",
+        "licence": "Llama 3.1 Community License",
+    }
+)
 
 
-def codes(text: str, model: ModelOrigin = LLAMA, instance_type: str = "ml.g5.12xlarge") -> list[str]:
+def codes(text: str, model: JumpStartModel = LLAMA, instance_type: str = "ml.g5.12xlarge") -> list[str]:
     found = problems(parse_policy(text), model, instance_type, lambda key: f"tune.yaml:{key}")
     return [each.code for each in found]
 
@@ -62,10 +80,11 @@ def test_every_rule_that_refuses_is_told_with_what_it_allows() -> None:
 
 
 def test_a_licence_that_nobody_knows_is_not_an_allowed_one() -> None:
-    assert codes('{"licences": ["MIT"], "providers": ["meta"]}', ModelOrigin(model_id="a")) == [
-        "policy.provider",
-        "policy.licence",
-    ]
+    policy = parse_policy('{"licences": ["MIT"], "providers": ["meta"]}')
+    provider, licence = problems(policy, UNTOLD, "ml.g5.2xlarge", lambda key: f"tune.yaml:{key}")
+    assert (provider.code, licence.code) == ("policy.provider", "policy.licence")
+    assert "JumpStart does not tell the licence of example-untold 1.2.3" in licence.message
+    assert "(MIT)" in licence.fix
 
 
 def test_the_example_of_the_messages_is_a_policy() -> None:

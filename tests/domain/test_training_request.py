@@ -9,7 +9,7 @@ import boto3
 import pytest
 from botocore.validate import ParamValidator
 
-from tests.catalogue import GATED, OPEN, write_catalogue
+from tests.catalogue import GATED, OPEN, reader, write_catalogue
 from tests.samples import DATA, DROP, RUN_ID
 from tunedrop.adapters.jumpstart import JumpStartCatalogue
 from tunedrop.contracts.tune_spec import parse_tune_yaml
@@ -36,7 +36,7 @@ REAL_SPECS = Path(__file__).parents[3] / "shared" / "jumpstart"
 def read_catalogue(folder: Path, monkeypatch: pytest.MonkeyPatch) -> JumpStartCatalogue:
     monkeypatch.setenv("AWS_JUMPSTART_MANIFEST_LOCAL_ROOT_DIR_OVERRIDE", str(folder))
     monkeypatch.setenv("AWS_JUMPSTART_SPECS_LOCAL_ROOT_DIR_OVERRIDE", str(folder))
-    return JumpStartCatalogue(REGION)
+    return JumpStartCatalogue(REGION, reader(folder))
 
 
 def planned(catalogue: JumpStartCatalogue, spec: str, rules: PlanRules | None = None) -> Run:

@@ -44,6 +44,16 @@ class UnknownModelVersionError(TunedropError):
         self.versions = versions
 
 
+class UnreadableModelError(TunedropError):
+    """JumpStart has the model, but describes it in a way that is not understood here."""
+
+    def __init__(self, model_id: str, reason: str) -> None:
+        """Name the model, and say in a few words what keeps it from being read."""
+        super().__init__(f"{model_id} cannot be read: {reason}")
+        self.model_id = model_id
+        self.reason = reason
+
+
 class UnavailableError(TunedropError):
     """AWS cannot do it now and says why: quota, capacity, a slot in use."""
 

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from tunedrop.domain.model import Record
 
 
@@ -39,8 +41,14 @@ class JumpStartModel(Record):
     gated: bool
     vision: bool = False
     """Whether the model reads pictures beside text."""
+    provider: str | None = None
+    """Who published it, in JumpStart's own word, such as `meta`; None where JumpStart does not tell."""
+    licence: str | None = None
+    """The licence's name in JumpStart's own words, such as `Apache 2.0`; None where JumpStart does not tell."""
     eula_uri: str | None = None
     hyperparameters: tuple[HyperparameterSpec, ...]
+    instance_defaults: dict[str, dict[str, str]] = Field(default_factory=dict)
+    """Instance type, or family of them → the defaults that are other ones there."""
     instance_types: tuple[str, ...]
     default_instance_type: str | None
     """None for a model that JumpStart has no training script for."""
@@ -54,6 +62,27 @@ class JumpStartModel(Record):
     deprecated: bool = False
     vulnerabilities: tuple[str, ...] = ()
     """Known security problems of the packages in the training script."""
+    hub_content_arn: str | None = None
+    """The entry of the private hub that the model was found in, which the job must name; None for JumpStart itself."""
+
+    @property
+    def defaults(self) -> dict[str, str]:
+        """Every hyperparameter's default, the container's own settings included."""
+        return {each.name: each.default for each in self.hyperparameters}
+
+    def on(self, instance_type: str) -> "JumpStartModel":
+        """Return the model with the defaults that hold on the instance type."""
+        own = {
+            **self.instance_defaults.get(instance_type.removeprefix("ml.").partition(".")[0], {}),
+            **self.instance_defaults.get(instance_type, {}),
+        }
+        if not own:
+            return self
+        specs = tuple(
+            HyperparameterSpec.model_validate({**dict(each), "default": own.get(each.name, each.default)})
+            for each in self.hyperparameters
+        )
+        return JumpStartModel.model_validate({**dict(self), "hyperparameters": specs})
 
 
 class TrainingArtifacts(Record):

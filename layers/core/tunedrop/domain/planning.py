@@ -26,7 +26,7 @@ from tunedrop.domain.plan import (
     TrainingPlan,
     VpcConfig,
 )
-from tunedrop.domain.policy import ModelOrigin, Policy
+from tunedrop.domain.policy import Policy
 from tunedrop.domain.policy import problems as policy_problems
 from tunedrop.domain.pricing import price
 from tunedrop.domain.problem import Problem
@@ -94,6 +94,8 @@ def make_plan(
     if not model.training_supported or instance_type is None:
         return (_not_trainable(spec, model), *_technique_contradicted(spec, seen), *drop_files.problems)
 
+    model = model.on(instance_type)
+
     def where(name: str) -> str:
         return spec.where(f"hyperparameters.{name}")
 
@@ -103,7 +105,7 @@ def make_plan(
     longest = _longest_training(model, rules, spec.budget_usd, usd_per_hour)
     served = _served(spec, model, rules)
     problems = (
-        *policy_problems(rules.policy, ModelOrigin(model_id=model.model_id), instance_type, spec.where),
+        *policy_problems(rules.policy, model, instance_type, spec.where),
         *_technique_contradicted(spec, seen),
         *_technique_problems(spec, model, technique),
         *_eula_problems(spec, model),
@@ -199,6 +201,16 @@ def unknown_model_version(spec: TuneSpec, versions: Sequence[str]) -> Problem:
         message=f"{spec.model} has no version {spec.model_version}.",
         where=spec.where("model_version"),
         fix=f"Use one of {', '.join(versions)}, or leave model_version out for the newest.",
+    )
+
+
+def unreadable_model(spec: TuneSpec, reason: str) -> Problem:
+    """Say that JumpStart describes the model in a way that is not understood."""
+    return Problem(
+        code="model.unreadable",
+        message=f"{spec.model} cannot be planned: {reason}.",
+        where=spec.where("model"),
+        fix="Name an older model_version, or update Tunedrop.",
     )
 
 

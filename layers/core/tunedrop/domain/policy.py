@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
+from tunedrop.domain.jumpstart import JumpStartModel
 from tunedrop.domain.model import Record
 from tunedrop.domain.problem import Problem, excerpt
 from tunedrop.domain.stack_parameters import parse_parameter
@@ -49,21 +50,13 @@ class Policy(Record):
         return _matches(self.instance_types, instance_type)
 
 
-class ModelOrigin(Record):
-    """Say whose a model is, as the JumpStart catalogue tells it; None where it does not."""
-
-    model_id: str
-    provider: str | None = None
-    licence: str | None = None
-
-
 def parse_policy(text: str) -> Policy:
     """Read the stack parameter; raises StackParameterError with all that is wrong, and nothing else."""
     return parse_parameter(PARAMETER, text, Policy, EXAMPLE)
 
 
 def problems(
-    policy: Policy, model: ModelOrigin, instance_type: str, where: Callable[[str], str]
+    policy: Policy, model: JumpStartModel, instance_type: str, where: Callable[[str], str]
 ) -> tuple[Problem, ...]:
     """Say which rules refuse the run, and what each of them allows; `where` locates a key of `tune.yaml`."""
     refusals = []
@@ -73,8 +66,11 @@ def problems(
         ("provider", model.provider, policy.providers),
         ("licence", model.licence, policy.licences),
     ):
-        # What nobody knows is not allowed: the rule is there to be sure.
-        if allowed is not None and (value or "").casefold() not in {each.casefold() for each in allowed}:
+        if allowed is None:
+            continue
+        if not value:
+            refusals.append(_untold(rule, model, allowed, where("model")))
+        elif value.casefold() not in {each.casefold() for each in allowed}:
             refusals.append(_refusal(rule, value, allowed, where("model")))
     if not policy.allows_instance_type(instance_type):
         key = where("instance_type")
@@ -86,15 +82,27 @@ def _matches(globs: tuple[str, ...] | None, value: str) -> bool:
     return globs is None or any(fnmatchcase(value, each) for each in globs)
 
 
-def _refusal(rule: str, value: str | None, allowed: tuple[str, ...] | None, where: str) -> Problem:
+def _refusal(rule: str, value: str, allowed: tuple[str, ...] | None, where: str) -> Problem:
     choice = ", ".join(excerpt(each) for each in allowed or ())
     words = rule.replace("_", " ")
-    subject = f"the {words} {excerpt(value)}" if value else f"a model whose {words} is not known"
     key = "instance_type" if rule == "instance_type" else "model"
     return Problem(
         code=f"policy.{rule.replace('_', '-')}",
-        message=f"This stack's policy does not allow {subject}.",
+        message=f"This stack's policy does not allow the {words} {excerpt(value)}.",
         where=where,
         fix=f"Choose a {key} that it allows ({words}: {choice}), or ask those who deployed the stack to change its "
         f"parameter {PARAMETER}.",
+    )
+
+
+def _untold(rule: str, model: JumpStartModel, allowed: tuple[str, ...], where: str) -> Problem:
+    """Refuse a model of which nobody knows what the rule asks for: the rule is there to be sure."""
+    choice = ", ".join(excerpt(each) for each in allowed)
+    return Problem(
+        code=f"policy.{rule}",
+        message=f"This stack's policy names the {rule}s that it allows, and JumpStart does not tell the {rule} of "
+        f"{model.model_id} {model.version}.",
+        where=where,
+        fix=f"Choose a model that names one of them ({choice}), or ask those who deployed the stack to allow this one "
+        f"in its parameter {PARAMETER}: by its id under models, with no {rule}s named.",
     )

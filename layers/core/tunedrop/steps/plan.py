@@ -6,11 +6,11 @@ from tunedrop.contracts.tune_spec import SIZE_LIMIT, TuneSpec, TuneSpecError, pa
 from tunedrop.domain import names
 from tunedrop.domain.observations import Observation, PlanMade, PlanRefused
 from tunedrop.domain.plan import Plan
-from tunedrop.domain.planning import PlanRules, make_plan, unknown_model, unknown_model_version
+from tunedrop.domain.planning import PlanRules, make_plan, unknown_model, unknown_model_version, unreadable_model
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import Drop, Run
 from tunedrop.domain.technique import HEAD_BYTES
-from tunedrop.errors import ObjectTooLargeError, UnknownModelError, UnknownModelVersionError
+from tunedrop.errors import ObjectTooLargeError, UnknownModelError, UnknownModelVersionError, UnreadableModelError
 from tunedrop.ports import Catalogue, Clock, Drops
 
 
@@ -46,6 +46,8 @@ class PlanRun:
             return (unknown_model(spec, error.suggestions),)
         except UnknownModelVersionError as error:
             return (unknown_model_version(spec, error.versions),)
+        except UnreadableModelError as error:
+            return (unreadable_model(spec, error.reason),)
         return make_plan(
             spec,
             model,

@@ -1,7 +1,7 @@
 """The ports in memory. Those that hold state pass the very tests that their adapters pass (`tests/adapters`)."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,6 +11,7 @@ from tunedrop.domain.decide import settled
 from tunedrop.domain.jumpstart import HyperparameterSpec, JumpStartModel, TrainingArtifacts
 from tunedrop.domain.plan import PinnedFile, PinnedObject
 from tunedrop.domain.run import Run, RunStatus, Training
+from tunedrop.domain.surroundings import Key, Subnet
 from tunedrop.domain.training_request import REQUEST_HASH_TAG
 from tunedrop.errors import (
     ClaimHeldError,
@@ -358,6 +359,30 @@ MODEL = JumpStartModel(
     volume_size_gb=30,
     max_runtime_seconds=3600,
 )
+
+
+@dataclass
+class FakeNetwork:
+    """An account's subnets and security groups."""
+
+    all_subnets: dict[str, Subnet] = field(default_factory=dict)
+    all_security_groups: dict[str, str] = field(default_factory=dict)
+
+    def subnets(self, ids: Sequence[str]) -> dict[str, Subnet]:
+        return {each: self.all_subnets[each] for each in ids if each in self.all_subnets}
+
+    def security_groups(self, ids: Sequence[str]) -> dict[str, str]:
+        return {each: self.all_security_groups[each] for each in ids if each in self.all_security_groups}
+
+
+@dataclass
+class FakeKeys:
+    """KMS keys, by ARN."""
+
+    keys: dict[str, Key] = field(default_factory=dict)
+
+    def key(self, arn: str) -> Key | None:
+        return self.keys.get(arn)
 
 
 class OneModelCatalogue:

@@ -70,6 +70,8 @@ def _variable(name: str, value: Any) -> str:
             return value
         case {"Ref": parameter} if parameter in TEMPLATE["Parameters"]:
             return str(TEMPLATE["Parameters"][parameter]["Default"])
+        case {"Fn::Join": [separator, {"Ref": parameter}]} if parameter in TEMPLATE["Parameters"]:
+            return str(TEMPLATE["Parameters"][parameter]["Default"]).replace(",", separator)
         case _:
             return f"a-{name.lower()}"
 

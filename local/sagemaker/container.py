@@ -36,7 +36,7 @@ class Container:
     def __init__(self, root: Path, job: Mapping[str, Any]) -> None:
         self.root = root
         self._job = job
-        for folder in (self.model, self.output_data, self._config, self._code, self._temporary):
+        for folder in (self.model, self.output_data, self.checkpoints, self._config, self._code, self._temporary):
             folder.mkdir(parents=True, exist_ok=True)
         self._write_config()
 
@@ -49,6 +49,11 @@ class Container:
     def output_data(self) -> Path:
         """The folder for anything else that the script wants to keep."""
         return self.root / "output" / "data"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder whose files SageMaker keeps in S3 for the job's next start."""
+        return self.root / "checkpoints"
 
     @property
     def failure(self) -> Path:

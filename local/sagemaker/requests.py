@@ -15,6 +15,12 @@ from local.engine.host import AwsError, IamCheck, Request
 TARGET_PREFIX = "SageMaker."
 MAX_TAGS = 50
 _MAX_CHANNELS = 20
+_CHECKPOINTS = "/opt/ml/checkpoints"
+# Instances with NVMe of their own, those apart whose family ends in a "d".
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/InstanceStorage.html#instance-store-volumes
+_LOCAL_STORAGE = frozenset(
+    {"g4dn", "g5", "g6", "g6e", "gr6", "i3", "p3dn", "p4de", "p5", "p5e", "p5en", "p6-b200", "trn1", "trn1n", "trn2"}
+)
 # Fields that change what is trained, or where: refused rather than ignored.
 _UNSUPPORTED = (
     "ServerlessJobConfig",
@@ -109,6 +115,7 @@ def _job_context(parameters: dict[str, Any]) -> dict[str, Any]:
         "sagemaker:InstanceTypes": [resources["InstanceType"]] if resources.get("InstanceType") else None,
         "sagemaker:VolumeKmsKey": resources.get("VolumeKmsKeyId"),
         "sagemaker:OutputKmsKey": output.get("KmsKeyId"),
+        "sagemaker:KeepAlivePeriod": resources.get("KeepAlivePeriodInSeconds"),
         "sagemaker:MaxRuntimeInSeconds": section("StoppingCondition").get("MaxRuntimeInSeconds"),
         "sagemaker:NetworkIsolation": bool(parameters.get("EnableNetworkIsolation")),
         "sagemaker:InterContainerTrafficEncryption": bool(parameters.get("EnableInterContainerTrafficEncryption")),
@@ -130,6 +137,7 @@ def _check_training_job(parameters: dict[str, Any]) -> None:
     _check_tags(parameters)
     _check_channels(parameters)
     _check_spot(parameters)
+    _check_volume_key(parameters["ResourceConfig"])
 
 
 def _check_sections(parameters: dict[str, Any]) -> None:
@@ -175,9 +183,25 @@ def _check_channels(parameters: dict[str, Any]) -> None:
             )
 
 
+def _check_volume_key(resources: dict[str, Any]) -> None:
+    family = str(resources["InstanceType"]).split(".")[1]
+    if resources.get("VolumeKmsKeyId") and (family in _LOCAL_STORAGE or family.endswith("d")):
+        raise AwsError(
+            "ValidationException",
+            f"VolumeKmsKeyId is not supported for the instance type {resources['InstanceType']}: its local storage "
+            "volumes are encrypted by a hardware module on the instance",
+        )
+
+
 def _check_spot(parameters: dict[str, Any]) -> None:
     stopping = parameters["StoppingCondition"]
     spot = parameters.get("EnableManagedSpotTraining", False)
+    if spot and parameters["ResourceConfig"].get("KeepAlivePeriodInSeconds"):
+        raise AwsError(
+            "ValidationException", "KeepAlivePeriodInSeconds is not supported when EnableManagedSpotTraining is true"
+        )
+    if parameters.get("CheckpointConfig", {}).get("LocalPath", _CHECKPOINTS) != _CHECKPOINTS:
+        raise AwsError("ValidationException", f"The local SageMaker keeps checkpoints of {_CHECKPOINTS} only")
     if spot and stopping.get("MaxWaitTimeInSeconds", 0) < stopping.get("MaxRuntimeInSeconds", 86400):
         raise AwsError(
             "ValidationException",

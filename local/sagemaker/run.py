@@ -123,6 +123,17 @@ class TrainingRun(threading.Thread):
             if self._engine_stopping.is_set():
                 raise EngineStoppedError
 
+        if "CheckpointConfig" in self._description:
+            s3 = self._host.client("s3", self._description["RoleArn"])
+            try:
+                download_channel(s3, self._checkpoints_prefix(), self._container.checkpoints, None)
+            except _S3_ERRORS as error:
+                msg = f"ClientError: Data download failed:{cause(error)} (checkpoints)"
+                raise JobFailedError(msg) from error
+
+    def _checkpoints_prefix(self) -> S3Prefix:
+        return S3Prefix.of(f"{self._description['CheckpointConfig']['S3Uri'].rstrip('/')}/")
+
     def _cache_for(self, channel: str) -> ArtifactCache | None:
         return self._cache if channel == "model" else None
 
@@ -215,6 +226,9 @@ class TrainingRun(threading.Thread):
                     upload_folder(s3, folder, target, extra)
                 if label == "model":
                     stored["ModelArtifacts"] = {"S3ModelArtifacts": f"s3://{target.bucket}/{target.prefix}"}
+            if "CheckpointConfig" in self._description:
+                # SageMaker uploads them while the script runs; here nothing takes the instance away in between.
+                upload_folder(s3, self._container.checkpoints, self._checkpoints_prefix(), extra)
         except _S3_ERRORS as error:
             msg = f"ClientError: Artifact upload failed:{cause(error)}"
             raise JobFailedError(msg) from error

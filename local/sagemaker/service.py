@@ -98,6 +98,7 @@ class SageMaker:
         self._host.pass_role(role, _PRINCIPAL)
         self._refuse_duplicate(name)
         self._check_channels(parameters)
+        self._check_network(parameters)
         with self._jobs.admission() as jobs:
             self._refuse_duplicate(name)
             self._check_quota(parameters["ResourceConfig"]["InstanceType"])
@@ -154,6 +155,24 @@ class SageMaker:
                 f"exists in the selected region ({self._host.region}), that objects exist under that S3 prefix, and "
                 f'that the role "{role}" has "s3:ListBucket" permissions on bucket "{prefix.bucket}".{reason}',
             )
+
+    def _check_network(self, parameters: dict[str, Any]) -> None:
+        """Refuse a VPC that does not exist, or that the job's role may not put an interface into."""
+        vpc, role = parameters.get("VpcConfig"), parameters["RoleArn"]
+        if not vpc:
+            return
+        ec2 = self._host.client("ec2", role)
+        try:
+            subnets = ec2.describe_subnets(SubnetIds=vpc["Subnets"])["Subnets"]
+            groups = ec2.describe_security_groups(GroupIds=vpc["SecurityGroupIds"])["SecurityGroups"]
+            interface = ec2.create_network_interface(SubnetId=vpc["Subnets"][0], Groups=vpc["SecurityGroupIds"])
+            # The script runs as a process here, without one; on AWS it goes when the job ends.
+            ec2.delete_network_interface(NetworkInterfaceId=interface["NetworkInterface"]["NetworkInterfaceId"])
+        except ClientError as error:
+            reason = f"{error.response['Error']['Code']}: {error.response['Error']['Message']}"
+            raise AwsError("ValidationException", f"Cannot use the VPC with the role {role}: {reason}") from error
+        if len({each["VpcId"] for each in (*subnets, *groups)}) > 1:
+            raise AwsError("ValidationException", "The subnets and security groups must belong to one VPC.")
 
     def _describe(self, parameters: dict[str, Any]) -> dict[str, Any]:
         return self._existing(parameters["TrainingJobName"]).describe()

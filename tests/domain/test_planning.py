@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.samples import DROP
-from tunedrop.contracts.tune_spec import parse_tune_yaml
+from tunedrop.contracts.tune_spec import TuneSpecError, parse_tune_yaml
 from tunedrop.domain.drop_files import FILE_LIMIT, NAMES_SHOWN
 from tunedrop.domain.jumpstart import HyperparameterSpec, JumpStartModel, MetricDefinition, TrainingArtifacts
 from tunedrop.domain.plan import FileRole, PinnedObject, Plan, Technique, VpcConfig
@@ -128,9 +128,11 @@ def test_artifacts_are_those_of_the_instance_type_asked_for() -> None:
 
 def test_what_the_stack_decides_reaches_the_job() -> None:
     vpc = VpcConfig(subnets=("subnet-1",), security_group_ids=("sg-1",))
-    made = plan(rules=PlanRules(region="us-east-1", output_kms_key_id="key", vpc=vpc))
+    made = plan(rules=PlanRules(region="us-east-1", kms_key_arn="key", vpc=vpc, isolated=True))
 
-    assert (made.training.output_kms_key_id, made.training.vpc) == ("key", vpc)
+    assert (made.training.kms_key_arn, made.training.vpc) == ("key", vpc)
+    assert made.training.network_isolation
+    assert made.training.encrypt_inter_container_traffic
     assert made.evaluation.base_model_id is None
 
 
@@ -373,9 +375,10 @@ def test_what_the_policy_does_not_allow_is_refused(policy: Policy, code: str, wh
 
 
 def test_what_the_policy_allows_is_planned_within_its_time() -> None:
-    policy = Policy(models=("example-*",), instance_types=("ml.g5.*",), longest_training_hours=2)
+    policy = Policy(models=("example-*",), instance_types=("ml.g5.*",))
+    rules = PlanRules(region="us-east-1", policy=policy, longest_training=timedelta(hours=2))
 
-    assert plan(rules=PlanRules(region="us-east-1", policy=policy)).training.max_runtime_seconds == 7200
+    assert plan(rules=rules).training.max_runtime_seconds == 7200
 
 
 def test_training_is_limited_to_a_day() -> None:
@@ -799,3 +802,42 @@ def test_a_longer_limit_is_the_stacks_to_allow() -> None:
     rules = PlanRules(region="us-east-1", longest_training=timedelta(hours=48))
 
     assert plan(rules=rules).training.max_runtime_seconds == 48 * 3600
+
+
+def test_spot_waits_beyond_the_training_s_own_time() -> None:
+    made = plan("spot: true\nmax_wait_hours: 5")
+
+    assert made.training.max_wait_seconds == made.training.max_runtime_seconds + 5 * 3600
+    assert plan("spot: true").training.max_wait_seconds == LONGEST_TRAINING.total_seconds() + 12 * 3600
+    assert plan().training.max_wait_seconds is None
+
+
+def test_spot_is_planned_with_a_warning_that_promises_nothing() -> None:
+    (warning,) = set(plan("spot: true").warnings) - set(plan().warnings)
+
+    assert "expect an interrupted job to start over" in warning
+
+
+def test_only_the_low_end_of_the_price_counts_on_spot() -> None:
+    text = "hyperparameters: {epoch: 1}"
+    model = MODEL.model_copy(update={"model_id": "meta-textgeneration-llama-3-1-8b"})
+    on_demand, spot = (plan(each, model=model).estimate for each in (text, f"{text}\nspot: true"))
+
+    assert on_demand
+    assert on_demand.usd
+    assert spot
+    assert spot.usd
+    assert spot.usd.low == pytest.approx(on_demand.usd.low / 10)
+    assert (spot.usd.likely, spot.usd.high) == (on_demand.usd.likely, on_demand.usd.high)
+    assert "nobody promises" in spot.notes[0]
+
+
+def test_a_wait_for_spot_without_spot_is_refused() -> None:
+    problem = refusal("max_wait_hours: 5")
+
+    assert (problem.code, problem.where) == ("spot.wait-without-spot", "tune.yaml:2")
+
+
+def test_spot_and_a_warm_pool_cannot_be_asked_for_together() -> None:
+    with pytest.raises(TuneSpecError, match="keep_alive_minutes is not a key"):
+        parse_tune_yaml(b"model: example-llama\nspot: true\nkeep_alive_minutes: 30")

@@ -1,7 +1,6 @@
 """A policy says what is allowed, and a refusal says which rule refused and what it allows instead."""
 
 from contextlib import suppress
-from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -31,14 +30,18 @@ LLAMA = UNTOLD.model_copy(
 )
 
 
-def codes(text: str, model: JumpStartModel = LLAMA, instance_type: str = "ml.g5.12xlarge") -> list[str]:
-    found = problems(parse_policy(text), model, instance_type, lambda key: f"tune.yaml:{key}")
+def codes(
+    text: str,
+    model: JumpStartModel = LLAMA,
+    instance_type: str = "ml.g5.12xlarge",
+    instance_types: tuple[str, ...] | None = None,
+) -> list[str]:
+    found = problems(parse_policy(text, instance_types), model, instance_type, lambda key: f"tune.yaml:{key}")
     return [each.code for each in found]
 
 
 def test_an_empty_policy_allows_everything() -> None:
     assert codes("{}") == []
-    assert parse_policy("{}").longest_training is None
 
 
 @pytest.mark.parametrize(
@@ -48,7 +51,6 @@ def test_an_empty_policy_allows_everything() -> None:
         '{"models": ["openai-*", "meta-textgeneration-llama-3-?-8b"]}',
         '{"providers": ["Meta"]}',
         '{"licences": ["apache 2.0", "llama 3.1 community license"]}',
-        '{"instance_types": ["ml.g5.*"]}',
     ],
 )
 def test_what_a_rule_names_is_allowed(text: str) -> None:
@@ -61,11 +63,17 @@ def test_what_a_rule_names_is_allowed(text: str) -> None:
         ('{"models": ["meta-textgeneration-llama-3-1-8"]}', "policy.model"),
         ('{"providers": ["openai"]}', "policy.provider"),
         ('{"licences": ["Apache 2.0"]}', "policy.licence"),
-        ('{"instance_types": ["ml.g5.2xlarge", "ml.p4d.*"]}', "policy.instance-type"),
     ],
 )
 def test_what_a_rule_does_not_name_is_refused(text: str, code: str) -> None:
     assert codes(text) == [code]
+
+
+@pytest.mark.parametrize(
+    ("globs", "refused"), [(("ml.*",), []), (("ml.g5.2xlarge", "ml.p4d.*"), ["policy.instance-type"])]
+)
+def test_instance_types_have_a_parameter_of_their_own(globs: tuple[str, ...], refused: list[str]) -> None:
+    assert codes("{}", instance_types=globs) == refused
 
 
 def test_every_rule_that_refuses_is_told_with_what_it_allows() -> None:
@@ -77,6 +85,8 @@ def test_every_rule_that_refuses_is_told_with_what_it_allows() -> None:
     assert "Apache 2.0, MIT" in licence.fix
     assert (licence.where, instance.where) == ("at model", "at instance_type")
     assert "ml.p5.*" in instance.fix
+    assert "parameter InstanceTypes" in instance.fix
+    assert "parameter Policy" in model.fix
 
 
 def test_a_licence_that_nobody_knows_is_not_an_allowed_one() -> None:
@@ -88,7 +98,7 @@ def test_a_licence_that_nobody_knows_is_not_an_allowed_one() -> None:
 
 
 def test_the_example_of_the_messages_is_a_policy() -> None:
-    assert parse_policy(EXAMPLE).longest_training == timedelta(hours=8)
+    assert parse_policy(EXAMPLE).models == ("meta-textgeneration-*",)
 
 
 @pytest.mark.parametrize(
@@ -97,9 +107,9 @@ def test_the_example_of_the_messages_is_a_policy() -> None:
         ("", "parameter.not-json"),
         ("[]", "parameter.not-an-object"),
         ('{"models": ["a"], "models": ["b"]}', "parameter.duplicate-key"),
-        ('{"longest_training_hours": NaN}', "parameter.not-finite"),
-        ('{"longest_training_hours": 0}', "parameter.value"),
-        ('{"longest_training_hours": "8"}', "parameter.value"),
+        ('{"models": NaN}', "parameter.not-finite"),
+        ('{"instance_types": ["ml.g5.*"]}', "parameter.value"),
+        ('{"longest_training_hours": 8}', "parameter.value"),
         ('{"models": []}', "parameter.value"),
         ('{"models": "meta-*"}', "parameter.value"),
         ('{"models": ["[a-z]*"]}', "parameter.value"),

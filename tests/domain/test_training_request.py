@@ -203,18 +203,12 @@ def test_the_request_for_llama_3_1_70b_is_the_sdks_field_by_field(
         "model: meta-textgeneration-llama-3-1-70b\naccept_eula: true\nhyperparameters: {epoch: 3}",
         PlanRules(
             region=REGION,
-            output_kms_key_id="alias/out",
+            kms_key_arn="alias/out",
             vpc=VpcConfig(subnets=("subnet-1",), security_group_ids=("sg-1",)),
         ),
     )
     assert run.plan is not None
-    spot = run.plan.training.model_copy(
-        update={
-            "max_runtime_seconds": 36000,
-            "max_wait_seconds": 72000,
-            "checkpoint_s3_uri": "s3://my-bucket/ckpt/job1",
-        }
-    )
+    spot = run.plan.training.model_copy(update={"max_runtime_seconds": 36000, "max_wait_seconds": 72000})
     request = request_of(run.model_copy(update={"plan": run.plan.model_copy(update={"training": spot})}))
 
     assert differing(request, golden) == {
@@ -234,6 +228,7 @@ def test_the_request_for_llama_3_1_70b_is_the_sdks_field_by_field(
             f"s3://runs/runs/{RUN_ID}/channels/training/",
             "s3://my-bucket/datasets/ds1/",
         ),
+        "CheckpointConfig.S3Uri": (f"s3://runs/checkpoints/{RUN_ID}", "s3://my-bucket/ckpt/job1"),
         "OutputDataConfig.S3OutputPath": (f"s3://runs/runs/{RUN_ID}/training", "s3://my-bucket/out"),
         # The toolkit in the container is told the job's name.
         "HyperParameters.sagemaker_job_name": (f'"{JOB}"', '"deterministic-name-1"'),
@@ -280,3 +275,26 @@ def flat(value: object, path: str = "") -> dict[str, object]:
         for key, each in value.items()
         for leaf, found in flat(each, f"{path}.{key}" if path else str(key)).items()
     }
+
+
+@pytest.mark.parametrize(("instance_type", "key"), [("ml.g5.2xlarge", None), ("ml.p3.2xlarge", "arn:of:key")])
+def test_a_volume_has_the_stack_s_key_where_the_instance_takes_one(
+    catalogue: JumpStartCatalogue, instance_type: str, key: str | None
+) -> None:
+    run = planned(catalogue, f"model: {OPEN}", PlanRules(region=REGION, kms_key_arn="arn:of:key"))
+    assert run.plan is not None
+    training = run.plan.training.model_copy(update={"instance_type": instance_type})
+    request = request_of(run.model_copy(update={"plan": run.plan.model_copy(update={"training": training})}))
+
+    assert request["ResourceConfig"].get("VolumeKmsKeyId") == key
+    assert request["OutputDataConfig"]["KmsKeyId"] == "arn:of:key"
+
+
+def test_a_job_on_spot_keeps_its_checkpoints_beside_the_run(catalogue: JumpStartCatalogue) -> None:
+    request = request_of(planned(catalogue, f"model: {OPEN}\nspot: true\nmax_wait_hours: 1"))
+
+    assert request["EnableManagedSpotTraining"]
+    assert request["CheckpointConfig"] == {"S3Uri": f"s3://runs/checkpoints/{RUN_ID}"}
+    limits = request["StoppingCondition"]
+    assert limits["MaxWaitTimeInSeconds"] == limits["MaxRuntimeInSeconds"] + 3600
+    assert "KeepAlivePeriodInSeconds" not in request["ResourceConfig"]

@@ -37,7 +37,11 @@ UNSEEN_HERE = {
 
 
 def granted() -> Iterator[tuple[str, str]]:
-    """Yield (role's logical id, action) for every grant that template.yaml writes out."""
+    """Yield (role's logical id, action) for every grant that template.yaml writes out.
+
+    Left out are the policies (`AWS::IAM::Policy`) of stacks with a VPC or a key, which this one has not:
+    `tests/template/test_must_deny.py` says what they allow.
+    """
     for name, resource in load_template(TEMPLATE)["Resources"].items():
         properties: dict[str, Any] = resource.get("Properties", {})
         if resource["Type"] == "AWS::Serverless::Function":

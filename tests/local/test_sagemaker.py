@@ -414,6 +414,19 @@ def test_quota_counts_instances_of_one_type(host: FakeHost, sagemaker: Any) -> N
         ({"ResourceConfig": {"InstanceType": "ml.huge", "InstanceCount": 1, "VolumeSizeInGB": 1}}, "enum value set"),
         ({"Tags": [{"Key": "a", "Value": "1"}, {"Key": "A", "Value": "2"}]}, "Duplicate tag keys"),
         ({"EnableManagedSpotTraining": True}, "Invalid MaxWaitTimeInSeconds"),
+        (
+            {
+                "EnableManagedSpotTraining": True,
+                "StoppingCondition": {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 60},
+                "ResourceConfig": {**job()["ResourceConfig"], "KeepAlivePeriodInSeconds": 60},
+            },
+            "KeepAlivePeriodInSeconds is not supported",
+        ),
+        (
+            {"ResourceConfig": {**job()["ResourceConfig"], "VolumeKmsKeyId": "key"}},
+            "VolumeKmsKeyId is not supported for the instance type ml.g5.2xlarge",
+        ),
+        ({"VpcConfig": {"Subnets": ["subnet-0"], "SecurityGroupIds": ["sg-0"]}}, "Cannot use the VPC with the role"),
         ({"RoleArn": UNTRUSTING_ROLE}, "Could not assume role"),
         ({"InputDataConfig": [channel("training", "nothing/")]}, "No S3 objects found under S3 URL"),
     ],
@@ -424,6 +437,43 @@ def test_invalid_request_is_refused(host: FakeHost, sagemaker: Any, changes: dic
     assert code == "ValidationException"
     assert part in message
     assert sagemaker.list_training_jobs()["TrainingJobSummaries"] == []
+
+
+def test_a_job_in_a_vpc_needs_its_role_s_permission(host: FakeHost, sagemaker: Any) -> None:
+    put_script(host)
+    ec2 = host.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/24")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/28")["Subnet"]["SubnetId"]
+    group = ec2.create_security_group(GroupName="g", Description="d", VpcId=vpc)["GroupId"]
+    config = {"Subnets": [subnet], "SecurityGroupIds": [group]}
+    sagemaker.create_training_job(**job("job-1", VpcConfig=config))
+    host.denied = {(ROLE, "CreateNetworkInterface")}
+    code, message = refused(sagemaker.create_training_job, **job("job-2", VpcConfig=config))
+    assert code == "ValidationException"
+    assert "AccessDenied" in message
+
+
+def test_a_job_starts_where_the_last_one_s_checkpoints_end(host: FakeHost, sagemaker: Any) -> None:
+    put_script(
+        host,
+        """
+        import os, pathlib
+        folder = pathlib.Path(os.environ["SM_OUTPUT_DIR"]).parent / "checkpoints"
+        step = folder / "step.txt"
+        step.write_text(str(int(step.read_text()) + 1 if step.exists() else 1))
+        (pathlib.Path(os.environ["SM_MODEL_DIR"]) / "step.txt").write_text(step.read_text())
+        """,
+    )
+    spot = {
+        "EnableManagedSpotTraining": True,
+        "StoppingCondition": {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 90},
+        "CheckpointConfig": {"S3Uri": f"s3://{BUCKET}/checkpoints/run"},
+    }
+    for name in ("job-1", "job-2"):
+        sagemaker.create_training_job(**job(name, **spot))
+        assert ended(sagemaker, name)["TrainingJobStatus"] == "Completed"
+    kept = host.client("s3").get_object(Bucket=BUCKET, Key="out/job-2/output/model/step.txt")["Body"].read()
+    assert kept == b"2"
 
 
 def test_unknown_job_is_a_validation_error(sagemaker: Any) -> None:

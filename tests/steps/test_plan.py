@@ -3,15 +3,19 @@
 import json
 from dataclasses import dataclass, field
 
-from tests.fakes import MODEL, FakeClock, InMemoryDrops, OneModelCatalogue
+import pytest
+
+from tests.fakes import MODEL, FakeClock, FakeKeys, FakeNetwork, InMemoryDrops, OneModelCatalogue
 from tests.samples import DATASET, REGION, new_run
 from tunedrop.domain.jumpstart import HyperparameterSpec, JumpStartModel
 from tunedrop.domain.observations import PlanMade, PlanRefused
-from tunedrop.domain.plan import PinnedObject, Technique
+from tunedrop.domain.plan import PinnedObject, Technique, VpcConfig
 from tunedrop.domain.planning import PlanRules
+from tunedrop.domain.surroundings import Key, Subnet
 from tunedrop.domain.technique import HEAD_BYTES
 from tunedrop.steps.plan import PlanRun
 
+RULES = PlanRules(REGION)
 CHAT = json.dumps({"messages": [{"role": "user", "content": "Hello"}]}).encode() + b"\n"
 CHAT_SWITCH = HyperparameterSpec(name="chat_dataset", type="text", default="False", options=("True", "False"))
 
@@ -35,13 +39,21 @@ class ChatCatalogue(OneModelCatalogue):
         return known.model_copy(update={"hyperparameters": (*known.hyperparameters, CHAT_SWITCH)})
 
 
-def planned(drops: InMemoryDrops, text: str = "", **files: bytes) -> object:
+def planned(
+    drops: InMemoryDrops,
+    text: str = "",
+    *,
+    rules: PlanRules = RULES,
+    network: FakeNetwork | None = None,
+    keys: FakeKeys | None = None,
+    **files: bytes,
+) -> object:
     for name, data in files.items():
         drops.put(f"datasets/{DATASET}/{name.replace('_', '.')}", data)
     version = drops.put(f"datasets/{DATASET}/tune.yaml", f"model: {MODEL.model_id}\n{text}".encode())
     run = new_run()
     run = run.model_copy(update={"drop": run.drop.model_copy(update={"version_id": version})})
-    return PlanRun(drops, ChatCatalogue(), FakeClock(), PlanRules(REGION))(run)
+    return PlanRun(drops, ChatCatalogue(), FakeClock(), rules, network or FakeNetwork(), keys or FakeKeys())(run)
 
 
 def test_the_head_of_the_first_training_file_tells_a_conversation() -> None:
@@ -70,3 +82,63 @@ def test_a_technique_that_the_rows_contradict_is_refused() -> None:
 
     assert isinstance(refused, PlanRefused)
     assert [(each.code, each.where) for each in refused.problems] == [("drop.technique", "tune.yaml:2")]
+
+
+VPC = VpcConfig(subnets=("subnet-1", "subnet-2"), security_group_ids=("sg-1",))
+KEY = "arn:aws:kms:us-east-1:123456789012:key/1"
+ONE_VPC = FakeNetwork(
+    {each: Subnet(vpc_id="vpc-1", free_addresses=10) for each in VPC.subnets}, {"sg-1": "vpc-1", "sg-2": "vpc-2"}
+)
+GOOD_KEY = Key(state="Enabled", symmetric=True, usable=True)
+
+
+def codes(rules: PlanRules, network: FakeNetwork = ONE_VPC, key: Key | None = GOOD_KEY) -> list[str]:
+    keys = FakeKeys({KEY: key} if key else {})
+    refused = planned(WatchedDrops(), rules=rules, network=network, keys=keys, train_jsonl=b"{}\n")
+    if isinstance(refused, PlanMade):
+        return []
+    assert isinstance(refused, PlanRefused)
+    for each in refused.problems:
+        assert each.where.startswith("stack parameter ")
+        assert each.fix
+    return [each.code for each in refused.problems]
+
+
+def test_a_network_and_a_key_that_can_be_used_are_no_problem() -> None:
+    assert codes(PlanRules(REGION, vpc=VPC, kms_key_arn=KEY)) == []
+
+
+@pytest.mark.parametrize(
+    ("vpc", "network", "code"),
+    [
+        (VPC.model_copy(update={"subnets": ("subnet-1", "subnet-9")}), ONE_VPC, "vpc.subnet-missing"),
+        (VPC.model_copy(update={"security_group_ids": ("sg-9",)}), ONE_VPC, "vpc.security-group-missing"),
+        (VPC.model_copy(update={"security_group_ids": ("sg-2",)}), ONE_VPC, "vpc.several"),
+        (VPC.model_copy(update={"security_group_ids": ()}), ONE_VPC, "vpc.no-security-group"),
+        (VPC.model_copy(update={"subnets": ()}), ONE_VPC, "vpc.no-subnet"),
+        (
+            VPC,
+            FakeNetwork(
+                {each: Subnet(vpc_id="vpc-1", free_addresses=0) for each in VPC.subnets}, ONE_VPC.all_security_groups
+            ),
+            "vpc.subnet-full",
+        ),
+    ],
+)
+def test_a_network_that_would_fail_the_job_is_found_before_it_is_paid_for(
+    vpc: VpcConfig, network: FakeNetwork, code: str
+) -> None:
+    assert codes(PlanRules(REGION, vpc=vpc), network) == [code]
+
+
+@pytest.mark.parametrize(
+    ("key", "code"),
+    [
+        (None, "kms.missing"),
+        (Key(state="Enabled", symmetric=False, usable=False), "kms.asymmetric"),
+        (Key(state="PendingDeletion", symmetric=True, usable=False), "kms.unavailable"),
+        (Key(state="Enabled", symmetric=True, usable=False), "kms.denied"),
+    ],
+)
+def test_a_key_that_would_fail_the_upload_is_found_before_it_is_paid_for(key: Key | None, code: str) -> None:
+    assert codes(PlanRules(REGION, kms_key_arn=KEY), key=key) == [code]

@@ -45,7 +45,9 @@ NEEDED_BY_ADAPTER = {
     "files": {"RUN_BUCKET"},
     "imports": set(),
     "jobs": set(),
+    "keys": set(),
     "models": set(),
+    "network": set(),
     "notifier": {"TOPIC_ARN"},
     "runs": {"RUNS_TABLE"},
     "workflows": {"VALIDATION_WORKFLOW_ARN"},
@@ -275,7 +277,9 @@ def test_nothing_that_runs_here_can_start_a_run_by_writing_a_drop() -> None:
     }
     for grant in writes:
         for resource in grant.resources:
-            assert resource["Fn::Sub"].startswith(("${RunBucket.Arn}/runs/", "${RunBucket.Arn}/validation/"))
+            assert resource["Fn::Sub"].startswith(
+                ("${RunBucket.Arn}/runs/", "${RunBucket.Arn}/validation/", "${RunBucket.Arn}/checkpoints/")
+            )
 
 
 def test_no_role_may_remove_a_training_job_and_so_free_its_name() -> None:
@@ -331,7 +335,7 @@ def test_the_record_is_kept_and_can_be_brought_back() -> None:
     resource = RESOURCES["RunsTable"]
     assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
     assert resource["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
-    assert resource["Properties"]["SSESpecification"] == {"SSEEnabled": True}
+    assert resource["Properties"]["SSESpecification"]["SSEEnabled"]
     assert resource["Properties"]["StreamSpecification"] == {"StreamViewType": "NEW_IMAGE"}
 
 

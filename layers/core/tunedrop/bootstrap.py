@@ -11,6 +11,8 @@ from botocore.config import Config
 from tunedrop.adapters.bedrock import BedrockConversation, BedrockModelImports
 from tunedrop.adapters.clock import SystemClock
 from tunedrop.adapters.dynamodb import DynamoDBRunStore
+from tunedrop.adapters.ec2 import EC2Network
+from tunedrop.adapters.kms import KMSKeys
 from tunedrop.adapters.s3 import S3Drops, S3ModelFiles, S3RunFiles
 from tunedrop.adapters.sagemaker import SageMakerTrainingJobs
 from tunedrop.adapters.sns import SNSNotifier
@@ -85,6 +87,16 @@ class Application:
     def workflows(self) -> StepFunctionsWorkflows:
         """Return the workflow that validates large datasets."""
         return StepFunctionsWorkflows(self._client("stepfunctions"), self.settings.validation_workflow_arn)
+
+    @cached_property
+    def network(self) -> EC2Network:
+        """Return the network of training jobs."""
+        return EC2Network(self._client("ec2"))
+
+    @cached_property
+    def keys(self) -> KMSKeys:
+        """Return KMS's keys."""
+        return KMSKeys(self._client("kms"))
 
     @cached_property
     def jobs(self) -> SageMakerTrainingJobs:

@@ -1,6 +1,6 @@
 """What the steps ask of the outside; adapters answer on boto3, fakes in tests, and both pass the same tests."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Literal, Protocol
@@ -9,6 +9,7 @@ from tunedrop.domain.jumpstart import JumpStartModel, TrainingArtifacts
 from tunedrop.domain.model import Record
 from tunedrop.domain.plan import PinnedFile, PinnedObject
 from tunedrop.domain.run import Run, RunStatus, Training
+from tunedrop.domain.surroundings import Key, Subnet
 
 
 class Clock(Protocol):
@@ -132,6 +133,23 @@ class Catalogue(Protocol):
 
     def artifacts(self, model: JumpStartModel, instance_type: str) -> TrainingArtifacts:
         """Locate what a training job on the instance type runs."""
+
+
+class Network(Protocol):
+    """Know the account's subnets and security groups."""
+
+    def subnets(self, ids: Sequence[str]) -> Mapping[str, Subnet]:
+        """Return those that exist, by id."""
+
+    def security_groups(self, ids: Sequence[str]) -> Mapping[str, str]:
+        """Return the VPC of each that exists, by id."""
+
+
+class Keys(Protocol):
+    """Know KMS keys."""
+
+    def key(self, arn: str) -> Key | None:
+        """Describe the key; None when there is none that this account may see."""
 
 
 class Prices(Protocol):

@@ -33,6 +33,25 @@ class Settings(BaseModel):
     policy: str = Field(alias="POLICY", default="{}")
     """JSON, as the stack parameter has it: what the platform team allows."""
 
+    instance_types: tuple[str, ...] = Field(alias="INSTANCE_TYPES", default=("*",))
+    """Globs of the instance types that IAM lets the launch use."""
+    longest_training_seconds: int = Field(alias="LONGEST_TRAINING_SECONDS", default=0, ge=0)
+    """MaxRuntimeInSeconds that IAM lets the launch ask for."""
+    training_subnets: tuple[str, ...] = Field(alias="TRAINING_SUBNETS", default=())
+    training_security_groups: tuple[str, ...] = Field(alias="TRAINING_SECURITY_GROUPS", default=())
+    kms_key_arn: str | None = Field(alias="KMS_KEY_ARN", default=None)
+    isolate_training: bool = Field(alias="ISOLATE_TRAINING", default=False)
+
+    @field_validator("instance_types", "training_subnets", "training_security_groups", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(each for each in value.split(",") if each) if isinstance(value, str) else value
+
+    @field_validator("kms_key_arn", mode="before")
+    @classmethod
+    def _none_for_empty(cls, value: object) -> object:
+        return value or None
+
     @field_validator("base_models", mode="before")
     @classmethod
     def _parse(cls, value: object) -> object:

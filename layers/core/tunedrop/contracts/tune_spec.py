@@ -75,6 +75,10 @@ class TuneSpec(_Strict):
     )
     accept_eula: bool = Field(default=False, description="true or false")
     budget_usd: FiniteFloat | None = Field(None, gt=0, description="US dollars above 0, such as 40")
+    spot: bool = Field(default=False, description="true or false")
+    max_wait_hours: FiniteFloat | None = Field(
+        None, gt=0, le=672, description="hours to wait for spot capacity, above 0 and at most 672, such as 12"
+    )
     serve: Annotated[ServeTarget, Field(strict=False)] = Field(
         ServeTarget.BEDROCK, description=" or ".join(ServeTarget)
     )

@@ -144,6 +144,14 @@ def console_url(region: str, uri: str) -> str:
     return f"https://{region}.console.aws.amazon.com/s3/object/{where}"
 
 
+def checkpoints_prefix(run: str) -> str:
+    """Locate what a training on spot leaves for its next start; ends with a slash.
+
+    Apart from what the run keeps, for the bucket's lifecycle to clear away.
+    """
+    return f"checkpoints/{run}/"
+
+
 def training_output_prefix(run: str) -> str:
     """Locate the parent of the training jobs' output: SageMaker appends `<job>/output/`."""
     return f"{run_prefix(run)}training/"

@@ -77,6 +77,12 @@ class VpcConfig(Record):
     security_group_ids: tuple[str, ...]
 
 
+def vpc_config(subnets: tuple[str, ...], security_group_ids: tuple[str, ...]) -> VpcConfig | None:
+    """Return where jobs are put when either is named; None for SageMaker's own network."""
+    named = subnets or security_group_ids
+    return VpcConfig(subnets=subnets, security_group_ids=security_group_ids) if named else None
+
+
 class TrainingPlan(Record):
     """Hold every field of CreateTrainingJob that the run's name does not decide."""
 
@@ -92,8 +98,8 @@ class TrainingPlan(Record):
     max_runtime_seconds: int
     max_wait_seconds: int | None = None
     """Set for managed spot training only."""
-    checkpoint_s3_uri: str | None = None
-    output_kms_key_id: str | None = None
+    kms_key_arn: str | None = None
+    """The stack's own key, for the output and, where the instance takes one, the volume."""
     vpc: VpcConfig | None = None
     metrics: tuple[MetricDefinition, ...]
     compress_output: bool

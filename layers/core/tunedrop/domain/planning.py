@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from tunedrop.contracts.tune_spec import TuneSpec
-from tunedrop.domain import contradictions, names
+from tunedrop.domain import contradictions, names, spot
 from tunedrop.domain.cost_estimate import TokenCount
 from tunedrop.domain.data_target import data_target
 from tunedrop.domain.drop_files import DropFiles, assign_roles, names_in
@@ -58,8 +58,10 @@ class PlanRules:
     base_models: Mapping[str, str] = field(default_factory=dict)
     """JumpStart model id → id of Bedrock's own on-demand model of the same weights."""
     longest_training: timedelta = LONGEST_TRAINING
-    output_kms_key_id: str | None = None
+    kms_key_arn: str | None = None
     vpc: VpcConfig | None = None
+    isolated: bool = False
+    """Whether no job has a network, whatever JumpStart says, and instances encrypt what they exchange."""
     instance_prices: Mapping[str, float] = field(default_factory=dict)
     """Instance type → US dollars an hour, where the platform team knows better than the table."""
     policy: Policy = field(default_factory=Policy)
@@ -106,6 +108,7 @@ def make_plan(
     served = _served(spec, model, rules)
     problems = (
         *policy_problems(rules.policy, model, instance_type, spec.where),
+        *spot.problems(spec),
         *_technique_contradicted(spec, seen),
         *_technique_problems(spec, model, technique),
         *_eula_problems(spec, model),
@@ -122,6 +125,8 @@ def make_plan(
     if problems := contradictions.contradictions(model.model_id, hyperparameters, instance_type, where):
         return problems
     tokens = _tokens(drop_files)
+    longest_wait = spot.max_wait(spec, longest)
+    estimated = estimate(model.model_id, hyperparameters, tokens, instance_type, known_price) if tokens else None
     return Plan(
         serve=spec.serve,
         model_id=model.model_id,
@@ -146,13 +151,14 @@ def make_plan(
             instance_type=instance_type,
             volume_size_gb=model.volume_size_gb,
             max_runtime_seconds=int(longest.total_seconds()),
-            output_kms_key_id=rules.output_kms_key_id,
+            max_wait_seconds=int(longest_wait.total_seconds()) if longest_wait else None,
+            kms_key_arn=rules.kms_key_arn,
             vpc=rules.vpc,
             metrics=model.metrics,
             # Bedrock imports a folder of weights, not an archive.
             compress_output=model.compress_output and spec.serve is not ServeTarget.BEDROCK,
-            encrypt_inter_container_traffic=model.encrypt_inter_container_traffic,
-            network_isolation=model.network_isolation,
+            encrypt_inter_container_traffic=model.encrypt_inter_container_traffic or rules.isolated,
+            network_isolation=model.network_isolation or rules.isolated,
         ),
         evaluation=EvaluationPlan(
             metric=spec.evaluate.metric or _METRIC.get(technique, "exact_match"),
@@ -164,9 +170,10 @@ def make_plan(
         ),
         usd_per_hour=usd_per_hour,
         budget_usd=spec.budget_usd,
-        estimate=estimate(model.model_id, hyperparameters, tokens, instance_type, known_price) if tokens else None,
+        estimate=spot.at_spot_price(estimated) if estimated and spec.spot else estimated,
         warnings=(
             *_model_warnings(model),
+            *((spot.WARNING,) if spec.spot else ()),
             *(f"{each.message} {each.fix}" for each in served.warnings),
             *contradictions.warnings(hyperparameters),
             *drop_files.warnings,
@@ -323,8 +330,7 @@ def _longest_training(
     model: JumpStartModel, rules: PlanRules, budget_usd: float | None, usd_per_hour: float | None
 ) -> timedelta:
     """Take the shortest of the limits; SageMaker itself stops the job there, whatever becomes of Tunedrop."""
-    limits = (rules.longest_training, rules.policy.longest_training, timedelta(seconds=model.max_runtime_seconds))
-    longest = min(each for each in limits if each is not None)
+    longest = min(rules.longest_training, timedelta(seconds=model.max_runtime_seconds))
     if budget_usd is None or usd_per_hour is None:
         return longest
     hours = min(budget_usd / usd_per_hour, longest / timedelta(hours=1))

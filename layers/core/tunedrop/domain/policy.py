@@ -1,7 +1,6 @@
-"""What the platform team allows: which models, under which licences, on which instances, for how long."""
+"""What the platform team allows: which models, under which licences, on which instances."""
 
 from collections.abc import Callable
-from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Annotated
 
@@ -15,14 +14,17 @@ from tunedrop.domain.stack_parameters import parse_parameter
 PARAMETER = "Policy"
 """The stack parameter that holds the policy as JSON."""
 
-EXAMPLE = '{"models": ["meta-textgeneration-*"], "instance_types": ["ml.g5.*"], "longest_training_hours": 8}'
+EXAMPLE = '{"models": ["meta-textgeneration-*"], "providers": ["meta"]}'
+
+INSTANCE_TYPES_PARAMETER = "InstanceTypes"
+"""The stack parameter that lists globs of instance types: apart, for the launching role's IAM policy reads it too."""
 
 _Glob = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._*?-]{1,200}$")]
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 
 
-class Policy(Record):
-    """Hold the rules; what is left out allows everything.
+class _Written(Record):
+    """Hold what the parameter's JSON may say; what is left out allows everything.
 
     In globs, `*` stands for any characters and `?` for one. Providers and licences are JumpStart's own words, such as
     `meta` and `Apache 2.0`, in upper or lower case.
@@ -32,27 +34,26 @@ class Policy(Record):
     """Globs of JumpStart model ids."""
     providers: tuple[_Name, ...] | None = Field(None, min_length=1)
     licences: tuple[_Name, ...] | None = Field(None, min_length=1)
+
+
+class Policy(_Written):
+    """Hold all rules: the written ones, and those that IAM enforces too."""
+
     instance_types: tuple[_Glob, ...] | None = Field(None, min_length=1)
-    """Globs of training instance types."""
-    longest_training_hours: float | None = Field(None, gt=0, le=672)
-    """At most SageMaker's own limit, 28 days.
-
-    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StoppingCondition.html
-    """
-
-    @property
-    def longest_training(self) -> timedelta | None:
-        """How long a job may train at most; None when the policy does not say."""
-        return timedelta(hours=self.longest_training_hours) if self.longest_training_hours else None
+    """Globs of training instance types, as IAM's StringLike reads them."""
 
     def allows_instance_type(self, instance_type: str) -> bool:
         """Tell whether runs may train on the instance type."""
         return _matches(self.instance_types, instance_type)
 
 
-def parse_policy(text: str) -> Policy:
-    """Read the stack parameter; raises StackParameterError with all that is wrong, and nothing else."""
-    return parse_parameter(PARAMETER, text, Policy, EXAMPLE)
+def parse_policy(text: str, instance_types: tuple[str, ...] | None = None) -> Policy:
+    """Read the stack parameter, and join the instance types that have one of their own.
+
+    Raises StackParameterError with all that is wrong with the JSON, and nothing else for a list of globs.
+    """
+    written = parse_parameter(PARAMETER, text, _Written, EXAMPLE)
+    return Policy(**written.model_dump(), instance_types=instance_types)
 
 
 def problems(
@@ -85,13 +86,13 @@ def _matches(globs: tuple[str, ...] | None, value: str) -> bool:
 def _refusal(rule: str, value: str, allowed: tuple[str, ...] | None, where: str) -> Problem:
     choice = ", ".join(excerpt(each) for each in allowed or ())
     words = rule.replace("_", " ")
-    key = "instance_type" if rule == "instance_type" else "model"
+    key, parameter = ("instance_type", INSTANCE_TYPES_PARAMETER) if rule == "instance_type" else ("model", PARAMETER)
     return Problem(
         code=f"policy.{rule.replace('_', '-')}",
         message=f"This stack's policy does not allow the {words} {excerpt(value)}.",
         where=where,
         fix=f"Choose a {key} that it allows ({words}: {choice}), or ask those who deployed the stack to change its "
-        f"parameter {PARAMETER}.",
+        f"parameter {parameter}.",
     )
 
 

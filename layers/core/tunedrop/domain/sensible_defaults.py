@@ -18,7 +18,7 @@ REPLACED = (
     ReplacedDefault(
         name="MaxRuntimeInSeconds",
         theirs="360,000 (100 hours)",
-        ours="24 hours, the policy's longest_training_hours, or what budget_usd pays for, whichever is least",
+        ours="what the stack parameter LongestTrainingSeconds says (24 hours), or what budget_usd pays for",
         reason="A job that hangs would cost a hundred hours of GPUs.",
     ),
     ReplacedDefault(

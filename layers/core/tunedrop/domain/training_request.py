@@ -12,6 +12,7 @@ from typing import Any
 from tunedrop.domain import names
 from tunedrop.domain.plan import Plan, TrainingPlan
 from tunedrop.domain.run import Run
+from tunedrop.domain.volumes import takes_volume_key
 
 STACK_TAG = "tunedrop:stack"
 RUN_ID_TAG = "tunedrop:run-id"
@@ -46,12 +47,17 @@ def create_training_job_request(
         "OutputDataConfig": {
             "S3OutputPath": f"s3://{run_bucket}/{names.training_output_prefix(run.run_id).removesuffix('/')}",
             "CompressionType": "GZIP" if training.compress_output else "NONE",
-            **({"KmsKeyId": training.output_kms_key_id} if training.output_kms_key_id else {}),
+            **({"KmsKeyId": training.kms_key_arn} if training.kms_key_arn else {}),
         },
         "ResourceConfig": {
             "InstanceType": training.instance_type,
             "InstanceCount": training.instance_count,
             "VolumeSizeInGB": training.volume_size_gb,
+            **(
+                {"VolumeKmsKeyId": training.kms_key_arn}
+                if training.kms_key_arn and takes_volume_key(training.instance_type)
+                else {}
+            ),
         },
         "StoppingCondition": {
             "MaxRuntimeInSeconds": training.max_runtime_seconds,
@@ -61,8 +67,10 @@ def create_training_job_request(
         "EnableInterContainerTrafficEncryption": training.encrypt_inter_container_traffic,
         "EnableManagedSpotTraining": training.max_wait_seconds is not None,
     }
-    if training.checkpoint_s3_uri:
-        request["CheckpointConfig"] = {"S3Uri": training.checkpoint_s3_uri}
+    if training.max_wait_seconds is not None:
+        request["CheckpointConfig"] = {
+            "S3Uri": f"s3://{run_bucket}/{names.checkpoints_prefix(run.run_id).removesuffix('/')}"
+        }
     if training.vpc:
         request["VpcConfig"] = {
             "Subnets": list(training.vpc.subnets),

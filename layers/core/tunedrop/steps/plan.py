@@ -9,9 +9,10 @@ from tunedrop.domain.plan import Plan
 from tunedrop.domain.planning import PlanRules, make_plan, unknown_model, unknown_model_version, unreadable_model
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import Drop, Run
+from tunedrop.domain.surroundings import key_problems, network_problems
 from tunedrop.domain.technique import HEAD_BYTES
 from tunedrop.errors import ObjectTooLargeError, UnknownModelError, UnknownModelVersionError, UnreadableModelError
-from tunedrop.ports import Catalogue, Clock, Drops
+from tunedrop.ports import Catalogue, Clock, Drops, Keys, Network
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class PlanRun:
     catalogue: Catalogue
     clock: Clock
     rules: PlanRules
+    network: Network
+    keys: Keys
 
     def __call__(self, run: Run) -> Observation:
         """Make the plan, or say all that is wrong."""
@@ -37,7 +40,24 @@ class PlanRun:
             problem = Problem(code="spec.too-large", message=str(error), where="tune.yaml", fix=fix)
             return PlanRefused(problems=(problem,))
         planned = self._plan(spec, run.drop, dataset)
-        return PlanMade(plan=planned) if isinstance(planned, Plan) else PlanRefused(problems=planned)
+        if not isinstance(planned, Plan):
+            return PlanRefused(problems=planned)
+        problems = self._surroundings()
+        return PlanRefused(problems=problems) if problems else PlanMade(plan=planned)
+
+    def _surroundings(self) -> tuple[Problem, ...]:
+        """Look at what the stack puts around every job; asks AWS only about what its parameters name."""
+        vpc, key = self.rules.vpc, self.rules.kms_key_arn
+        return (
+            *(
+                network_problems(
+                    vpc, self.network.subnets(vpc.subnets), self.network.security_groups(vpc.security_group_ids)
+                )
+                if vpc
+                else ()
+            ),
+            *(key_problems(key, self.keys.key(key)) if key else ()),
+        )
 
     def _plan(self, spec: TuneSpec, drop: Drop, dataset: str) -> Plan | tuple[Problem, ...]:
         try:

@@ -1,0 +1,63 @@
+"""Settle a template's conditions for some parameters, as CloudFormation does before it makes anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_ABSENT = object()
+
+
+def fold(template: Mapping[str, Any], parameters: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return the template without conditions, parameters filled in; what AWS alone knows stays a function.
+
+    Args:
+        template: as `load_template` reads it, or transformed by SAM.
+        parameters: values by name; the others keep their defaults.
+
+    Raises:
+        KeyError: a parameter has neither value nor default.
+    """
+    given = parameters or {}
+    values: dict[str, Any] = {}
+    for name, parameter in template.get("Parameters", {}).items():
+        value = given[name] if name in given else parameter["Default"]
+        values[name] = str(value).split(",") if parameter["Type"] == "CommaDelimitedList" else value
+    conditions = {name: _settled(each, values, {}) for name, each in template.get("Conditions", {}).items()}
+    kept = {
+        name: {key: value for key, value in resource.items() if key != "Condition"}
+        for name, resource in template["Resources"].items()
+        if conditions.get(resource.get("Condition"), True)
+    }
+    rest = {key: value for key, value in template.items() if key not in ("Parameters", "Conditions", "Resources")}
+    return dict(_settled({**rest, "Resources": kept}, values, conditions))
+
+
+def _settled(value: Any, parameters: Mapping[str, Any], conditions: Mapping[str, bool]) -> Any:
+    def settle(inner: Any) -> Any:
+        return _settled(inner, parameters, conditions)
+
+    match value:
+        case {"Ref": "AWS::NoValue"}:
+            return _ABSENT
+        case {"Ref": str(name)} if name in parameters:
+            return parameters[name]
+        case {"Fn::If": [name, then, otherwise]}:
+            return settle(then if conditions[name] else otherwise)
+        case dict():
+            settled = {key: settle(each) for key, each in value.items()}
+            return _computed({key: each for key, each in settled.items() if each is not _ABSENT})
+        case list():
+            return [each for each in map(settle, value) if each is not _ABSENT]
+    return value
+
+
+def _computed(value: dict[str, Any]) -> Any:
+    match value:
+        case {"Fn::Equals": [left, right]}:
+            return left == right
+        case {"Fn::Not": [bool(inner)]}:
+            return not inner
+        case {"Fn::Join": [str(separator), list(parts)]} if all(isinstance(each, str) for each in parts):
+            return separator.join(parts)
+    return value

@@ -1,0 +1,58 @@
+"""Subnets, security groups and keys are looked up as they are; what does not exist is no error."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.adapters.conftest import Script
+from tunedrop.adapters.ec2 import EC2Network
+from tunedrop.adapters.kms import KMSKeys
+from tunedrop.domain.surroundings import Key, Subnet
+from tunedrop.errors import TransientError
+
+SERVICE = "kms"
+ARN = "arn:aws:kms:us-east-1:123456789012:key/1"
+ENABLED = {"KeyMetadata": {"KeyId": "1", "KeyState": "Enabled", "KeySpec": "SYMMETRIC_DEFAULT"}}
+
+
+def test_a_network_is_told_without_what_does_not_exist(aws: Callable[[str], Any]) -> None:
+    ec2 = aws("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/24")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/28")["Subnet"]["SubnetId"]
+    group = ec2.create_security_group(GroupName="g", Description="d", VpcId=vpc)["GroupId"]
+    network = EC2Network(ec2)
+
+    assert network.subnets([subnet, "subnet-0"]) == {subnet: Subnet(vpc_id=vpc, free_addresses=11)}
+    assert network.security_groups([group, "sg-0"]) == {group: vpc}
+
+
+def test_a_key_is_tried_without_taking_a_data_key(script: Script) -> None:
+    script.answers("describe_key", ENABLED, {"KeyId": ARN})
+    script.fails("generate_data_key", "DryRunOperationException")
+    assert KMSKeys(script.client).key(ARN) == Key(state="Enabled", symmetric=True, usable=True)
+
+
+def test_a_key_whose_policy_keeps_us_out_is_not_usable(script: Script) -> None:
+    script.answers("describe_key", ENABLED)
+    script.fails("generate_data_key", "AccessDeniedException")
+    assert KMSKeys(script.client).key(ARN) == Key(state="Enabled", symmetric=True, usable=False)
+
+
+def test_a_key_that_is_disabled_or_asymmetric_is_not_tried(script: Script) -> None:
+    script.answers("describe_key", {"KeyMetadata": {**ENABLED["KeyMetadata"], "KeyState": "Disabled"}})
+    script.answers("describe_key", {"KeyMetadata": {**ENABLED["KeyMetadata"], "KeySpec": "RSA_2048"}})
+    assert KMSKeys(script.client).key(ARN) == Key(state="Disabled", symmetric=True, usable=False)
+    assert KMSKeys(script.client).key(ARN) == Key(state="Enabled", symmetric=False, usable=False)
+
+
+@pytest.mark.parametrize("code", ["NotFoundException", "AccessDeniedException"])
+def test_a_key_that_cannot_be_seen_is_none(script: Script, code: str) -> None:
+    script.fails("describe_key", code)
+    assert KMSKeys(script.client).key(ARN) is None
+
+
+def test_throttling_passes(script: Script) -> None:
+    script.fails("describe_key", "ThrottlingException")
+    with pytest.raises(TransientError):
+        KMSKeys(script.client).key(ARN)

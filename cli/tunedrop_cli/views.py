@@ -7,6 +7,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from tunedrop.domain import names
 from tunedrop.domain.cost import training_seconds, training_usd
 from tunedrop.domain.notice import estimated, next_step, problem_groups, report_links, token_words, untold_reason
 from tunedrop.domain.problem import Problem
@@ -58,12 +59,12 @@ def runs_table(runs: Iterable[Run], now: datetime) -> Table:
     return table
 
 
-def facts(run: Run, now: datetime) -> Table:
+def facts(run: Run, now: datetime, run_bucket: str) -> Table:
     """Show all that is known of one run, a fact a row."""
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, value in _facts(run, now):
+    for name, value in _facts(run, now, run_bucket):
         table.add_row(name, value)
     return table
 
@@ -159,7 +160,7 @@ def sparkline(values: list[float]) -> str:
     return "".join(_BARS[round((value - low) / (high - low) * steps) if high > low else 0] for value in shown)
 
 
-def _facts(run: Run, now: datetime) -> Iterator[tuple[str, str | Text]]:
+def _facts(run: Run, now: datetime, run_bucket: str) -> Iterator[tuple[str, str | Text]]:
     yield "run", run.run_id
     yield "dataset", run.dataset
     yield "status", status_text(run)
@@ -171,7 +172,7 @@ def _facts(run: Run, now: datetime) -> Iterator[tuple[str, str | Text]]:
     yield "in status for", duration(now - run.entered_at)
     yield "cost so far", cost(run, now)
     yield "tune.yaml", f"s3://{run.drop.bucket}/{run.drop.key} (version {run.drop.version_id})"
-    yield from _plan_facts(run)
+    yield from _plan_facts(run, run_bucket)
     if run.data:
         yield "data", _rows(run)
         yield from (("tokens", tokens) for tokens in (token_words(run.data),) if tokens)
@@ -191,11 +192,12 @@ def _facts(run: Run, now: datetime) -> Iterator[tuple[str, str | Text]]:
     yield from (("notified", f"{status} at {_moment(told.claimed_at)}") for status, told in run.notices.items())
 
 
-def _plan_facts(run: Run) -> Iterator[tuple[str, str]]:
+def _plan_facts(run: Run, run_bucket: str) -> Iterator[tuple[str, str]]:
     if not run.plan:
         return
     plan = run.plan
     yield "plan", _plan(run)
+    yield "plan in full", f"s3://{run_bucket}/{names.plan_key(run.run_id)}"
     yield from (("estimate", words) for words in (estimated(run),) if words)
     yield from (("estimate's basis", each) for each in (plan.estimate.basis if plan.estimate else ()))
     yield (

@@ -1,6 +1,5 @@
 """Plan the run of a drop: create it, and freeze what it will do."""
 
-from datetime import timedelta
 from typing import Any
 
 from aws_lambda_powertools.utilities.parser import parse
@@ -9,29 +8,15 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from tunedrop.adapters.jumpstart import JumpStartCatalogue
 from tunedrop.bootstrap import Application, observed
 from tunedrop.contracts.events import ObjectCreated, PlanEvent
-from tunedrop.domain.base_models import base_models
 from tunedrop.domain.decide import Effect
-from tunedrop.domain.plan import vpc_config
-from tunedrop.domain.planning import PlanRules
-from tunedrop.domain.policy import parse_policy
-from tunedrop.domain.pricing import parse_instance_prices
 from tunedrop.domain.run import Change, Drop
 from tunedrop.steps.plan import PlanRun
+from tunedrop.steps.plan_rules import rules_of
 from tunedrop.steps.reconcile import new_run
 
 application = Application.from_environment()
 catalogue = JumpStartCatalogue(application.settings.region)
-settings = application.settings
-rules = PlanRules(
-    region=settings.region,
-    base_models={**base_models(settings.region), **settings.base_models},
-    instance_prices=parse_instance_prices(settings.instance_prices),
-    policy=parse_policy(settings.policy, settings.instance_types),
-    longest_training=timedelta(seconds=settings.longest_training_seconds),
-    kms_key_arn=settings.kms_key_arn,
-    vpc=vpc_config(settings.training_subnets, settings.training_security_groups),
-    isolated=settings.isolate_training,
-)
+rules = rules_of(application.settings)
 
 
 @observed
@@ -39,7 +24,15 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
     """Create the run of an uploaded `tune.yaml`, and plan it."""
     seen = parse(event=event, model=PlanEvent).root
     run_id = _run_of_drop(seen) if isinstance(seen, ObjectCreated) else seen.detail.run_id
-    plan = PlanRun(application.drops, catalogue, application.clock, rules, application.network, application.keys)
+    plan = PlanRun(
+        application.drops,
+        application.files,
+        catalogue,
+        application.clock,
+        rules,
+        application.network,
+        application.keys,
+    )
     application.advance(run_id, {Effect.PLAN: plan})
 
 

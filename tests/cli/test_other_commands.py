@@ -84,6 +84,7 @@ def test_all_that_is_known_of_a_run_is_shown(account: Account, tunedrop: Command
     for value in (
         RUN_ID,
         "epoch=2, lora_r=8",
+        f"s3://run-files/runs/{RUN_ID}/plan.json",
         "train.jsonl (training, 80,097 bytes)",
         f"tunedrop-{RUN_ID}-a1 (Completed Completed)",
         MODEL_ARN,

@@ -5,11 +5,21 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.fakes import MODEL, FakeClock, FakeKeys, FakeNetwork, InMemoryDrops, OneModelCatalogue
+from tests.fakes import (
+    MODEL,
+    FakeClock,
+    FakeKeys,
+    FakeNetwork,
+    InMemoryDrops,
+    InMemoryRunFiles,
+    OneModelCatalogue,
+)
 from tests.samples import DATASET, REGION, new_run
+from tunedrop.domain import names
 from tunedrop.domain.jumpstart import HyperparameterSpec, JumpStartModel
 from tunedrop.domain.observations import PlanMade, PlanRefused
 from tunedrop.domain.plan import PinnedObject, Technique, VpcConfig
+from tunedrop.domain.plan_document import PlanDocument
 from tunedrop.domain.planning import PlanRules
 from tunedrop.domain.surroundings import Key, Subnet
 from tunedrop.domain.technique import HEAD_BYTES
@@ -46,6 +56,7 @@ def planned(
     rules: PlanRules = RULES,
     network: FakeNetwork | None = None,
     keys: FakeKeys | None = None,
+    run_files: InMemoryRunFiles | None = None,
     **files: bytes,
 ) -> object:
     for name, data in files.items():
@@ -53,7 +64,15 @@ def planned(
     version = drops.put(f"datasets/{DATASET}/tune.yaml", f"model: {MODEL.model_id}\n{text}".encode())
     run = new_run()
     run = run.model_copy(update={"drop": run.drop.model_copy(update={"version_id": version})})
-    return PlanRun(drops, ChatCatalogue(), FakeClock(), rules, network or FakeNetwork(), keys or FakeKeys())(run)
+    return PlanRun(
+        drops,
+        run_files or InMemoryRunFiles(),
+        ChatCatalogue(),
+        FakeClock(),
+        rules,
+        network or FakeNetwork(),
+        keys or FakeKeys(),
+    )(run)
 
 
 def test_the_head_of_the_first_training_file_tells_a_conversation() -> None:
@@ -142,3 +161,42 @@ def test_a_network_that_would_fail_the_job_is_found_before_it_is_paid_for(
 )
 def test_a_key_that_would_fail_the_upload_is_found_before_it_is_paid_for(key: Key | None, code: str) -> None:
     assert codes(PlanRules(REGION, kms_key_arn=KEY), key=key) == [code]
+
+
+def stored_document(files: InMemoryRunFiles) -> PlanDocument:
+    (key,) = files.objects
+    assert key == names.plan_key(new_run().run_id)
+    return PlanDocument.model_validate_json(files.objects[key])
+
+
+def test_the_plan_is_stored_beside_the_run_with_what_differs_from_the_defaults() -> None:
+    files = InMemoryRunFiles()
+
+    made = planned(InMemoryDrops(), "hyperparameters: {epoch: 3}", run_files=files, train_txt=b"Once upon a time")
+
+    assert isinstance(made, PlanMade)
+    document = stored_document(files)
+    assert document.plan == made.plan
+    assert document.model.model_id == MODEL.model_id
+    assert {each.name: (each.value, each.default, each.set_by) for each in document.hyperparameters} == {
+        "epoch": ("3", "1", "tune.yaml"),
+        "instruction_tuned": ("False", "False", "default"),
+        "chat_dataset": ("False", "False", "default"),
+    }
+    assert any("stops the job itself" in each for each in document.then)
+
+
+def test_a_refused_plan_is_stored_with_all_that_is_wrong() -> None:
+    files = InMemoryRunFiles()
+
+    refused = planned(
+        InMemoryDrops(), "hyperparameters: {epochs: 3}\nbudget_usd: 0.01", run_files=files, train_txt=b"Once"
+    )
+
+    assert isinstance(refused, PlanRefused)
+    document = stored_document(files)
+    assert (document.accepted, document.problems) == (False, refused.problems)
+    assert {each.code for each in document.problems} == {"hyperparameter.unknown", "budget.too-small"}
+    assert "Did you mean epoch?" in next(
+        each.fix for each in document.problems if each.code == "hyperparameter.unknown"
+    )

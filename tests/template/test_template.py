@@ -159,8 +159,11 @@ def test_a_function_is_given_the_settings_that_it_uses_and_no_others(function: s
 
 def _uses(function: str) -> tuple[set[str], set[str]]:
     """Return the settings and the adapters that the handler takes from its application."""
-    tree = ast.parse((ROOT / "functions" / function / "app.py").read_text())
-    attributes = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    sources = [(ROOT / "functions" / function / "app.py").read_text()]
+    if "tunedrop.steps.plan_rules" in sources[0]:
+        sources.append((ROOT / "layers/core/tunedrop/steps/plan_rules.py").read_text())
+    nodes = [node for source in sources for node in ast.walk(ast.parse(source))]
+    attributes = [ast.unparse(node) for node in nodes if isinstance(node, ast.Attribute)]
     settings = {found[1] for each in attributes if (found := re.fullmatch(r"(?:application\.)?settings\.(\w+)", each))}
     adapters = {found[1] for each in attributes if (found := re.fullmatch(r"application\.(\w+)", each))}
     return settings, adapters - {"settings", "clock", "advance", "from_environment"}
@@ -268,6 +271,7 @@ def test_a_role_is_passed_to_one_service_only() -> None:
 def test_nothing_that_runs_here_can_start_a_run_by_writing_a_drop() -> None:
     writes = [grant for grant in grants() if grant.action.startswith("s3:") and grant.action not in S3_READS]
     assert {grant.role for grant in writes} == {
+        "plan_run",
         "validate_dataset",
         "scan_range",
         "merge_scans",

@@ -21,13 +21,14 @@ Examples:
 
 def show(context: typer.Context, run: RunArgument = LATEST) -> None:
     """Show all that is known of one run, every problem in full."""
-    records = RunRecords(options.stack(context))
+    stack = options.stack(context)
+    records = RunRecords(stack)
     run_id = records.resolve(run)
     found = records.get(run_id)
     if found is None:
         raise CommandError(f"There is no run {run_id}.", "List the runs: tunedrop runs")
     terminal = console()
-    terminal.print(facts(found, datetime.now(UTC)))
+    terminal.print(facts(found, datetime.now(UTC), stack.run_bucket))
     if found.evaluation:
         terminal.print()
         terminal.print(scores(found.evaluation))

@@ -86,6 +86,11 @@ def held_out_key(run: str) -> str:
     return f"{run_prefix(run)}held-out.jsonl"
 
 
+def plan_key(run: str) -> str:
+    """Locate the plan as people read it."""
+    return f"{run_prefix(run)}plan.json"
+
+
 def report_key(run: str) -> str:
     """Locate the validator's report."""
     return f"{run_prefix(run)}validation-report.json"

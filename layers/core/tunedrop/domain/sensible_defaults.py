@@ -3,6 +3,7 @@
 from tunedrop.domain.accelerators import accelerator, family, memory_gb
 from tunedrop.domain.jumpstart import JumpStartModel
 from tunedrop.domain.model import Record
+from tunedrop.domain.plan import TrainingPlan
 
 
 class ReplacedDefault(Record):
@@ -34,7 +35,9 @@ REPLACED = (
         reason="Bedrock imports a folder of weights, not an archive.",
     ),
 )
-"""For the plan's page and the documentation."""
+"""For the documentation; `replaced` names those that a plan does not have."""
+
+_MAX_RUNTIME, _INSTANCE_TYPE, _COMPRESSION = REPLACED
 
 _RETIRED = frozenset({"p2", "p3", "p3dn"})
 """https://aws.amazon.com/ec2/previous-generation/"""
@@ -43,6 +46,21 @@ _RETIRED = frozenset({"p2", "p3", "p3dn"})
 def retired(instance_type: str) -> bool:
     """Tell whether the type belongs to a family that AWS retires."""
     return family(instance_type) in _RETIRED
+
+
+def replaced(model: JumpStartModel, training: TrainingPlan) -> tuple[ReplacedDefault, ...]:
+    """Return where a plan's job does not have JumpStart's default, each with both values and the reason."""
+    default = model.default_instance_type
+    found = (
+        (_MAX_RUNTIME, str(model.max_runtime_seconds), str(training.max_runtime_seconds)),
+        (_INSTANCE_TYPE, default if default and retired(default) else "", training.instance_type),
+        (_COMPRESSION, "GZIP" if model.compress_output else "NONE", "GZIP" if training.compress_output else "NONE"),
+    )
+    return tuple(
+        ReplacedDefault(name=each.name, theirs=theirs, ours=ours, reason=each.reason)
+        for each, theirs, ours in found
+        if theirs not in ("", ours)
+    )
 
 
 def training_instance_type(model: JumpStartModel) -> str | None:

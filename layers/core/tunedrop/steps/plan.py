@@ -1,18 +1,25 @@
 """Freeze what a run will do, before anything is paid for."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from tunedrop.contracts.tune_spec import SIZE_LIMIT, TuneSpec, TuneSpecError, parse_tune_yaml
 from tunedrop.domain import names
+from tunedrop.domain.jumpstart import JumpStartModel, TrainingArtifacts
 from tunedrop.domain.observations import Observation, PlanMade, PlanRefused
-from tunedrop.domain.plan import Plan
+from tunedrop.domain.offer import Offer, offer
+from tunedrop.domain.plan import PinnedObject
+from tunedrop.domain.plan_document import PlanDocument, plan_document, refused
 from tunedrop.domain.planning import PlanRules, make_plan, unknown_model, unknown_model_version, unreadable_model
+from tunedrop.domain.pricing import price
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import Drop, Run
+from tunedrop.domain.sensible_defaults import training_instance_type
 from tunedrop.domain.surroundings import key_problems, network_problems
 from tunedrop.domain.technique import HEAD_BYTES
 from tunedrop.errors import ObjectTooLargeError, UnknownModelError, UnknownModelVersionError, UnreadableModelError
-from tunedrop.ports import Catalogue, Clock, Drops, Keys, Network
+from tunedrop.ports import Catalogue, Clock, Drops, Keys, Network, RunFiles
 
 
 @dataclass(frozen=True)
@@ -20,6 +27,7 @@ class PlanRun:
     """Pin the drop's files, look the model up, and check both against what is asked."""
 
     drops: Drops
+    files: RunFiles
     catalogue: Catalogue
     clock: Clock
     rules: PlanRules
@@ -39,11 +47,24 @@ class PlanRun:
             fix = "A tune.yaml has a few lines; upload data as files beside it."
             problem = Problem(code="spec.too-large", message=str(error), where="tune.yaml", fix=fix)
             return PlanRefused(problems=(problem,))
-        planned = self._plan(spec, run.drop, dataset)
-        if not isinstance(planned, Plan):
-            return PlanRefused(problems=planned)
-        problems = self._surroundings()
-        return PlanRefused(problems=problems) if problems else PlanMade(plan=planned)
+        document = plan_folder(
+            spec,
+            run.drop,
+            dataset,
+            self.drops.files(dataset),
+            lambda file: self.drops.head(file, HEAD_BYTES),
+            self.catalogue,
+            self.rules,
+            self.clock.now(),
+        )
+        if not isinstance(document, PlanDocument):
+            return PlanRefused(problems=document)
+        if document.accepted and (problems := self._surroundings()):
+            document = refused(document, problems)
+        self.files.write(names.plan_key(run.run_id), document.model_dump_json(indent=1).encode())
+        if document.plan is None:
+            return PlanRefused(problems=document.problems)
+        return PlanMade(plan=document.plan)
 
     def _surroundings(self) -> tuple[Problem, ...]:
         """Look at what the stack puts around every job; asks AWS only about what its parameters name."""
@@ -59,25 +80,39 @@ class PlanRun:
             *(key_problems(key, self.keys.key(key)) if key else ()),
         )
 
-    def _plan(self, spec: TuneSpec, drop: Drop, dataset: str) -> Plan | tuple[Problem, ...]:
-        try:
-            model = self.catalogue.model(spec.model, spec.model_version)
-        except UnknownModelError as error:
-            return (unknown_model(spec, error.suggestions),)
-        except UnknownModelVersionError as error:
-            return (unknown_model_version(spec, error.versions),)
-        except UnreadableModelError as error:
-            return (unreadable_model(spec, error.reason),)
-        return make_plan(
-            spec,
-            model,
-            lambda instance_type: self.catalogue.artifacts(model, instance_type),
-            drop,
-            self.drops.files(dataset),
-            lambda file: self.drops.head(file, HEAD_BYTES),
-            self.rules,
-            self.clock.now(),
-        )
+
+def plan_folder(
+    spec: TuneSpec,
+    drop: Drop,
+    dataset: str,
+    objects: Sequence[PinnedObject],
+    head_of: Callable[[PinnedObject], bytes],
+    catalogue: Catalogue,
+    rules: PlanRules,
+    now: datetime,
+) -> PlanDocument | tuple[Problem, ...]:
+    """Plan what lies in a folder, on S3 or on somebody's disk; no more than problems where there is no such model."""
+    try:
+        model = catalogue.model(spec.model, spec.model_version)
+    except UnknownModelError as error:
+        return (unknown_model(spec, error.suggestions),)
+    except UnknownModelVersionError as error:
+        return (unknown_model_version(spec, error.versions),)
+    except UnreadableModelError as error:
+        return (unreadable_model(spec, error.reason),)
+
+    def artifacts_for(instance_type: str) -> TrainingArtifacts:
+        return catalogue.artifacts(model, instance_type)
+
+    made = make_plan(spec, model, artifacts_for, drop, objects, head_of, rules, now)
+    return plan_document(dataset, model, offered(model, rules), spec.hyperparameters, made)
+
+
+def offered(model: JumpStartModel, rules: PlanRules) -> Offer:
+    """Describe a model under the stack's rules."""
+    instance_type = training_instance_type(model)
+    known = price(instance_type, rules.region, rules.instance_prices) if instance_type else None
+    return offer(model, rules.region, rules.policy, known)
 
 
 def _misplaced(drop: Drop) -> Problem:

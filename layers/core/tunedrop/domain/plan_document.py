@@ -1,0 +1,95 @@
+"""A plan as people read it, before the run and beside it: what was decided, and how that differs from the defaults."""
+
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+from tunedrop.domain.jumpstart import JumpStartModel
+from tunedrop.domain.model import Record
+from tunedrop.domain.offer import Offer
+from tunedrop.domain.plan import Plan
+from tunedrop.domain.problem import Problem
+from tunedrop.domain.sensible_defaults import ReplacedDefault, replaced
+
+
+class PlannedHyperparameter(Record):
+    """Say which value a job is given, and who decided."""
+
+    name: str
+    value: str
+    default: str
+    """JumpStart's, on the plan's instance type."""
+    set_by: Literal["default", "tune.yaml", "technique"]
+
+
+class PlanDocument(Record):
+    """Hold the plan of one drop, or all that keeps it from being made; `tunedrop plan --json` and `plan.json`."""
+
+    format: Literal[1] = 1
+    dataset: str
+    accepted: bool
+    problems: tuple[Problem, ...]
+    model: Offer
+    plan: Plan | None
+    hyperparameters: tuple[PlannedHyperparameter, ...] = ()
+    replaced_defaults: tuple[ReplacedDefault, ...] = ()
+    """Where JumpStart's own default was not taken."""
+    then: tuple[str, ...] = ()
+    """What happens after the plan, a sentence each."""
+
+
+def plan_document(
+    dataset: str, model: JumpStartModel, offer: Offer, asked: Mapping[str, str], made: Plan | tuple[Problem, ...]
+) -> PlanDocument:
+    """Describe what planning came to; `asked` are the hyperparameters of `tune.yaml`."""
+    if not isinstance(made, Plan):
+        return PlanDocument(dataset=dataset, accepted=False, problems=made, model=offer, plan=None)
+    return PlanDocument(
+        dataset=dataset,
+        accepted=True,
+        problems=(),
+        model=offer,
+        plan=made,
+        hyperparameters=tuple(_hyperparameters(model.on(made.training.instance_type), asked, made)),
+        replaced_defaults=replaced(model, made.training),
+        then=tuple(_then(made)),
+    )
+
+
+def refused(document: PlanDocument, problems: tuple[Problem, ...]) -> PlanDocument:
+    """Return the document of a plan that something else speaks against."""
+    return PlanDocument(dataset=document.dataset, accepted=False, problems=problems, model=document.model, plan=None)
+
+
+def _hyperparameters(model: JumpStartModel, asked: Mapping[str, str], plan: Plan) -> Iterator[PlannedHyperparameter]:
+    defaults = model.defaults
+    container = {each.name for each in model.hyperparameters if each.container}
+    for name, value in plan.training.hyperparameters.items():
+        if name in container:
+            continue
+        default = defaults.get(name, "")
+        set_by: Literal["default", "tune.yaml", "technique"] = (
+            "tune.yaml" if name in asked else "default" if value == default else "technique"
+        )
+        yield PlannedHyperparameter(name=name, value=value, default=default, set_by=set_by)
+
+
+def _then(plan: Plan) -> Iterator[str]:
+    hours = plan.training.max_runtime_seconds / 3600
+    yield "Every row of the dataset is validated; a faulty one refuses the drop, and nothing is paid."
+    yield f"SageMaker trains on {plan.training.instance_type}, and stops the job itself after {hours:.3g} hours."
+    yield f"The tuned model is served by {plan.serve}: Custom Model Import, called through Converse."
+    evaluation = plan.evaluation
+    rivals = []
+    if "base" in evaluation.against:
+        rivals.append(
+            f"its base model {evaluation.base_model_id}"
+            if evaluation.base_model_id
+            else "no base model, for Bedrock has none of the same weights"
+        )
+    if "champion" in evaluation.against:
+        rivals.append("the dataset's promoted model, if there is one")
+    yield f"It is judged on held-out rows by {evaluation.metric}, against {' and '.join(rivals) or 'nothing'}."
+    yield (
+        f"It is promoted when it is at least {evaluation.min_gain:.3f} better; otherwise its import is deleted, and "
+        "its weights stay in the run bucket."
+    )

@@ -1,0 +1,24 @@
+"""The rules of planning, from the stack's settings: the same for the function and for the command `tunedrop`."""
+
+from datetime import timedelta
+
+from tunedrop.domain.base_models import base_models
+from tunedrop.domain.plan import vpc_config
+from tunedrop.domain.planning import PlanRules
+from tunedrop.domain.policy import parse_policy
+from tunedrop.domain.pricing import parse_instance_prices
+from tunedrop.settings import Settings
+
+
+def rules_of(settings: Settings) -> PlanRules:
+    """Read the stack's rules; raises StackParameterError for a parameter that is wrong."""
+    return PlanRules(
+        region=settings.region,
+        base_models={**base_models(settings.region), **settings.base_models},
+        instance_prices=parse_instance_prices(settings.instance_prices),
+        policy=parse_policy(settings.policy, settings.instance_types),
+        longest_training=timedelta(seconds=settings.longest_training_seconds),
+        kms_key_arn=settings.kms_key_arn,
+        vpc=vpc_config(settings.training_subnets, settings.training_security_groups),
+        isolated=settings.isolate_training,
+    )

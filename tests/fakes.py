@@ -223,19 +223,26 @@ class FakeTrainingJobs:
 
     requests: dict[str, Mapping[str, object]] = field(default_factory=dict)
     statuses: dict[str, str] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    refusals: list[Exception] = field(default_factory=list)
+    """Raised by the next calls of `create`, in order."""
     stopped: list[str] = field(default_factory=list)
     files: InMemoryRunFiles = field(default_factory=InMemoryRunFiles)
 
     def create(self, request: Mapping[str, object]) -> str:
         name = str(request["TrainingJobName"])
+        if self.refusals and name not in self.requests:
+            raise self.refusals.pop(0)
         known = self.requests.setdefault(name, request)
         if _request_hash(known) != _request_hash(request):
             raise ForeignResourceError(name)
         self.statuses.setdefault(name, "InProgress")
         return self._arn(name)
 
-    def finish(self, name: str, status: str) -> None:
-        self.statuses[name] = status
+    def finish(self, name: str, status: str, reason: str = "AlgorithmError: out of memory") -> None:
+        self.statuses[name], self.reasons[name] = status, reason
+        if status != "Completed":
+            return
         key = self._artifact(name).removeprefix(self.files.uri(""))
         self.files.write(f"{key}tokenizer.json", b"{}")
 
@@ -251,7 +258,7 @@ class FakeTrainingJobs:
             secondary_status="Training" if status == "InProgress" else status,
             artifact_uri=self._artifact(job_name) if status == "Completed" else None,
         )
-        return training, "AlgorithmError: out of memory" if status == "Failed" else ""
+        return training, self.reasons[job_name] if status == "Failed" else ""
 
     def in_progress(self, name_prefix: str) -> Iterator[str]:
         names = [name for name, status in self.statuses.items() if status == "InProgress"]

@@ -45,14 +45,14 @@ class TrainingLog:
     def __init__(self, client: Client, job_name: str) -> None:
         """Read through a CloudWatch Logs client."""
         self._client = client
-        self._job_name = job_name
+        self.job_name = job_name
         self._since = 0
         self._seen: set[str] = set()
 
     def new_lines(self) -> Iterator[str]:
         """Yield the lines that came since the last call; none before the job's log exists."""
         pages = self._client.get_paginator("filter_log_events").paginate(
-            logGroupName=LOG_GROUP, logStreamNamePrefix=f"{self._job_name}/", startTime=self._since
+            logGroupName=LOG_GROUP, logStreamNamePrefix=f"{self.job_name}/", startTime=self._since
         )
         try:
             for page in pages:

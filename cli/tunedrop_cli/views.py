@@ -178,6 +178,10 @@ def _facts(run: Run, now: datetime, run_bucket: str) -> Iterator[tuple[str, str 
         yield from (("tokens", tokens) for tokens in (token_words(run.data),) if tokens)
         yield from (("warning", warning) for warning in run.data.warnings)
         yield from (("report", link) for link in report_links(run))
+    yield from (
+        ("failed attempt", f"{each.attempt}, on {each.instance_type}: {each.code} at {_moment(each.ended_at)}")
+        for each in run.failed_attempts
+    )
     if run.training:
         yield "training job", f"{run.training.job_name} ({run.training.status} {run.training.secondary_status})"
         yield from ((short_name(metric.name), f"{metric.value:g}") for metric in run.training.metrics)

@@ -63,8 +63,8 @@ class Watcher:
     def _read_log(self, run: Run) -> None:
         if run.training is None or run.plan is None:
             return
-        if self._log is None:
-            self._log = TrainingLog(self._logs, run.training.job_name)
+        if self._log is None or self._log.job_name != run.training.job_name:
+            self._log, self._step, self._losses = TrainingLog(self._logs, run.training.job_name), None, []
         for line in self._log.new_lines():
             if step := step_in(line):
                 self._show_step(step)

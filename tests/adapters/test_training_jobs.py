@@ -11,7 +11,13 @@ from tests.samples import ARTIFACT_URI, JOB_ARN, JOB_NAME, NOW, RUN_BUCKET, run_
 from tunedrop.adapters.sagemaker import SageMakerTrainingJobs
 from tunedrop.domain.run import Metric, RunStatus
 from tunedrop.domain.training_request import create_training_job_request
-from tunedrop.errors import ForeignResourceError, RequestRefusedError, TransientError, UnavailableError
+from tunedrop.errors import (
+    ForeignResourceError,
+    QuotaExceededError,
+    RequestRefusedError,
+    TransientError,
+    UnavailableError,
+)
 
 SERVICE = "sagemaker"
 
@@ -77,7 +83,7 @@ def test_a_name_that_is_just_being_freed_is_waited_for(jobs: SageMakerTrainingJo
 @pytest.mark.parametrize(
     ("code", "status", "cause"),
     [
-        ("ResourceLimitExceeded", 400, UnavailableError),
+        ("ResourceLimitExceeded", 400, QuotaExceededError),
         ("ValidationException", 400, RequestRefusedError),
         ("ThrottlingException", 400, TransientError),
         ("InternalFailure", 500, TransientError),

@@ -6,9 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunedrop.domain.capacity import CHOICES, FIRST_PAUSE, LONGEST_PAUSE, alternatives, instance_type_of, next_try
+from tests.samples import NOW
+from tunedrop.domain.capacity import (
+    CHOICES,
+    FIRST_PAUSE,
+    GIVE_UP_AFTER,
+    LONGEST_PAUSE,
+    alternatives,
+    gave_up,
+    next_try,
+    worth_another,
+)
 from tunedrop.domain.jumpstart import JumpStartModel
 from tunedrop.domain.policy import Policy
+from tunedrop.domain.problem import Problem
+from tunedrop.domain.run import FailedAttempt
 from tunedrop.domain.sensible_defaults import REPLACED, retired, training_instance_type
 
 ANY = Policy()
@@ -76,8 +88,52 @@ def test_choices_are_as_few_as_sagemaker_s_own() -> None:
     assert len(alternatives(many, "ml.g5.2xlarge", ANY, {}, None)) == CHOICES
 
 
-def test_attempts_take_the_choices_in_turn() -> None:
-    assert [instance_type_of(("a", "b", "c"), attempt) for attempt in range(1, 6)] == ["a", "b", "c", "a", "b"]
+def failed(*codes: str, each: timedelta = timedelta(hours=1), types: str = "ab") -> tuple[FailedAttempt, ...]:
+    return tuple(
+        FailedAttempt(
+            attempt=number + 1,
+            instance_type=types[number % len(types)],
+            code=f"training.{code}",
+            ended_at=NOW + number * each,
+        )
+        for number, code in enumerate(codes)
+    )
+
+
+@pytest.mark.parametrize(
+    ("codes", "goes_on"),
+    [
+        (("capacity",), True),
+        (("capacity", "quota", "throttled", "no-quota"), True),
+        (("capacity",) * 24, True),
+        (("capacity",) * 25, False),  # a day has passed
+        (("aws-fault",), True),
+        (("aws-fault", "aws-fault"), False),
+        (("aws-fault", "capacity", "aws-fault"), False),
+        (("gpu-memory",), False),
+        (("capacity", "script"), False),
+        (("no-quota",), True),
+        (("no-quota", "no-quota"), False),  # on neither type is there any
+        (("no-quota", "capacity", "no-quota"), True),
+    ],
+)
+def test_pain_10_a_run_goes_on_for_what_may_come_and_ends_for_what_stays_wrong(
+    codes: tuple[str, ...], *, goes_on: bool
+) -> None:
+    assert worth_another(failed(*codes), ("a", "b")) == goes_on
+
+
+def test_the_day_is_counted_from_the_first_shortage() -> None:
+    later = failed("aws-fault", "capacity", each=GIVE_UP_AFTER)
+    assert worth_another(later, ("a", "b"))
+
+
+def test_who_gives_up_says_what_was_tried() -> None:
+    problem = Problem(code="training.capacity", message="AWS had none.", fix="Wait.")
+    assert gave_up(problem, failed("capacity")) == problem
+    told = gave_up(problem, failed("capacity", "capacity", "quota", each=timedelta(minutes=30)))
+    assert told.message == "AWS had none. Tried 3 times within 1.0 hours, on a, b."
+    assert told.fix == problem.fix
 
 
 def test_waits_double_up_to_an_hour() -> None:

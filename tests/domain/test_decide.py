@@ -21,6 +21,7 @@ from tests.samples import (
     PLAN_REFUSED,
     PROBLEM,
     REFUSED,
+    STACK,
     job_seen,
     new_run,
     observed,
@@ -28,6 +29,7 @@ from tests.samples import (
     scored,
 )
 from tunedrop.domain import names
+from tunedrop.domain.capacity import GIVE_UP_AFTER, SHORTAGES, next_try
 from tunedrop.domain.decide import (
     IDLE,
     LONGEST_WAIT,
@@ -49,18 +51,22 @@ from tunedrop.domain.observations import (
     ImportSeen,
     ImportSlotWanted,
     ImportStarted,
+    JobAccepted,
     JobMissing,
+    JobRefused,
     JobSeen,
     Looked,
     NoticeClaimed,
     NoticeSent,
     Nudged,
     Observation,
+    PlanMade,
     Refused,
     ScoringPaused,
     Unavailable,
     WaitOver,
 )
+from tunedrop.domain.plan import InstanceChoice
 from tunedrop.domain.run import EDGES, TERMINAL, Change, Run, RunStatus
 
 SOON = timedelta(minutes=2)
@@ -68,16 +74,30 @@ UNAVAILABLE = Unavailable(reason="No room.", retry_after=timedelta(minutes=5))
 CLAIM_REFUSED = ClaimRefused(claim=names.IMPORT_SLOT, holder="another-run")
 NOTICE_CLAIMED = NoticeClaimed(token="invocation")
 
+CAPACITY = "CapacityError: Unable to provision requested ML compute capacity."
+AWS_FAULT = "InternalServerError: We encountered an internal error. Please try again."
+QUOTA = "ResourceLimitExceeded: The account-level service limit 'ml.g5.2xlarge for training job usage' is {} Instances"
+JOB_REFUSED = tuple(
+    JobRefused(attempt=1, reason=reason)
+    for reason in (QUOTA.format(0), QUOTA.format(2), "ThrottlingException: Rate exceeded")
+)
+
+
+def job_failed(reason: str) -> JobSeen:
+    return job_seen("Failed").model_copy(update={"failure_reason": reason})
+
+
 POSSIBLE: dict[Effect, tuple[Observation, ...]] = {
     Effect.PLAN: (PLAN_MADE, PLAN_REFUSED),
     Effect.VALIDATE: (DATASET_ACCEPTED, DATASET_REFUSED, UNAVAILABLE, REFUSED),
-    Effect.LAUNCH: (JOB_ACCEPTED, UNAVAILABLE, REFUSED),
+    Effect.LAUNCH: (JOB_ACCEPTED, *JOB_REFUSED, UNAVAILABLE, REFUSED),
     Effect.DESCRIBE_TRAINING: (
         job_seen("InProgress", "Starting"),
         job_seen("InProgress", "Training"),
         job_seen("Stopping"),
         job_seen("Completed"),
         job_seen("Failed"),
+        *(job_failed(reason) for reason in (CAPACITY, AWS_FAULT)),
         job_seen("Stopped"),
         job_seen("Stopped", "MaxRuntimeExceeded"),
         JobMissing(),
@@ -127,7 +147,12 @@ def situation(run: Run, now: datetime) -> object:
     training = run.training and (run.training.status, run.training.secondary_status)
     evaluation = run.evaluation and run.evaluation.passed
     ages = (now - run.entered_at >= LONGEST_WAIT, now - run.entered_at >= MISSING_JOB)
-    return (*end, ages, training, evaluation, run.evaluated_rows)
+    attempts: object = None
+    if run.status in (RunStatus.LAUNCHING, RunStatus.TRAINING):
+        short = [each for each in run.failed_attempts if each.code in SHORTAGES]
+        long_short = bool(short) and now - short[0].ended_at >= GIVE_UP_AFTER
+        attempts = (len(run.failed_attempts) > len(short), long_short, run.attempt > 1)
+    return (*end, ages, training, evaluation, run.evaluated_rows, attempts)
 
 
 def fits(run: Run, effect: Effect, observation: Observation) -> bool:
@@ -136,10 +161,26 @@ def fits(run: Run, effect: Effect, observation: Observation) -> bool:
     )
 
 
+def of_attempt(observation: Observation, run: Run) -> Observation:
+    """Tell of the run's current attempt what is known of the first."""
+    match observation:
+        case JobRefused():
+            return observation.model_copy(update={"attempt": run.attempt})
+        case JobAccepted():
+            current = {"attempt": run.attempt, "job_name": names.training_job(STACK, run.run_id, run.attempt)}
+            return observation.model_copy(update=current)
+        case JobSeen(training=training) if run.training:
+            current = {"attempt": run.training.attempt, "job_name": run.training.job_name}
+            return observation.model_copy(update={"training": training.model_copy(update=current)})
+    return observation
+
+
 def moves_from(run: Run, now: datetime) -> Iterator[Move]:
     seen: list[tuple[Effect | None, Observation]] = [(None, Looked()), (None, Nudged()), (None, WaitOver())]
     for effect in effects_due(run, now):
-        seen += ((effect, observation) for observation in POSSIBLE[effect] if fits(run, effect, observation))
+        seen += (
+            (effect, of_attempt(observation, run)) for observation in POSSIBLE[effect] if fits(run, effect, observation)
+        )
     for effect, observation in seen:
         after = decide(run, observation, now).run
         yield Move(run, now, effect, observation, after)
@@ -327,7 +368,106 @@ def _judged_by_status(effects: set[Effect]) -> list[Observation]:
     return [each for effect in effects for each in POSSIBLE[effect] if not isinstance(each, anywhere)]
 
 
+def test_an_attempt_that_was_given_up_moves_no_run(search: Search) -> None:
+    others = [run for run, _ in search.states.values() if run.attempt > 1 and not run.status.terminal]
+    assert {run.status for run in others} >= {RunStatus.LAUNCHING, RunStatus.TRAINING}
+    for run in others:
+        for observation in (
+            JOB_ACCEPTED,
+            *JOB_REFUSED,
+            job_seen("Completed"),
+            job_seen("Failed"),
+            job_failed(CAPACITY),
+        ):
+            if not run.training or run.training.attempt > 1:
+                assert decide(run, observation, run.updated_at).run == run
+
+
+def test_an_attempt_follows_what_may_come_and_nothing_else(search: Search) -> None:
+    again = [move for move in search.moves if move.after.failed_attempts != move.before.failed_attempts]
+    assert {move.before.status for move in again} == {RunStatus.LAUNCHING, RunStatus.TRAINING}
+    for move in again:
+        assert move.after.status is RunStatus.LAUNCHING
+        assert move.after.training is None
+        assert move.after.next_try_at
+        assert move.after.next_try_at > move.now
+        code = move.after.failed_attempts[-1].code
+        assert code in {*SHORTAGES, "training.aws-fault"}
+        assert move.after.attempt == move.before.attempt + (code != "training.throttled")
+
+
 # ---------------------------------------------------------------- examples
+
+
+def test_pain_11_without_capacity_the_run_goes_on_with_the_plan_s_next_instance_type() -> None:
+    run = observed(launched(), job_failed(CAPACITY))
+    assert (run.status, run.attempt, run.training) == (RunStatus.LAUNCHING, 2, None)
+    assert run.plan
+    assert run.plan.training.instance_type == "ml.g5.12xlarge"
+    assert (run.plan.training.image_uri, run.plan.usd_per_hour) == ("image:ml.g5.12xlarge", 7.09)
+    assert run.next_try_at == run.updated_at + next_try(run.run_id, 1)
+    assert run.reason.endswith("The next try is on ml.g5.12xlarge.")
+    assert effects_due(run, run.updated_at) == ()
+    assert effects_due(run, run.next_try_at) == (Effect.LAUNCH,)
+    third = observed(run, of_attempt(JOB_ACCEPTED, run), JobRefused(attempt=1, reason=QUOTA.format(2)))
+    assert (third.status, third.attempt) == (RunStatus.TRAINING, 2)
+
+
+def test_pain_10_a_quota_in_use_is_waited_for_with_another_type() -> None:
+    launching = observed(new_run(), PlanMade(plan=SEVERAL), DATASET_ACCEPTED)
+    run = observed(launching, JobRefused(attempt=1, reason=QUOTA.format(2)))
+    assert (run.status, run.attempt) == (RunStatus.LAUNCHING, 2)
+    assert run.entered_at == launching.entered_at
+    assert run.failed_attempts[0].code == "training.quota"
+
+
+def test_pain_21_a_throttled_launch_tries_the_same_job_again() -> None:
+    launching = observed(new_run(), PlanMade(plan=SEVERAL), DATASET_ACCEPTED)
+    run = observed(launching, JobRefused(attempt=1, reason="ThrottlingException: Rate exceeded"))
+    assert (run.status, run.attempt, run.plan) == (RunStatus.LAUNCHING, 1, SEVERAL)
+    assert run.next_try_at
+
+
+def test_after_a_day_without_capacity_the_run_fails_and_says_what_was_tried() -> None:
+    run = launched()
+    for _ in range(2):
+        run = observed(run, of_attempt(job_failed(CAPACITY), run), after=GIVE_UP_AFTER)
+        if run.status is RunStatus.LAUNCHING:
+            run = observed(run, of_attempt(JOB_ACCEPTED, run))
+    assert run.status is RunStatus.FAILED
+    assert run.problems[0].code == "training.capacity"
+    assert "Tried 2 times within 24.0 hours, on ml.g5.2xlarge, ml.g5.12xlarge." in run.problems[0].message
+
+
+def test_a_quota_of_zero_on_every_type_ends_the_run_at_once() -> None:
+    run = observed(new_run(), PlanMade(plan=SEVERAL), DATASET_ACCEPTED)
+    for attempt in (1, 2):
+        assert run.status is RunStatus.LAUNCHING
+        run = observed(run, JobRefused(attempt=attempt, reason=QUOTA.format(0)))
+    assert (run.status, run.problems[0].code) == (RunStatus.FAILED, "training.no-quota")
+
+
+def choice(instance_type: str, usd_per_hour: float) -> InstanceChoice:
+    return InstanceChoice(
+        instance_type=instance_type,
+        image_uri=f"image:{instance_type}",
+        script_uri=PLAN.training.script_uri,
+        model_uri=PLAN.training.model_uri,
+        environment={},
+        hyperparameters=PLAN.training.hyperparameters,
+        max_runtime_seconds=600,
+        max_wait_seconds=None,
+        usd_per_hour=usd_per_hour,
+        estimate=None,
+    )
+
+
+CHOICES = (choice("ml.g5.2xlarge", 1.515), choice("ml.g5.12xlarge", 7.09))
+SEVERAL = PLAN.model_copy(update={"choices": CHOICES}).for_attempt(1)
+
+
+def launched() -> Run:
+    return observed(new_run(), PlanMade(plan=SEVERAL), DATASET_ACCEPTED, JOB_ACCEPTED)
 
 
 def test_a_new_run_is_planned() -> None:

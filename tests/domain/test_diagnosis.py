@@ -53,7 +53,7 @@ def told(reason: str, *log: str, of: Plan | None = None) -> Problem:
     ("reason", "log", "code"),
     [
         pytest.param(CAPACITY, (), "training.capacity", id="pain-11"),
-        pytest.param(QUOTA.format(limit=0, used=0), (), "training.quota", id="pain-9"),
+        pytest.param(QUOTA.format(limit=0, used=0), (), "training.no-quota", id="pain-9"),
         pytest.param(QUOTA.format(limit=1, used=1), (), "training.quota", id="pain-10"),
         pytest.param("ThrottlingException: Rate exceeded", (), "training.throttled", id="pain-21"),
         pytest.param("ClientError: Need to define accept_eula=true in Environment", (), "training.eula", id="pain-12"),

@@ -22,10 +22,13 @@ from tests.stack import receivers
 from tunedrop.domain import names
 from tunedrop.domain.decide import NOTIFIED, settled
 from tunedrop.domain.run import Run, RunStatus
-from tunedrop.errors import TransientError
+from tunedrop.errors import QuotaExceededError, TransientError
 
 TUNE_YAML = f"model: {MODEL.model_id}\nevaluate: {{against: [base, champion]}}\n"
 TEMPLATE = json.dumps({"prompt": "{q}", "completion": "{a}"})
+QUOTA = "The account-level service limit 'ml.g5.2xlarge for training job usage' is 2 Instances"
+CAPACITY = "CapacityError: Unable to provision requested ML compute capacity."
+AWS_FAULT = "InternalServerError: We encountered an internal error."
 COPIES = 3
 RETRIES = 2
 DEPTH = 2
@@ -60,6 +63,8 @@ class World:
         self.depth = 0
         self.trouble = 0.0
         self.told_and_died = 0
+        self.shortages: list[str] = []
+        """Why the next jobs fail, whatever they are."""
         self.created: Counter[str] = Counter()
         self.tunedrop = Deployment(patch, self.send, self.disturb)
 
@@ -94,7 +99,10 @@ class World:
     def train(self, status: str) -> None:
         jobs = self.tunedrop.jobs
         for name in [name for name, known in jobs.statuses.items() if known == "InProgress"]:
-            jobs.finish(name, status)
+            if self.shortages:
+                jobs.finish(name, "Failed", self.shortages.pop())
+            else:
+                jobs.finish(name, status)
             for rule in receivers(job_event(name)):
                 self.send(rule.function, job_event(name))
 
@@ -149,9 +157,9 @@ def check(world: World) -> None:
     tunedrop = world.tunedrop
     runs = tunedrop.runs()
     by_run = {run.run_id: run for run in runs}
-    jobs = [names.run_of_training_job(STACK, name) for name in tunedrop.jobs.requests]
-    assert len(jobs) == len(set(jobs))
-    assert set(jobs) <= set(by_run)
+    for name in tunedrop.jobs.requests:
+        run = by_run[str(names.run_of_training_job(STACK, name))]
+        assert (names.attempt_of_training_job(name) or 0) <= run.attempt == tried(run) + 1
     assert "InProgress" not in tunedrop.jobs.statuses.values()
     left = {names.run_of_imported_model(STACK, name) for name in tunedrop.imports.created}
     assert left == {run.run_id for run in runs if run.status is RunStatus.PROMOTED}
@@ -162,6 +170,11 @@ def check(world: World) -> None:
     assert set(tunedrop.store.holders.values()) <= {
         run.run_id for run in runs if run.status in (RunStatus.PROMOTED, RunStatus.NOT_PROMOTED)
     }
+
+
+def tried(run: Run) -> int:
+    """Count the attempts that another one followed, with or without a job; a throttled one is tried under its name."""
+    return sum(each.code != "training.throttled" for each in run.failed_attempts)
 
 
 def statuses(world: World) -> list[RunStatus]:
@@ -241,6 +254,31 @@ def test_files_whose_training_failed_may_be_dropped_again(world: World, training
     world.live_on("Completed", "Completed")
     check(world)
     assert statuses(world) == sorted([status, RunStatus.PROMOTED])
+
+
+def test_a_run_outlasts_shortages_of_every_kind_with_one_job_an_attempt(world: World) -> None:
+    drop(world, "receipts")
+    drop(world, "tickets", first_row=100)
+    jobs = world.tunedrop.jobs
+    jobs.refusals += [QuotaExceededError(QUOTA), TransientError("Rate exceeded"), QuotaExceededError(QUOTA)]
+    world.shortages += [CAPACITY, AWS_FAULT, CAPACITY]
+    world.live_on("Completed", "Completed")
+    check(world)
+    runs = world.tunedrop.runs()
+    assert statuses(world) == [RunStatus.PROMOTED, RunStatus.PROMOTED]
+    completed = [name for name, status in jobs.statuses.items() if status == "Completed"]
+    assert {names.run_of_training_job(STACK, name) for name in completed} == {run.run_id for run in runs}
+    assert {run.training.job_name for run in runs if run.training} <= set(completed)
+
+
+def test_capacity_that_never_comes_ends_the_run_with_its_cause(world: World) -> None:
+    drop(world, "receipts")
+    world.shortages += [CAPACITY] * 500
+    world.live_on("Completed", "Completed")
+    check(world)
+    (run,) = world.tunedrop.runs()
+    assert (run.status, run.problems[0].code) == (RunStatus.FAILED, "training.capacity")
+    assert run.failed_attempts
 
 
 def test_a_failed_import_frees_the_slot(world: World) -> None:

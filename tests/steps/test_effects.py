@@ -19,6 +19,7 @@ from tests.samples import (
     observed,
     run_in,
 )
+from tunedrop.domain import names
 from tunedrop.domain.observations import (
     ImportDeleted,
     ImportSeen,
@@ -26,6 +27,7 @@ from tunedrop.domain.observations import (
     ImportStarted,
     JobAccepted,
     JobMissing,
+    JobRefused,
     JobSeen,
     Looked,
     NoticeClaimed,
@@ -34,7 +36,7 @@ from tunedrop.domain.observations import (
     Unavailable,
 )
 from tunedrop.domain.run import RunStatus
-from tunedrop.errors import RequestRefusedError, UnavailableError
+from tunedrop.errors import QuotaExceededError, RequestRefusedError, TransientError, UnavailableError
 from tunedrop.steps.deploy import DeleteImport, StartImport
 from tunedrop.steps.launch import LaunchTraining
 from tunedrop.steps.tell import ClaimNotice, SendNotice
@@ -56,7 +58,13 @@ def test_launching_twice_makes_one_job() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "seen"), [(UnavailableError("Quota is 0."), Unavailable), (RequestRefusedError("Bad image."), Refused)]
+    ("error", "seen"),
+    [
+        (QuotaExceededError("Quota is 0."), JobRefused),
+        (TransientError("Rate exceeded"), JobRefused),
+        (UnavailableError("It is being deleted."), Unavailable),
+        (RequestRefusedError("Bad image."), Refused),
+    ],
 )
 def test_what_sagemaker_will_not_do_is_seen_with_its_words(error: Exception, seen: type) -> None:
     class Refusing(FakeTrainingJobs):
@@ -67,6 +75,15 @@ def test_what_sagemaker_will_not_do_is_seen_with_its_words(error: Exception, see
     observation = launch(Refusing())
     assert isinstance(observation, seen)
     assert str(error) in repr(observation)
+
+
+def test_each_attempt_has_a_job_of_its_own() -> None:
+    jobs = FakeTrainingJobs()
+    step = LaunchTraining(jobs, STACK, "arn:aws:iam::123456789012:role/training", RUN_BUCKET)
+    seen = step(run_in(RunStatus.LAUNCHING).model_copy(update={"attempt": 2}))
+    assert isinstance(seen, JobAccepted)
+    assert (seen.attempt, seen.job_name) == (2, names.training_job(STACK, RUN_ID, 2))
+    assert list(jobs.requests) == [seen.job_name]
 
 
 def test_following_a_job_tells_what_sagemaker_knows() -> None:

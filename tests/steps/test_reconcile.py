@@ -87,6 +87,15 @@ def test_a_job_that_no_live_run_owns_is_stopped(world: World, status: RunStatus 
     assert world.jobs.stopped == [names.training_job(STACK, RUN_ID, 1)]
 
 
+def test_the_job_of_an_attempt_that_was_given_up_is_stopped(world: World) -> None:
+    world.runs.create(run_in(RunStatus.LAUNCHING).model_copy(update={"attempt": 2}))
+    first, second = (names.training_job(STACK, RUN_ID, attempt) for attempt in (1, 2))
+    world.train(first)
+    world.train(second)
+    world.reconcile()
+    assert world.jobs.stopped == [first]
+
+
 def test_the_job_of_a_live_run_and_those_of_others_go_on(world: World) -> None:
     world.runs.create(run_in(RunStatus.LAUNCHING))
     for name in (

@@ -58,6 +58,10 @@ class UnavailableError(TunedropError):
     """AWS cannot do it now and says why: quota, capacity, a slot in use."""
 
 
+class QuotaExceededError(UnavailableError):
+    """The account's quota allows no other instance of the type; the message is AWS's own."""
+
+
 class RequestRefusedError(TunedropError):
     """AWS will never take this request; the message is AWS's own."""
 

@@ -165,8 +165,8 @@ class TrainingJobs(Protocol):
     def create(self, request: Mapping[str, object]) -> str:
         """Create the job and return its ARN; an equal one that exists already counts as created.
 
-        Raises TransientError (throttled), UnavailableError (quota, capacity), RequestRefusedError (never so) and
-        ForeignResourceError (the name belongs to somebody else).
+        Raises TransientError (throttled), QuotaExceededError, UnavailableError (the name is not free yet),
+        RequestRefusedError (never so) and ForeignResourceError (the name belongs to somebody else).
         """
 
     def describe(self, job_name: str, attempt: int) -> tuple[Training, str] | None:

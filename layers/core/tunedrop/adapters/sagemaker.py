@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from tunedrop.adapters import failures
 from tunedrop.domain.run import Metric, Training
 from tunedrop.domain.training_request import REQUEST_HASH_TAG
-from tunedrop.errors import ForeignResourceError, RequestRefusedError, UnavailableError
+from tunedrop.errors import ForeignResourceError, QuotaExceededError, RequestRefusedError, UnavailableError
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -31,7 +31,7 @@ class SageMakerTrainingJobs:
                 case "ResourceInUse":
                     return self._adopt(request)
                 case "ResourceLimitExceeded":
-                    raise UnavailableError(failures.message(error)) from error
+                    raise QuotaExceededError(failures.message(error)) from error
                 case "ValidationException":
                     raise RequestRefusedError(failures.message(error)) from error
             raise

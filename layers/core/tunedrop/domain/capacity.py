@@ -5,12 +5,14 @@ Every choice is fixed with the plan, so the same failure always leads to the sam
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 
 from tunedrop.domain.accelerators import accelerator, memory_gb
 from tunedrop.domain.jumpstart import JumpStartModel
 from tunedrop.domain.policy import Policy
+from tunedrop.domain.problem import Problem
+from tunedrop.domain.run import FailedAttempt
 from tunedrop.domain.sensible_defaults import retired
 
 CHOICES = 5
@@ -23,6 +25,17 @@ FIRST_PAUSE = timedelta(minutes=5)
 
 LONGEST_PAUSE = timedelta(hours=1)
 """Between two tries; capacity comes and goes within hours, and a try costs nothing."""
+
+GIVE_UP_AFTER = timedelta(hours=24)
+"""How long a run looks for capacity, from the first time that it found none."""
+
+NO_QUOTA, THROTTLED, AWS_FAULT = "training.no-quota", "training.throttled", "training.aws-fault"
+
+SHORTAGES = frozenset({"training.capacity", "training.quota", NO_QUOTA, THROTTLED})
+"""What AWS may have later, or on another instance type: by the code of its diagnosis."""
+
+FAULTS_FORGIVEN = 1
+"""How often SageMaker's own failure is followed by another job: each may have cost hours of GPUs."""
 
 
 def alternatives(
@@ -48,21 +61,42 @@ def alternatives(
     return (chosen, *others)[:CHOICES]
 
 
-def instance_type_of(choices: tuple[str, ...], attempt: int) -> str:
-    """Return the type of the attempt, counted from 1: each in turn, then from the first one again."""
-    return choices[(attempt - 1) % len(choices)]
+def worth_another(failed: Sequence[FailedAttempt], instance_types: Collection[str]) -> bool:
+    """Tell whether the run goes on after its latest failure: what AWS lacks may come, what is wrong stays wrong.
+
+    `instance_types` are those that the plan may use.
+    """
+    latest = failed[-1]
+    if latest.code == AWS_FAULT:
+        return sum(each.code == AWS_FAULT for each in failed) <= FAULTS_FORGIVEN
+    if latest.code not in SHORTAGES:
+        return False
+    if {each.instance_type for each in failed if each.code == NO_QUOTA}.issuperset(instance_types):
+        return False
+    first = next(each for each in failed if each.code in SHORTAGES)
+    return latest.ended_at - first.ended_at < GIVE_UP_AFTER
 
 
-def next_try(run_id: str, attempt: int) -> timedelta:
-    """Return how long to wait after the attempt, counted from 1: twice as long each time, an hour at most.
+def gave_up(problem: Problem, failed: Sequence[FailedAttempt]) -> Problem:
+    """Add to the latest problem what was tried before it."""
+    if len(failed) == 1:
+        return problem
+    types = ", ".join(dict.fromkeys(each.instance_type for each in failed))
+    hours = (failed[-1].ended_at - failed[0].ended_at) / timedelta(hours=1)
+    tried = f"Tried {len(failed)} times within {hours:.1f} hours, on {types}."
+    return Problem(code=problem.code, message=f"{problem.message} {tried}", where=problem.where, fix=problem.fix)
 
-    A quarter of it depends on the run, so that runs refused together do not come back together; the same run and
-    attempt always wait the same.
+
+def next_try(run_id: str, tries: int) -> timedelta:
+    """Return how long to wait after so many tries, from 1 on: twice as long each time, an hour at most.
+
+    A quarter of it depends on the run, so that runs refused together do not come back together; the same run always
+    waits the same.
     https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/
     """
-    doublings = min(attempt - 1, 10)  # more than enough for the limit, and no overflow
+    doublings = min(tries - 1, 10)  # more than enough for the limit, and no overflow
     wait = min(FIRST_PAUSE * 2**doublings, LONGEST_PAUSE)
-    digest = hashlib.sha256(f"{run_id}|{attempt}".encode()).digest()
+    digest = hashlib.sha256(f"{run_id}|{tries}".encode()).digest()
     share = int.from_bytes(digest[:4]) / 2**32
     return timedelta(seconds=round(wait.total_seconds() * (0.75 + share / 4)))
 

@@ -2,12 +2,15 @@
 
 from datetime import datetime
 
-from tunedrop.domain.run import Run
+from tunedrop.domain.run import Run, Training
 
 
 def training_seconds(run: Run, now: datetime) -> int:
-    """Count the seconds that training is billed for: as SageMaker tells them, or by the clock until it does."""
-    training = run.training
+    """Count the seconds that training is billed for, in all attempts: SageMaker's count, or the clock's until then."""
+    return sum(each.billable_seconds for each in run.failed_attempts) + _seconds(run.training, now)
+
+
+def _seconds(training: Training | None, now: datetime) -> int:
     if training is None:
         return 0
     if training.billable_seconds is not None:
@@ -18,7 +21,14 @@ def training_seconds(run: Run, now: datetime) -> int:
 
 
 def training_usd(run: Run, now: datetime) -> float | None:
-    """Price the training at the plan's list price; None when no price is known."""
-    if run.plan is None or run.plan.usd_per_hour is None:
+    """Price the training at the plan's list prices; None when one is not known."""
+    if run.plan is None:
         return None
-    return training_seconds(run, now) * run.plan.usd_per_hour / 3600
+    billed = [(each.billable_seconds, each.usd_per_hour) for each in run.failed_attempts if each.billable_seconds]
+    billed.append((_seconds(run.training, now), run.plan.usd_per_hour))
+    usd = 0.0
+    for seconds, usd_per_hour in billed:
+        if usd_per_hour is None:
+            return None
+        usd += seconds * usd_per_hour / 3600
+    return usd

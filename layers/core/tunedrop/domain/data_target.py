@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
-from tunedrop.domain.jumpstart import JumpStartModel, TrainingArtifacts
-from tunedrop.domain.plan import DataTarget, Technique
+from tunedrop.domain.jumpstart import JumpStartModel
+from tunedrop.domain.plan import DataTarget, InstanceChoice, Technique
 
 DEFAULT_INPUT_LENGTH = 1024
 """What a `max_input_length` of -1 means to the Llama scripts; a tokenizer that reads less says so only there."""
@@ -35,13 +35,11 @@ https://aws.amazon.com/ec2/instance-types/#Accelerated_Computing
 def data_target(
     model: JumpStartModel,
     technique: Technique,
-    artifacts: TrainingArtifacts,
-    hyperparameters: Mapping[str, str],
-    instance_type: str,
+    choice: InstanceChoice,
     technique_from: Literal["tune.yaml", "files"],
 ) -> DataTarget:
-    """Say what the data must suit; `hyperparameters` are the job's, defaults included."""
-    weights = artifacts.model_uri
+    """Say what the data must suit when the job runs on the chosen instance type."""
+    weights, hyperparameters = choice.model_uri, choice.hyperparameters
     return DataTarget(
         technique=technique,
         technique_from=technique_from,
@@ -54,7 +52,7 @@ def data_target(
         # Gated weights lie in a bucket that the training job alone may read.
         tokenizer_uri=f"{weights}tokenizer.json" if weights and weights.endswith("/") and not model.gated else None,
         epochs=_number(hyperparameters, "epoch", "epochs"),
-        batch_size=_batch_size(hyperparameters, instance_type),
+        batch_size=_batch_size(hyperparameters, choice.instance_type),
     )
 
 

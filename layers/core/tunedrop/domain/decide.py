@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from tunedrop.domain import names
+from tunedrop.domain import capacity, names
 from tunedrop.domain.diagnosis import diagnose
 from tunedrop.domain.model import Record
 from tunedrop.domain.observations import (
@@ -23,6 +23,7 @@ from tunedrop.domain.observations import (
     ImportStarted,
     JobAccepted,
     JobMissing,
+    JobRefused,
     JobSeen,
     Looked,
     NoticeClaimed,
@@ -37,8 +38,9 @@ from tunedrop.domain.observations import (
     Unavailable,
     WaitOver,
 )
+from tunedrop.domain.plan import Plan
 from tunedrop.domain.problem import Problem
-from tunedrop.domain.run import EDGES, Change, Deployment, Notice, Run, RunStatus, Training
+from tunedrop.domain.run import EDGES, Change, Deployment, FailedAttempt, Notice, Run, RunStatus, Training
 
 
 class Effect(StrEnum):
@@ -221,15 +223,18 @@ def _validating(run: Run, observation: Observation, now: datetime) -> Run:
 
 def _launching(run: Run, observation: Observation, now: datetime) -> Run:
     match observation:
-        case JobAccepted(job_name=job_name, job_arn=job_arn, attempt=attempt):
+        # A job of an attempt that was given up meanwhile is the reconciler's to stop.
+        case JobAccepted(job_name=job_name, job_arn=job_arn, attempt=attempt) if attempt == run.attempt:
             training = Training(job_name=job_name, job_arn=job_arn, attempt=attempt, status="InProgress")
             return _enter(run, RunStatus.TRAINING, now, training=training)
+        case JobRefused(attempt=attempt, reason=reason) if attempt == run.attempt:
+            return _attempt_failed(run, diagnose(reason, (), _plan_of(run)), now)
     return run
 
 
 def _training(run: Run, observation: Observation, now: datetime) -> Run:
     match observation:
-        case JobSeen(training=training):
+        case JobSeen(training=training) if run.training and training.job_name == run.training.job_name:
             if training == run.training:
                 return run
             match training.status:
@@ -237,7 +242,7 @@ def _training(run: Run, observation: Observation, now: datetime) -> Run:
                     return _enter(run, RunStatus.DEPLOYING, now, training=training)
                 case "Failed":
                     problem = _diagnosed(run, training, observation.failure_reason)
-                    return _end(run, RunStatus.FAILED, now, (problem,), training=training)
+                    return _attempt_failed(run, problem, now, training)
                 case "Stopped":
                     # Time limits end as Stopped, possibly with a partial artifact: never a success.
                     # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeTrainingJob.html
@@ -267,10 +272,41 @@ def _stopped(run: Run, training: Training) -> Problem:
 
 
 def _diagnosed(run: Run, training: Training, reason: str) -> Problem:
+    problem = diagnose(reason, (), _plan_of(run))
+    return problem if problem.where else problem.model_copy(update={"where": training.job_name})
+
+
+def _attempt_failed(run: Run, problem: Problem, now: datetime, training: Training | None = None) -> Run:
+    """Wait and try again what AWS may have later, on the plan's next instance type; end what stays wrong."""
+    plan = _plan_of(run)
+    failed = FailedAttempt(
+        attempt=run.attempt,
+        instance_type=plan.training.instance_type,
+        code=problem.code,
+        ended_at=now,
+        billable_seconds=(training and training.billable_seconds) or 0,
+        usd_per_hour=plan.usd_per_hour,
+    )
+    attempts = (*run.failed_attempts, failed)
+    types = {each.instance_type for each in plan.choices} or {failed.instance_type}
+    if not capacity.worth_another(attempts, types):
+        return _end(run, RunStatus.FAILED, now, (capacity.gave_up(problem, attempts),), training=training)
+    # A throttled call may have reached SageMaker all the same: only its own name finds out.
+    attempt = run.attempt if problem.code == capacity.THROTTLED else run.attempt + 1
+    plan = plan.for_attempt(attempt)
+    reason = f"{problem.message} The next try is on {plan.training.instance_type}."
+    delay = capacity.next_try(run.run_id, len(attempts))
+    update = {"attempt": attempt, "failed_attempts": attempts, "plan": plan}
+    if run.status is RunStatus.LAUNCHING:
+        return _wait(run, reason, delay, now, **update)
+    launching = {"training": None, "reason": reason, "next_try_at": now + delay}
+    return _enter(run, RunStatus.LAUNCHING, now, **launching, **update)
+
+
+def _plan_of(run: Run) -> Plan:
     if run.plan is None:
         raise AssertionError(f"run {run.run_id} is {run.status} without a plan")
-    problem = diagnose(reason, (), run.plan)
-    return problem if problem.where else problem.model_copy(update={"where": training.job_name})
+    return run.plan
 
 
 def _deploying(run: Run, observation: Observation, now: datetime) -> Run:
@@ -326,8 +362,10 @@ _JUDGES: dict[RunStatus, Callable[[Run, Observation, datetime], Run]] = {
 def _nudged(run: Run, now: datetime) -> Run:
     if not wants_nudge(run, now):
         return run
-    # SageMaker itself ends a training job at its time limit; every other status is short.
-    if not run.status.terminal and run.status is not RunStatus.TRAINING and now - run.entered_at >= LONGEST_WAIT:
+    # SageMaker itself ends a training job at its time limit; every other status is short, unless the run waits: then
+    # what it waits for says when that is too long.
+    stuck = not run.status.terminal and run.status is not RunStatus.TRAINING and not run.next_try_at
+    if stuck and now - run.entered_at >= LONGEST_WAIT:
         problem = Problem(
             code="run.stuck",
             message=f"Nothing moved in {run.status} for {LONGEST_WAIT.total_seconds() / 3600:.0f} hours.",

@@ -130,12 +130,14 @@ def _line(name: str, value: str, why: str) -> tuple[str, str]:
 
 
 def _another_instance(failure: _Failure) -> tuple[str, str]:
+    if len(failure.plan.choices) > 1:
+        return "", "Drop again later, or deploy the stack in another Region."
     other = _larger(failure.instance_type)
     return (
         f"{_TUNE_YAML}: instance_type",
         (
-            f"Drop again later, or write another one that the model supports, such as `instance_type: {other}`, or "
-            "deploy in another Region."
+            "Drop again later; or leave instance_type out, for Tunedrop to try several; or write another one that the "
+            f"model supports, such as `instance_type: {other}`; or deploy in another Region."
         ),
     )
 
@@ -231,6 +233,13 @@ _RULES = (
         r"CapacityError|InsufficientInstanceCapacity|Unable to provision requested ML compute capacity",
         "AWS had no free instance of the type in this Region.",
         _another_instance,
+        aws_only=True,
+    ),
+    _rule(
+        "training.no-quota",
+        r"service limit '[^'\n]{1,100}' is 0 ",
+        "The account's quota for training on this instance type is 0.",
+        _quota,
         aws_only=True,
     ),
     _rule(

@@ -55,6 +55,12 @@ def run_of_training_job(stack: str, job_name: str) -> str | None:
     return match["run_id"] if match and match["stack"] == stack else None
 
 
+def attempt_of_training_job(job_name: str) -> int | None:
+    """Read which of its run's attempts a training job is; None for a name that is none of ours."""
+    match = _JOB_NAME.fullmatch(job_name)
+    return int(match["attempt"]) if match else None
+
+
 def imported_model(stack: str, run: str) -> str:
     """Name the import job and the imported model of a run; Bedrock allows 63 of `[0-9a-zA-Z_-]`."""
     return f"{stack}-{run}"

@@ -79,6 +79,13 @@ class JobAccepted(Observation):
     attempt: int
 
 
+class JobRefused(Observation):
+    """SageMaker took no job for now: throttling or the account's quota; `reason` is its own."""
+
+    attempt: int
+    reason: str
+
+
 class JobSeen(Observation):
     """DescribeTrainingJob answered."""
 

@@ -107,6 +107,24 @@ class TrainingPlan(Record):
     network_isolation: bool
 
 
+class InstanceChoice(Record):
+    """Hold what a job on this instance type is given in place of `TrainingPlan`'s own.
+
+    JumpStart's image, weights and defaults depend on the type, and so do the price and the time that a budget buys.
+    """
+
+    instance_type: str
+    image_uri: str
+    script_uri: str
+    model_uri: str | None
+    environment: dict[str, str]
+    hyperparameters: dict[str, str]
+    max_runtime_seconds: int
+    max_wait_seconds: int | None
+    usd_per_hour: float | None
+    estimate: CostEstimate | None
+
+
 class DataTarget(Record):
     """Say what the data must suit: the model's training script, and what serves the model later."""
 
@@ -127,6 +145,11 @@ class DataTarget(Record):
     epochs: float | None = None
     batch_size: int | None = None
     """Rows of one optimiser step, over all devices."""
+
+    def reads_like(self, other: "DataTarget") -> bool:
+        """Tell whether rows that suit the one suit the other: steps may hold more rows, and weights lie elsewhere."""
+        apart = {"batch_size", "tokenizer_uri"}
+        return self.model_dump(exclude=apart) == other.model_dump(exclude=apart)
 
 
 class EvaluationPlan(Record):
@@ -162,4 +185,20 @@ class Plan(Record):
     budget_usd: float | None
     estimate: CostEstimate | None = None
     """None for a plan of before estimates, and where compressed files hide how much there is to read."""
+    choices: tuple[InstanceChoice, ...] = ()
+    """In the order in which they are tried, that of `training` first; empty for a plan of before there were several."""
     warnings: tuple[str, ...] = ()
+
+    def for_attempt(self, attempt: int) -> "Plan":
+        """Return the plan as the attempt, counted from 1, carries it out: each choice in turn, then the first again."""
+        if not self.choices:
+            return self
+        choice = self.choices[(attempt - 1) % len(self.choices)]
+        changed = choice.model_dump(exclude={"usd_per_hour", "estimate"})
+        return self.model_copy(
+            update={
+                "training": self.training.model_copy(update=changed),
+                "usd_per_hour": choice.usd_per_hour,
+                "estimate": choice.estimate,
+            }
+        )

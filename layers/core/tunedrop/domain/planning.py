@@ -8,6 +8,7 @@ from typing import Literal
 
 from tunedrop.contracts.tune_spec import TuneSpec
 from tunedrop.domain import contradictions, names, spot
+from tunedrop.domain.capacity import alternatives
 from tunedrop.domain.cost_estimate import TokenCount
 from tunedrop.domain.data_target import data_target
 from tunedrop.domain.drop_files import DropFiles, assign_roles, names_in
@@ -19,6 +20,7 @@ from tunedrop.domain.plan import (
     EulaAcceptance,
     EvaluationPlan,
     FileRole,
+    InstanceChoice,
     PinnedObject,
     Plan,
     ServeTarget,
@@ -79,9 +81,10 @@ def make_plan(
 ) -> Plan | tuple[Problem, ...]:
     """Return the plan, or all that is wrong.
 
-    `artifacts_for` locates the model's training artifacts for an instance type; it is called once, when nothing that
-    can be told without them is wrong. `objects` are the newest versions of what lies in the drop's folder; `head_of`
-    reads the first bytes of one of them. Raises ValueError for the key of a drop that starts no run.
+    `artifacts_for` locates the model's training artifacts for an instance type; it is called when nothing that can be
+    told without them is wrong, for the type to train on and for those to take in its place. `objects` are the newest
+    versions of what lies in the drop's folder; `head_of` reads the first bytes of one of them. Raises ValueError for
+    the key of a drop that starts no run.
     """
     dataset = names.dataset_of(drop.key)
     if dataset is None:
@@ -120,13 +123,23 @@ def make_plan(
     )
     if problems:
         return problems
-    artifacts = artifacts_for(instance_type)
-    hyperparameters = {**artifacts.hyperparameters, **hyperparameters}
-    if problems := contradictions.contradictions(model.model_id, hyperparameters, instance_type, where):
-        return problems
     tokens = _tokens(drop_files)
-    longest_wait = spot.max_wait(spec, longest)
-    estimated = estimate(model.model_id, hyperparameters, tokens, instance_type, known_price) if tokens else None
+
+    def choice(each: str) -> InstanceChoice:
+        return _choice(spec, model, artifacts_for(each), hyperparameters, each, tokens, rules)
+
+    first = choice(instance_type)
+    if problems := contradictions.contradictions(model.model_id, first.hyperparameters, instance_type, where):
+        return problems
+    target = data_target(model, technique, first, "tune.yaml" if asked else "files")
+    # A type that the user chose is not replaced by another.
+    others = () if spec.instance_type else _other_choices(spec, model, first, choice, tokens, rules)
+    suitable = [
+        each
+        for each in others
+        if not contradictions.contradictions(model.model_id, each.hyperparameters, each.instance_type, where)
+        and target.reads_like(data_target(model, technique, each, target.technique_from))
+    ]
     return Plan(
         serve=spec.serve,
         model_id=model.model_id,
@@ -135,23 +148,20 @@ def make_plan(
         eula=EulaAcceptance(eula_uri=model.eula_uri, accepted_by=drop.uploaded_by, accepted_at=now)
         if model.gated
         else None,
-        data=data_target(
-            model, technique, artifacts, hyperparameters, instance_type, "tune.yaml" if asked else "files"
-        ),
+        data=target,
         files=drop_files.files,
         images=drop_files.images,
         fingerprint=names.fingerprint(dataset, [("tune.yaml", _digest(spec)), *drop_files.etags]),
         training=TrainingPlan(
-            image_uri=artifacts.image_uri,
-            script_uri=artifacts.script_uri,
-            model_uri=artifacts.model_uri,
-            # JumpStart's scripts for gated models look for the acceptance here, whichever way the weights arrive.
-            environment={**artifacts.environment, "accept_eula": "true"} if model.gated else artifacts.environment,
-            hyperparameters=hyperparameters,
+            image_uri=first.image_uri,
+            script_uri=first.script_uri,
+            model_uri=first.model_uri,
+            environment=first.environment,
+            hyperparameters=first.hyperparameters,
             instance_type=instance_type,
             volume_size_gb=model.volume_size_gb,
-            max_runtime_seconds=int(longest.total_seconds()),
-            max_wait_seconds=int(longest_wait.total_seconds()) if longest_wait else None,
+            max_runtime_seconds=first.max_runtime_seconds,
+            max_wait_seconds=first.max_wait_seconds,
             kms_key_arn=rules.kms_key_arn,
             vpc=rules.vpc,
             metrics=model.metrics,
@@ -168,17 +178,69 @@ def make_plan(
             seed=HELD_OUT_SEED,
             base_model_id=rules.base_models.get(model.model_id),
         ),
-        usd_per_hour=usd_per_hour,
+        usd_per_hour=first.usd_per_hour,
         budget_usd=spec.budget_usd,
-        estimate=spot.at_spot_price(estimated) if estimated and spec.spot else estimated,
+        estimate=first.estimate,
+        choices=(first, *suitable),
         warnings=(
             *_model_warnings(model),
             *((spot.WARNING,) if spec.spot else ()),
             *(f"{each.message} {each.fix}" for each in served.warnings),
-            *contradictions.warnings(hyperparameters),
+            *contradictions.warnings(first.hyperparameters),
             *drop_files.warnings,
         ),
     )
+
+
+def _choice(
+    spec: TuneSpec,
+    model: JumpStartModel,
+    artifacts: TrainingArtifacts,
+    chosen: Mapping[str, str],
+    instance_type: str,
+    tokens: TokenCount | None,
+    rules: PlanRules,
+) -> InstanceChoice:
+    """Gather what a job on the instance type is given; `chosen` are the hyperparameters that do not depend on it."""
+    hyperparameters = {**artifacts.hyperparameters, **chosen}
+    known_price = price(instance_type, rules.region, rules.instance_prices)
+    usd_per_hour = known_price.usd_per_hour if known_price else None
+    longest = _longest_training(model, rules, spec.budget_usd, usd_per_hour)
+    longest_wait = spot.max_wait(spec, longest)
+    estimated = estimate(model.model_id, hyperparameters, tokens, instance_type, known_price) if tokens else None
+    return InstanceChoice(
+        instance_type=instance_type,
+        image_uri=artifacts.image_uri,
+        script_uri=artifacts.script_uri,
+        model_uri=artifacts.model_uri,
+        # JumpStart's scripts for gated models look for the acceptance here, whichever way the weights arrive.
+        environment={**artifacts.environment, "accept_eula": "true"} if model.gated else artifacts.environment,
+        hyperparameters=hyperparameters,
+        max_runtime_seconds=int(longest.total_seconds()),
+        max_wait_seconds=int(longest_wait.total_seconds()) if longest_wait else None,
+        usd_per_hour=usd_per_hour,
+        estimate=spot.at_spot_price(estimated) if estimated and spec.spot else estimated,
+    )
+
+
+def _other_choices(
+    spec: TuneSpec,
+    model: JumpStartModel,
+    first: InstanceChoice,
+    choice: Callable[[str], InstanceChoice],
+    tokens: TokenCount | None,
+    rules: PlanRules,
+) -> tuple[InstanceChoice, ...]:
+    """Choose what to train on where AWS has none of the first, from what the run likely costs there."""
+    costs = {}
+    for each in model.instance_types:
+        if known_price := price(each, rules.region, rules.instance_prices):
+            told = estimate(model.model_id, first.hyperparameters, tokens, each, known_price) if tokens else None
+            # Where nobody can tell the hours, an hour's price still orders the types.
+            costs[each] = told.usd.likely if told and told.usd else known_price.usd_per_hour
+    types = alternatives(model, first.instance_type, rules.policy, costs, spec.budget_usd)
+    others = (choice(each) for each in types if each != first.instance_type)
+    return tuple(each for each in others if each.max_runtime_seconds >= SHORTEST_TRAINING.total_seconds())
 
 
 def _tokens(files: DropFiles) -> TokenCount | None:

@@ -40,7 +40,7 @@ EDGES: dict[RunStatus, frozenset[RunStatus]] = {
     RunStatus.PLANNING: frozenset({RunStatus.VALIDATING, RunStatus.REJECTED, RunStatus.FAILED}),
     RunStatus.VALIDATING: frozenset({RunStatus.LAUNCHING, RunStatus.REJECTED, RunStatus.FAILED}),
     RunStatus.LAUNCHING: frozenset({RunStatus.TRAINING, RunStatus.FAILED}),
-    RunStatus.TRAINING: frozenset({RunStatus.DEPLOYING, RunStatus.FAILED, RunStatus.STOPPED}),
+    RunStatus.TRAINING: frozenset({RunStatus.LAUNCHING, RunStatus.DEPLOYING, RunStatus.FAILED, RunStatus.STOPPED}),
     RunStatus.DEPLOYING: frozenset({RunStatus.EVALUATING, RunStatus.FAILED}),
     RunStatus.EVALUATING: frozenset({RunStatus.PROMOTED, RunStatus.NOT_PROMOTED, RunStatus.FAILED}),
     **{status: frozenset[RunStatus]() for status in TERMINAL},
@@ -124,6 +124,18 @@ class Training(Record):
     artifact_uri: str | None = None
 
 
+class FailedAttempt(Record):
+    """Keep what became of an attempt at training that another one followed; no job was made when AWS took none."""
+
+    attempt: int
+    instance_type: str
+    code: str
+    """Why, as a problem's code: `training.capacity`."""
+    ended_at: datetime
+    billable_seconds: int = 0
+    usd_per_hour: float | None = None
+
+
 class Deployment(Record):
     """Describe the Bedrock import of the run's artifact."""
 
@@ -195,6 +207,9 @@ class Run(Record):
     drop: Drop
     plan: Plan | None = None
     data: DatasetSummary | None = None
+    attempt: int = 1
+    """Counts the training jobs: their names, and the plan's choice of an instance type."""
+    failed_attempts: tuple[FailedAttempt, ...] = ()
     training: Training | None = None
     deployment: Deployment | None = None
     evaluation: Evaluation | None = None

@@ -1,20 +1,18 @@
-"""Start the training job."""
+"""Start the training job of a run's current attempt."""
 
 from dataclasses import dataclass
 from datetime import timedelta
 
 from tunedrop.domain import names
-from tunedrop.domain.observations import JobAccepted, Observation, Refused, Unavailable
+from tunedrop.domain.observations import JobAccepted, JobRefused, Observation, Refused, Unavailable
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import Run
 from tunedrop.domain.training_request import create_training_job_request
-from tunedrop.errors import RequestRefusedError, UnavailableError
+from tunedrop.errors import QuotaExceededError, RequestRefusedError, TransientError, UnavailableError
 from tunedrop.ports import TrainingJobs
 
-QUOTA_WAIT = timedelta(minutes=5)
-"""How long to wait before a job is tried again that the account's quota had no room for."""
-
-FIRST_ATTEMPT = 1
+DELETION_WAIT = timedelta(minutes=5)
+"""How long to wait before a job is tried again whose name is not free yet."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +26,17 @@ class LaunchTraining:
 
     def __call__(self, run: Run) -> Observation:
         """Create the job, or find it made."""
-        request = create_training_job_request(run, stack=self.stack, role_arn=self.role_arn, run_bucket=self.run_bucket)
+        request = create_training_job_request(
+            run, stack=self.stack, role_arn=self.role_arn, run_bucket=self.run_bucket, attempt=run.attempt
+        )
         try:
             job_arn = self.jobs.create(request)
+        except QuotaExceededError as error:
+            return JobRefused(attempt=run.attempt, reason=f"ResourceLimitExceeded: {error}")
+        except TransientError as error:
+            return JobRefused(attempt=run.attempt, reason=f"ThrottlingException: {error}")
         except UnavailableError as error:
-            return Unavailable(reason=f"SageMaker cannot take the job now: {error}", retry_after=QUOTA_WAIT)
+            return Unavailable(reason=f"SageMaker cannot take the job now: {error}", retry_after=DELETION_WAIT)
         except RequestRefusedError as error:
             return Refused(
                 problem=Problem(
@@ -41,5 +45,5 @@ class LaunchTraining:
                     fix="Mend tune.yaml as the message says, then drop it again.",
                 )
             )
-        name = names.training_job(self.stack, run.run_id, FIRST_ATTEMPT)
-        return JobAccepted(job_name=name, job_arn=job_arn, attempt=FIRST_ATTEMPT)
+        name = names.training_job(self.stack, run.run_id, run.attempt)
+        return JobAccepted(job_name=name, job_arn=job_arn, attempt=run.attempt)

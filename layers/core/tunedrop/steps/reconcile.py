@@ -83,7 +83,7 @@ class Reconcile:
     def _stop_jobs(self) -> Iterator[str]:
         for job_name in self.jobs.in_progress(f"{self.stack}-"):
             run_id = names.run_of_training_job(self.stack, job_name)
-            if run_id and self._ended(run_id):
+            if run_id and self._is_stray(run_id, names.attempt_of_training_job(job_name)):
                 self.jobs.stop(job_name)
                 yield job_name
 
@@ -111,9 +111,10 @@ class Reconcile:
                 if self.runs.get(run.run_id) is None and self.runs.create(run):
                     yield run.run_id
 
-    def _ended(self, run_id: str) -> bool:
+    def _is_stray(self, run_id: str, attempt: int | None) -> bool:
+        """Tell whether nobody follows the job; read after the job was listed, an attempt only ever gets older."""
         run = self.runs.get(run_id)
-        return run is None or run.status.terminal
+        return run is None or run.status.terminal or run.attempt != attempt
 
 
 def new_run(drop: Drop, clock: Clock, change: Change) -> Run:

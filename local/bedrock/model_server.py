@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -12,6 +11,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+from local import prefork
 from local.bedrock.settings import Settings
 
 _PROJECT = Path(__file__).parents[2]
@@ -36,10 +36,11 @@ class _Process:
         self._waiting: dict[str, Future[dict[str, Any]]] = {"ready": Future()}
         self._ready = self._waiting["ready"]
         self._lock = threading.Lock()
-        with log.open("ab") as errors:
+        with log.open("ab") as errors, prefork.interpreter() as (interpreter, descriptors):
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "local.bedrock.worker", str(folder), str(batch_size)],
+                [*interpreter, "-m", "local.bedrock.worker", str(folder), str(batch_size)],
                 cwd=_PROJECT,
+                pass_fds=descriptors,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -85,8 +85,8 @@ class Container:
     def _script_hyperparameters(self) -> dict[str, Any]:
         return {name: value for name, value in self.hyperparameters.items() if not name.startswith("sagemaker_")}
 
-    def command(self) -> list[str]:
-        """Unpack the script's archive and return the command that runs it, with its hyperparameters as arguments.
+    def unpack(self) -> None:
+        """Unpack the script's archive.
 
         Raises:
             ScriptMissingError: when there is no such archive or program.
@@ -102,9 +102,17 @@ class Container:
         if not (self._code / program).is_file():
             msg = f"{archive.name} holds no {program}"
             raise ScriptMissingError(msg)
+
+    def command(self, interpreter: Sequence[str]) -> list[str]:
+        """Return the command that runs the script, with its hyperparameters as arguments.
+
+        Args:
+            interpreter: the command that runs a Python program.
+        """
         entrypoint = Path(__file__).with_name("entrypoint.py")
         isolation = _network_isolation() if self.isolated else []
-        return [*isolation, sys.executable, str(entrypoint), program, *self._arguments()]
+        program = str(self.hyperparameters["sagemaker_program"])
+        return [*isolation, sys.executable, str(entrypoint), *interpreter, program, *self._arguments()]
 
     @property
     def working_folder(self) -> Path:

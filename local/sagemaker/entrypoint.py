@@ -1,6 +1,6 @@
 """Run a training script as the process of its container.
 
-`python entrypoint.py PROGRAM [ARGUMENT …]`, with the parent holding the write end of this process's standard input:
+`python entrypoint.py COMMAND [ARGUMENT …]`, with the parent holding the write end of this process's standard input:
 when the parent is gone the whole process group is killed, so that no orphan trains on. SIGTERM is handed on.
 """
 
@@ -24,7 +24,8 @@ def _end_with_parent() -> None:
 def main() -> int:
     """Run the script to its end and return its exit code, 128 + N for a death by signal N."""
     os.nice(_NICENESS)
-    script = subprocess.Popen([sys.executable, "-u", *sys.argv[1:]], stdin=subprocess.DEVNULL)
+    # What this process was given to inherit is for the command.
+    script = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, close_fds=False)
 
     def hand_on(signum: int, _frame: FrameType | None) -> None:
         script.send_signal(signum)

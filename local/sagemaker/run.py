@@ -16,6 +16,7 @@ from typing import Any
 from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local import prefork
 from local.engine.host import Host
 from local.s3_prefix import S3Prefix, UnsafeKeyError, cause, upload, upload_folder
 from local.sagemaker.channels import ArtifactCache, download_channel, with_gated_model
@@ -141,23 +142,25 @@ class TrainingRun(threading.Thread):
         """Run the script and return the secondary status that the job ends in."""
         role = self._description["RoleArn"]
         try:
-            command = self._container.command()
+            self._container.unpack()
         except (ScriptMissingError, tarfile.TarError, OSError) as error:
             msg = f"AlgorithmError: {error}, exit code: 1"
             raise JobFailedError(msg) from error
         credentials = {} if self._container.isolated else self._host.session_environment(role, "SageMaker")
-        process = subprocess.Popen(
-            command,
-            cwd=self._container.working_folder,
-            env=self._container.environment(credentials),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,
-        )
+        with prefork.interpreter() as (interpreter, descriptors):
+            process = subprocess.Popen(
+                self._container.command(interpreter),
+                cwd=self._container.working_folder,
+                env=self._container.environment(credentials),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                process_group=0,
+                pass_fds=descriptors,
+            )
         follower = threading.Thread(target=self._log.follow, args=(process.stdout,), daemon=True)
         follower.start()
         try:

@@ -120,7 +120,7 @@ def fake_host(folder: Path) -> Iterator[FakeHost]:
         yield host
 
 
-def eventually(condition: Callable[[], Any], seconds: float = 30) -> Any:
+def eventually(condition: Callable[[], Any], seconds: float = 120) -> Any:
     """Return the condition's first true value; fail when it stays false."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -360,7 +360,7 @@ def test_script_dies_with_the_engine(tmp_path: Path) -> None:
     script.write_text("import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(60)\n")
     entrypoint = Path(sys.modules["local.sagemaker.run"].__file__ or "").with_name("entrypoint.py")
     process = subprocess.Popen(
-        [sys.executable, str(entrypoint), str(script)],
+        [sys.executable, str(entrypoint), sys.executable, str(script)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

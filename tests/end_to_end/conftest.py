@@ -8,6 +8,7 @@ from local.application import furnish, settings
 from local.engine import Engine
 from local.jumpstart.specs import TINY_LLAMA, TINY_LLAMA_GATED
 from tests.deployed import Application
+from tunedrop.domain.run import Run, RunStatus
 
 AT_ONCE_MEGABYTES = "0.02"
 RANGE_MEGABYTES = "0.004"
@@ -25,3 +26,11 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Applicatio
             engine, models=models, ValidateAtOnceMegabytes=AT_ONCE_MEGABYTES, ValidationRangeMegabytes=RANGE_MEGABYTES
         )
         yield Application(engine, outputs)
+
+
+@pytest.fixture(scope="session")
+def promoted(application: Application) -> Run:
+    """Drop the colours and have their model promoted, once for all tests that ask for one."""
+    run = application.wait(application.drop("colours"))
+    assert run.status is RunStatus.PROMOTED, run.reason
+    return run

@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import pytest
 from transformers import AutoTokenizer
 
 from local.bedrock.language_model import LanguageModel
@@ -11,13 +10,6 @@ from local.jumpstart.scripts.instructions import Template, read_examples
 from tests.deployed import COLOURS, TEMPLATE, Application, rows
 from tunedrop.domain import names
 from tunedrop.domain.run import Run, RunStatus
-
-
-@pytest.fixture(scope="module")
-def promoted(application: Application) -> Run:
-    run = application.wait(application.drop("colours"))
-    assert run.status is RunStatus.PROMOTED, run.reason
-    return run
 
 
 def feeling(colour: str) -> str:
@@ -84,11 +76,3 @@ def test_the_same_drop_again_starts_nothing(application: Application, promoted: 
     assert [problem.code for problem in again.problems] == ["drop.duplicate"]
     assert promoted.run_id in again.reason
     assert application.training_jobs(again.run_id) == []
-
-
-def test_the_alias_answers_after_the_engine_restarts(application: Application, promoted: Run) -> None:
-    application.engine.settle()
-    application.engine.restart()
-    spoken = application.command("chat", promoted.dataset, "--message", "amber 51")
-    assert spoken.stdout.strip().endswith("warm"), spoken.stderr
-    assert not application.dead_letters()

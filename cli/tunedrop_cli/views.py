@@ -220,8 +220,8 @@ def _plan(run: Run) -> str:
     plan = run.plan
     price = f"{plan.usd_per_hour:.2f} USD an hour" if plan.usd_per_hour is not None else "no list price known"
     budget = f", budget {plan.budget_usd:.2f} USD" if plan.budget_usd is not None else ""
-    where = f"{plan.training.instance_count} x {plan.training.instance_type}"
-    return f"{plan.data.technique} tuning of {plan.model_id} {plan.model_version} on {where}, {price}{budget}"
+    model = f"{plan.model_id} {plan.model_version}"
+    return f"{plan.data.technique} tuning of {model} on {plan.training.place}, {price}{budget}"
 
 
 def _rows(run: Run) -> str:

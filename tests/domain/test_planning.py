@@ -175,7 +175,7 @@ def test_a_model_without_a_training_script_is_refused_with_what_is_wrong_with_th
     refused = refusals(model=recipe_only, files=[])
 
     assert [each.code for each in refused] == ["model.not-trainable", "drop.no-training-file"]
-    assert "recipes" in refused[0].message
+    assert "no recipe" in refused[0].message
 
 
 def test_a_gated_model_needs_its_licence_accepted() -> None:

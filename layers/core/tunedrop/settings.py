@@ -41,6 +41,7 @@ class Settings(BaseModel):
     training_security_groups: tuple[str, ...] = Field(alias="TRAINING_SECURITY_GROUPS", default=())
     kms_key_arn: str | None = Field(alias="KMS_KEY_ARN", default=None)
     isolate_training: bool = Field(alias="ISOLATE_TRAINING", default=False)
+    serverless_customisation: bool = Field(alias="SERVERLESS_CUSTOMISATION", default=True)
 
     @field_validator("instance_types", "training_subnets", "training_security_groups", mode="before")
     @classmethod

@@ -13,8 +13,19 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from botocore.exceptions import ClientError
+
+from tunedrop.adapters import failures
+from tunedrop.adapters.document_fields import field
+from tunedrop.adapters.recipes import listed_hyperparameters, recipes
 from tunedrop.domain.accelerators import family
-from tunedrop.domain.jumpstart import HyperparameterSpec, JumpStartModel, MetricDefinition, TrainingArtifacts
+from tunedrop.domain.jumpstart import (
+    CustomizationRecipe,
+    HyperparameterSpec,
+    JumpStartModel,
+    MetricDefinition,
+    TrainingArtifacts,
+)
 from tunedrop.domain.model import Record
 from tunedrop.errors import UnknownModelError, UnknownModelVersionError, UnreadableModelError
 
@@ -111,7 +122,8 @@ class SpecCatalogue:
             raise UnreadableModelError(
                 model_id, f"its spec asks for version {asked[-1].min_version} of the SageMaker SDK, or a newer one"
             )
-        return self.described(readable[-1])
+        model = self.described(readable[-1])
+        return JumpStartModel.model_validate({**dict(model), "recipes": tuple(map(self._listed, model.recipes))})
 
     def described(self, row: ManifestRow) -> JumpStartModel:
         """Return the model of a row; raises UnreadableModelError."""
@@ -123,6 +135,20 @@ class SpecCatalogue:
             each for each in self._manifest() if (each.model_id, each.version) == (model.model_id, model.version)
         )
         return self._document(row.model_id, row.version, row.spec_key, row.provider).artifacts(instance_type)
+
+    def _listed(self, recipe: CustomizationRecipe) -> CustomizationRecipe:
+        """Add the recipe's hyperparameters, where they can be read: it runs without them."""
+        if recipe.hyperparameters_key is None:
+            return recipe
+        try:
+            listed = json.loads(self._read(recipe.hyperparameters_key))
+        except (OSError, ValueError):
+            return recipe
+        except ClientError as error:
+            if failures.code(error) in ("NoSuchKey", "AccessDenied"):
+                return recipe
+            raise
+        return CustomizationRecipe.model_validate({**dict(recipe), "hyperparameters": listed_hyperparameters(listed)})
 
     def _manifest(self) -> list[ManifestRow]:
         fields = ManifestRow.model_fields.keys()
@@ -153,10 +179,10 @@ class ModelDocument:
         self._body = body
         self._place = place
         self._hub_content_arn = hub_content_arn
-        variants = _field(body, "training_instance_type_variants") or {}
-        self._variants: Mapping[str, Any] = _field(variants, "variants") or {}
-        regional = _field(variants, "regional_aliases") or {}
-        self._aliases: Mapping[str, str] = regional.get(place.region) or _field(variants, "aliases") or {}
+        variants = field(body, "training_instance_type_variants") or {}
+        self._variants: Mapping[str, Any] = field(variants, "variants") or {}
+        regional = field(variants, "regional_aliases") or {}
+        self._aliases: Mapping[str, str] = regional.get(place.region) or field(variants, "aliases") or {}
 
     def model(self) -> JumpStartModel:
         """Describe the model; raises UnreadableModelError for a document of another shape."""
@@ -189,6 +215,7 @@ class ModelDocument:
             model_id=self._model_id,
             version=self._version,
             training_supported=trainable,
+            recipes=() if trainable else recipes(self._body),
             gated=self._gated_bucket or eula is not None,
             vision=VISION_TASK in self._model_id.split("-"),
             provider=self._text("provider"),
@@ -225,7 +252,7 @@ class ModelDocument:
         return bool(self._get("gated_bucket"))
 
     def _get(self, name: str, *, default: Any = None) -> Any:
-        return _field(self._body, name, default=default)
+        return field(self._body, name, default=default)
 
     def _text(self, name: str) -> str | None:
         return self._get(name) or None
@@ -243,8 +270,8 @@ class ModelDocument:
     def _image(self, instance_type: str) -> str:
         """Find the image of the type, else of its family, else of the model; a name with `$` stands for an alias."""
         for variant in self._variants_of(instance_type):
-            for properties in (_field(variant, "regional_properties"), _field(variant, "properties")):
-                image = _field(properties or {}, "image_uri")
+            for properties in (field(variant, "regional_properties"), field(variant, "properties")):
+                image = field(properties or {}, "image_uri")
                 if image and image.startswith("$"):
                     image = self._aliases.get(image[1:])
                 if image:
@@ -275,13 +302,13 @@ class ModelDocument:
 
     def _property(self, instance_type: str, name: str) -> str | None:
         for variant in self._variants_of(instance_type):
-            if value := _field(_field(variant, "properties") or {}, name):
+            if value := field(field(variant, "properties") or {}, name):
                 return str(value)
         return None
 
     def _properties(self, instance_type: str, name: str) -> dict[str, str]:
         """Join the entries of the type and of its family; the type's go first."""
-        found = [_field(_field(each, "properties") or {}, name) or {} for each in self._variants_of(instance_type)]
+        found = [field(field(each, "properties") or {}, name) or {} for each in self._variants_of(instance_type)]
         return {key: str(value) for each in reversed(found) for key, value in each.items()}
 
     def _variants_of(self, instance_type: str) -> Iterator[Mapping[str, Any]]:
@@ -291,15 +318,9 @@ class ModelDocument:
 
     def _instance_defaults(self) -> Iterator[tuple[str, dict[str, str]]]:
         for name, variant in self._variants.items():
-            specs = _field(_field(variant, "properties") or {}, "hyperparameters") or ()
+            specs = field(field(variant, "properties") or {}, "hyperparameters") or ()
             if specs:
-                yield name, {str(_field(each, "name")): str(_field(each, "default")) for each in specs}
-
-
-def _field(document: Mapping[str, Any], name: str, *, default: Any = None) -> Any:
-    """Return a field in whichever of the two spellings the document has it."""
-    pascal = "".join(part.capitalize() for part in name.split("_"))
-    return document.get(name, document.get(pascal, default))
+                yield name, {str(field(each, "name")): str(field(each, "default")) for each in specs}
 
 
 def _uri(key: str, bucket: str) -> str:
@@ -309,15 +330,15 @@ def _uri(key: str, bucket: str) -> str:
 
 def _hyperparameter(spec: Mapping[str, Any]) -> HyperparameterSpec:
     return HyperparameterSpec(
-        name=_field(spec, "name"),
-        type=_field(spec, "type"),
-        default=str(_field(spec, "default")),
-        options=tuple(map(str, _field(spec, "options") or ())),
-        minimum=_field(spec, "min"),
-        maximum=_field(spec, "max"),
-        exclusive_minimum=_field(spec, "exclusive_min"),
-        exclusive_maximum=_field(spec, "exclusive_max"),
-        container=_field(spec, "scope") == "container",
+        name=field(spec, "name"),
+        type=field(spec, "type"),
+        default=str(field(spec, "default")),
+        options=tuple(map(str, field(spec, "options") or ())),
+        minimum=field(spec, "min"),
+        maximum=field(spec, "max"),
+        exclusive_minimum=field(spec, "exclusive_min"),
+        exclusive_maximum=field(spec, "exclusive_max"),
+        container=field(spec, "scope") == "container",
     )
 
 

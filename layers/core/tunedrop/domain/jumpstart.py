@@ -32,12 +32,38 @@ class MetricDefinition(Record):
     regex: str
 
 
+class CustomizationRecipe(Record):
+    """Describe one way in which SageMaker customises a model serverless: no script, no instance to choose.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/customize-model.html
+    """
+
+    name: str
+    technique: Literal["SFT", "DPO"]
+    """Supervised fine-tuning, or direct preference optimisation; what rewards a model by code is not offered here."""
+    lora: bool
+    """Whether an adapter is trained and then merged; otherwise all weights are."""
+    sequence_length: str | None = None
+    """As the API spells it: `4K` is 4,096 tokens of one row."""
+    metering: str = ""
+    """What is billed, as the spec says: `Token-based` or `Hourly`."""
+    usage_types: dict[str, str]
+    """Region → what the bill calls it; SageMaker offers the recipe in these regions only."""
+    hyperparameters_key: str | None = None
+    """Where JumpStart lists its hyperparameters."""
+    hyperparameters: tuple[HyperparameterSpec, ...] | None = None
+    """None when that list was not read, or could not be."""
+
+
 class JumpStartModel(Record):
     """Describe one version of a model in the JumpStart catalogue of one region."""
 
     model_id: str
     version: str
     training_supported: bool
+    """Whether JumpStart has a training script for it."""
+    recipes: tuple[CustomizationRecipe, ...] = ()
+    """How SageMaker customises it serverless, in the spec's order; empty for a model with a script."""
     gated: bool
     vision: bool = False
     """Whether the model reads pictures beside text."""

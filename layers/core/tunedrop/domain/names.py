@@ -61,6 +61,11 @@ def attempt_of_training_job(job_name: str) -> int | None:
     return int(match["attempt"]) if match else None
 
 
+def model_package_group(stack: str) -> str:
+    """Name the group of model packages that SageMaker's serverless customisation writes its results to."""
+    return f"{stack}-customised"
+
+
 def imported_model(stack: str, run: str) -> str:
     """Name the import job and the imported model of a run; Bedrock allows 63 of `[0-9a-zA-Z_-]`."""
     return f"{stack}-{run}"

@@ -156,8 +156,7 @@ def _data(run: Run, data: DatasetSummary) -> Iterator[str]:
 
 
 def _plan(run: Run, plan: Plan) -> Iterator[str]:
-    instances = f"{plan.training.instance_count} x {plan.training.instance_type}"
-    yield f"Model: {plan.model_id} ({plan.data.technique} tuning on {instances})"
+    yield f"Model: {plan.model_id} ({plan.data.technique} tuning on {plan.training.place})"
     if words := estimated(run):
         yield f"Estimate: {words}"
 

@@ -84,8 +84,9 @@ def vpc_config(subnets: tuple[str, ...], security_group_ids: tuple[str, ...]) ->
 
 
 class TrainingPlan(Record):
-    """Hold every field of CreateTrainingJob that the run's name does not decide."""
+    """Hold every field of CreateTrainingJob that the run's name does not decide, for JumpStart's training script."""
 
+    trainer: Literal["script"] = "script"
     image_uri: str
     script_uri: str
     model_uri: str | None
@@ -105,6 +106,42 @@ class TrainingPlan(Record):
     compress_output: bool
     encrypt_inter_container_traffic: bool
     network_isolation: bool
+
+    @property
+    def place(self) -> str:
+        """Say on what is trained, in words for a person."""
+        return f"{self.instance_count} x {self.instance_type}"
+
+
+class ServerlessTrainingPlan(Record):
+    """Hold the fields of CreateTrainingJob for a model that SageMaker customises serverless, by a recipe of its own."""
+
+    trainer: Literal["serverless"] = "serverless"
+    recipe: str
+    """The name of the recipe in JumpStart's catalogue; SageMaker itself chooses by what the request says."""
+    customization_technique: Literal["SFT", "DPO"]
+    lora: bool
+    sequence_length: str | None
+    accept_eula: bool
+    hyperparameters: dict[str, str]
+    """The recipe's names, defaults filled in; plain strings."""
+    max_runtime_seconds: int
+    kms_key_arn: str | None = None
+    vpc: VpcConfig | None = None
+    usage_type: str
+    """What the bill calls it."""
+    metrics: tuple[MetricDefinition, ...] = ()
+    """None: SageMaker itself defines what it measures."""
+
+    @property
+    def instance_type(self) -> str:
+        """Stand in for an instance type where attempts and prices are told: SageMaker chooses it, and tells nobody."""
+        return "serverless"
+
+    @property
+    def place(self) -> str:
+        """Say on what is trained, in words for a person."""
+        return "SageMaker's serverless customisation"
 
 
 class InstanceChoice(Record):
@@ -138,6 +175,8 @@ class DataTarget(Record):
     """Whether the model's chat template knows the role `system`."""
     demarcation: bool = True
     """Whether the script puts its `### Response:` between prompt and answer."""
+    template_applied: bool = False
+    """Whether rows are handed on as `prompt` and `completion`, the template filled in; a script fills it in itself."""
     max_input_length: int | None = None
     """Tokens that the script reads of a row; None when it cuts nothing, or nobody knows."""
     tokenizer_uri: str | None = None
@@ -178,7 +217,7 @@ class Plan(Record):
     images: tuple[ImageSet, ...] = ()
     fingerprint: str
     """Hex digest of the dataset's name and the ETag of every file and image: equal for a drop uploaded twice."""
-    training: TrainingPlan
+    training: TrainingPlan | ServerlessTrainingPlan
     evaluation: EvaluationPlan
     usd_per_hour: float | None
     """Price of the instances: the stack's own, or the list's; None when no price is known."""

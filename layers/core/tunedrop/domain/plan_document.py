@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
+from tunedrop.domain import serverless
 from tunedrop.domain.jumpstart import JumpStartModel
 from tunedrop.domain.model import Record
 from tunedrop.domain.offer import Offer
-from tunedrop.domain.plan import Plan
+from tunedrop.domain.plan import Plan, TrainingPlan
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.sensible_defaults import ReplacedDefault, replaced
 
@@ -49,8 +50,8 @@ def plan_document(
         problems=(),
         model=offer,
         plan=made,
-        hyperparameters=tuple(_hyperparameters(model.on(made.training.instance_type), asked, made)),
-        replaced_defaults=replaced(model, made.training),
+        hyperparameters=tuple(_hyperparameters(model, asked, made)),
+        replaced_defaults=replaced(model, made.training) if isinstance(made.training, TrainingPlan) else (),
         then=tuple(_then(made)),
     )
 
@@ -61,7 +62,7 @@ def refused(document: PlanDocument, problems: tuple[Problem, ...]) -> PlanDocume
 
 
 def _hyperparameters(model: JumpStartModel, asked: Mapping[str, str], plan: Plan) -> Iterator[PlannedHyperparameter]:
-    defaults = model.defaults
+    defaults = _defaults(model, plan)
     container = {each.name for each in model.hyperparameters if each.container}
     for name, value in plan.training.hyperparameters.items():
         if name in container:
@@ -73,10 +74,16 @@ def _hyperparameters(model: JumpStartModel, asked: Mapping[str, str], plan: Plan
         yield PlannedHyperparameter(name=name, value=value, default=default, set_by=set_by)
 
 
+def _defaults(model: JumpStartModel, plan: Plan) -> dict[str, str]:
+    if isinstance(plan.training, TrainingPlan):
+        return model.on(plan.training.instance_type).defaults
+    return next((serverless.defaults(each) for each in model.recipes if each.name == plan.training.recipe), {})
+
+
 def _then(plan: Plan) -> Iterator[str]:
     hours = plan.training.max_runtime_seconds / 3600
     yield "Every row of the dataset is validated; a faulty one refuses the drop, and nothing is paid."
-    yield f"SageMaker trains on {plan.training.instance_type}, and stops the job itself after {hours:.3g} hours."
+    yield f"SageMaker trains on {plan.training.place}, and stops the job itself after {hours:.3g} hours."
     yield f"The tuned model is served by {plan.serve}: Custom Model Import, called through Converse."
     evaluation = plan.evaluation
     rivals = []

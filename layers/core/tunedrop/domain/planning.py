@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from tunedrop.contracts.tune_spec import TuneSpec
-from tunedrop.domain import contradictions, names, spot
+from tunedrop.domain import contradictions, names, serverless, spot
 from tunedrop.domain.capacity import alternatives
-from tunedrop.domain.cost_estimate import TokenCount
+from tunedrop.domain.cost_estimate import CostEstimate, TokenCount
 from tunedrop.domain.data_target import data_target
 from tunedrop.domain.drop_files import DropFiles, assign_roles, names_in
 from tunedrop.domain.estimate import estimate, guessed_tokens
@@ -17,12 +17,14 @@ from tunedrop.domain.hyperparameters import choose_hyperparameters, techniques_o
 from tunedrop.domain.import_compatibility import Findings, ModelFacts, compatibility
 from tunedrop.domain.jumpstart import JumpStartModel, TrainingArtifacts
 from tunedrop.domain.plan import (
+    DataTarget,
     EulaAcceptance,
     EvaluationPlan,
     FileRole,
     InstanceChoice,
     PinnedObject,
     Plan,
+    ServerlessTrainingPlan,
     ServeTarget,
     Technique,
     TrainingPlan,
@@ -62,11 +64,25 @@ class PlanRules:
     longest_training: timedelta = LONGEST_TRAINING
     kms_key_arn: str | None = None
     vpc: VpcConfig | None = None
+    serverless: bool = True
+    """Whether SageMaker may train serverless, billed by tokens, what has no training script."""
     isolated: bool = False
     """Whether no job has a network, whatever JumpStart says, and instances encrypt what they exchange."""
     instance_prices: Mapping[str, float] = field(default_factory=dict)
     """Instance type → US dollars an hour, where the platform team knows better than the table."""
     policy: Policy = field(default_factory=Policy)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """Hold the part of a plan that depends on who trains: JumpStart's script, or SageMaker's recipe."""
+
+    training: TrainingPlan | ServerlessTrainingPlan
+    data: DataTarget
+    usd_per_hour: float | None
+    estimate: CostEstimate | None
+    warnings: tuple[str, ...]
+    choices: tuple[InstanceChoice, ...] = ()
 
 
 def make_plan(
@@ -95,9 +111,65 @@ def make_plan(
     seen = seen_technique(asked, found, lambda name: head_of(found[name])) or asked or Technique.INSTRUCTION
     technique = asked or seen
     drop_files = assign_roles(prefix, objects, seen)
+    served = _served(spec, model, rules)
+    any_trainer = (
+        *_technique_contradicted(spec, seen),
+        *_eula_problems(spec, model),
+        *served.problems,
+    )
+    if model.training_supported:
+        prepared = _by_script(spec, model, artifacts_for, technique, drop_files, rules, any_trainer)
+    else:
+        prepared = _by_recipe(spec, model, technique, drop_files, rules, any_trainer)
+    if not isinstance(prepared, _Prepared):
+        return prepared
+    return Plan(
+        serve=spec.serve,
+        model_id=model.model_id,
+        model_version=model.version,
+        region=rules.region,
+        eula=EulaAcceptance(eula_uri=model.eula_uri, accepted_by=drop.uploaded_by, accepted_at=now)
+        if model.gated
+        else None,
+        data=prepared.data,
+        files=drop_files.files,
+        images=drop_files.images,
+        fingerprint=names.fingerprint(dataset, [("tune.yaml", _digest(spec)), *drop_files.etags]),
+        training=prepared.training,
+        evaluation=EvaluationPlan(
+            metric=spec.evaluate.metric or _METRIC.get(technique, "exact_match"),
+            against=spec.evaluate.against,
+            min_gain=spec.evaluate.min_gain,
+            held_out_ratio=spec.evaluate.held_out_ratio,
+            seed=HELD_OUT_SEED,
+            base_model_id=rules.base_models.get(model.model_id),
+        ),
+        usd_per_hour=prepared.usd_per_hour,
+        budget_usd=spec.budget_usd,
+        estimate=prepared.estimate,
+        choices=prepared.choices,
+        warnings=(
+            *_model_warnings(model),
+            *(f"{each.message} {each.fix}" for each in served.warnings),
+            *prepared.warnings,
+            *drop_files.warnings,
+        ),
+    )
+
+
+def _by_script(
+    spec: TuneSpec,
+    model: JumpStartModel,
+    artifacts_for: Callable[[str], TrainingArtifacts],
+    technique: Technique,
+    drop_files: DropFiles,
+    rules: PlanRules,
+    any_trainer: tuple[Problem, ...],
+) -> _Prepared | tuple[Problem, ...]:
+    """Prepare the training by JumpStart's own script, or say all that is wrong; `any_trainer` has the same to say."""
     instance_type = spec.instance_type or training_instance_type(model)
-    if not model.training_supported or instance_type is None:
-        return (_not_trainable(spec, model), *_technique_contradicted(spec, seen), *drop_files.problems)
+    if instance_type is None:
+        return (_not_trainable(spec, model), *any_trainer, *drop_files.problems)
 
     model = model.on(instance_type)
 
@@ -108,14 +180,11 @@ def make_plan(
     known_price = price(instance_type, rules.region, rules.instance_prices)
     usd_per_hour = known_price.usd_per_hour if known_price else None
     longest = _longest_training(model, rules, spec.budget_usd, usd_per_hour)
-    served = _served(spec, model, rules)
     problems = (
+        *any_trainer,
         *policy_problems(rules.policy, model, instance_type, spec.where),
         *spot.problems(spec),
-        *_technique_contradicted(spec, seen),
-        *_technique_problems(spec, model, technique),
-        *_eula_problems(spec, model),
-        *served.problems,
+        *_technique_problems(spec, model, technique, techniques_of(model)),
         *_instance_problems(spec, model, instance_type),
         *_budget_problems(spec, rules, instance_type, usd_per_hour, longest),
         *hyperparameter_problems,
@@ -131,7 +200,7 @@ def make_plan(
     first = choice(instance_type)
     if problems := contradictions.contradictions(model.model_id, first.hyperparameters, instance_type, where):
         return problems
-    target = data_target(model, technique, first, "tune.yaml" if asked else "files")
+    target = data_target(model, technique, first, "tune.yaml" if spec.technique else "files")
     # A type that the user chose is not replaced by another.
     others = () if spec.instance_type else _other_choices(spec, model, first, choice, tokens, rules)
     suitable = [
@@ -140,18 +209,7 @@ def make_plan(
         if not contradictions.contradictions(model.model_id, each.hyperparameters, each.instance_type, where)
         and target.reads_like(data_target(model, technique, each, target.technique_from))
     ]
-    return Plan(
-        serve=spec.serve,
-        model_id=model.model_id,
-        model_version=model.version,
-        region=rules.region,
-        eula=EulaAcceptance(eula_uri=model.eula_uri, accepted_by=drop.uploaded_by, accepted_at=now)
-        if model.gated
-        else None,
-        data=target,
-        files=drop_files.files,
-        images=drop_files.images,
-        fingerprint=names.fingerprint(dataset, [("tune.yaml", _digest(spec)), *drop_files.etags]),
+    return _Prepared(
         training=TrainingPlan(
             image_uri=first.image_uri,
             script_uri=first.script_uri,
@@ -170,25 +228,71 @@ def make_plan(
             encrypt_inter_container_traffic=model.encrypt_inter_container_traffic or rules.isolated,
             network_isolation=model.network_isolation or rules.isolated,
         ),
-        evaluation=EvaluationPlan(
-            metric=spec.evaluate.metric or _METRIC.get(technique, "exact_match"),
-            against=spec.evaluate.against,
-            min_gain=spec.evaluate.min_gain,
-            held_out_ratio=spec.evaluate.held_out_ratio,
-            seed=HELD_OUT_SEED,
-            base_model_id=rules.base_models.get(model.model_id),
-        ),
+        data=target,
         usd_per_hour=first.usd_per_hour,
-        budget_usd=spec.budget_usd,
         estimate=first.estimate,
         choices=(first, *suitable),
-        warnings=(
-            *_model_warnings(model),
-            *((spot.WARNING,) if spec.spot else ()),
-            *(f"{each.message} {each.fix}" for each in served.warnings),
-            *contradictions.warnings(first.hyperparameters),
-            *drop_files.warnings,
+        warnings=(*((spot.WARNING,) if spec.spot else ()), *contradictions.warnings(first.hyperparameters)),
+    )
+
+
+def _by_recipe(
+    spec: TuneSpec,
+    model: JumpStartModel,
+    technique: Technique,
+    drop_files: DropFiles,
+    rules: PlanRules,
+    any_trainer: tuple[Problem, ...],
+) -> _Prepared | tuple[Problem, ...]:
+    """Prepare SageMaker's serverless customisation, or say all that is wrong; `any_trainer` has the same to say."""
+    if rules.region not in serverless.regions(model):
+        return (_not_trainable(spec, model), *any_trainer, *drop_files.problems)
+
+    def where(name: str) -> str:
+        return spec.where(f"hyperparameters.{name}")
+
+    recipe = serverless.recipe_for(model, technique, rules.region)
+    if recipe is None or recipe.hyperparameters is None:
+        hyperparameters, hyperparameter_problems = serverless.unlisted(spec.hyperparameters, where)
+    else:
+        trained = JumpStartModel.model_validate({**dict(model), "hyperparameters": recipe.hyperparameters})
+        hyperparameters, hyperparameter_problems = choose_hyperparameters(
+            trained, technique, spec.hyperparameters, where
+        )
+    problems = (
+        *any_trainer,
+        *policy_problems(rules.policy, model, None, spec.where),
+        *_technique_problems(spec, model, technique, serverless.techniques(model, rules.region)),
+        *serverless.refusals(
+            spec.model_dump(exclude_defaults=True), spec.where, allowed=rules.serverless, isolated=rules.isolated
         ),
+        *_token_budget_problems(spec, model),
+        *hyperparameter_problems,
+        *drop_files.problems,
+    )
+    if problems or recipe is None:
+        return problems
+    hyperparameters = {**serverless.defaults(recipe), **hyperparameters}
+    tokens = _tokens(drop_files)
+    return _Prepared(
+        training=ServerlessTrainingPlan(
+            recipe=recipe.name,
+            customization_technique=recipe.technique,
+            lora=recipe.lora,
+            sequence_length=recipe.sequence_length,
+            accept_eula=spec.accept_eula,
+            hyperparameters=hyperparameters,
+            max_runtime_seconds=int(_longest_training(model, rules, None, None).total_seconds()),
+            kms_key_arn=rules.kms_key_arn,
+            vpc=rules.vpc,
+            usage_type=recipe.usage_types[rules.region],
+        ),
+        data=serverless.customisation_target(
+            model, recipe, technique, hyperparameters, "tune.yaml" if spec.technique else "files"
+        ),
+        usd_per_hour=None,
+        estimate=serverless.estimate(recipe, rules.region, hyperparameters, tokens) if tokens else None,
+        warnings=serverless.warnings(recipe, spec.model_version),
     )
 
 
@@ -284,10 +388,19 @@ def unreadable_model(spec: TuneSpec, reason: str) -> Problem:
 
 
 def _not_trainable(spec: TuneSpec, model: JumpStartModel) -> Problem:
+    version = f"{model.model_id} {model.version}"
+    if regions := serverless.regions(model):
+        return Problem(
+            code="model.region",
+            message=f"JumpStart has no training script for {version}, and SageMaker customises it serverless in "
+            f"{', '.join(regions)} only.",
+            where=spec.where("model"),
+            fix=f"Deploy the stack in one of these regions, or choose a model with a script, such as {_TEXT_MODEL}.",
+        )
     return Problem(
         code="model.not-trainable",
-        message=f"JumpStart has no training script for {model.model_id} {model.version}: its spec says "
-        "training_supported: false. Newer models can only be tuned by recipes, which Tunedrop does not use.",
+        message=f"JumpStart has no training script for {version} (its spec says training_supported: false), and no "
+        "recipe by which SageMaker customises it serverless.",
         where=spec.where("model"),
         fix=f"Choose one that JumpStart tunes with a script, such as {_TEXT_MODEL}.",
     )
@@ -306,16 +419,17 @@ def _technique_contradicted(spec: TuneSpec, seen: Technique) -> list[Problem]:
     ]
 
 
-def _technique_problems(spec: TuneSpec, model: JumpStartModel, technique: Technique) -> list[Problem]:
-    """Refuse a model whose script has no switch for the technique: an image classifier takes no instructions."""
-    offered = techniques_of(model)
+def _technique_problems(
+    spec: TuneSpec, model: JumpStartModel, technique: Technique, offered: tuple[Technique, ...]
+) -> list[Problem]:
+    """Refuse a technique that the model's trainer does not offer: an image classifier takes no instructions."""
     if technique in offered:
         return []
     example = _VISION_MODEL if technique is Technique.VISUAL_QA else _TEXT_MODEL
     return [
         Problem(
             code="model.technique",
-            message=f"The training script of {model.model_id} does not offer the technique {technique}; it offers "
+            message=f"The training of {model.model_id} does not offer the technique {technique}; it offers "
             f"{' and '.join(offered) or 'none that Tunedrop knows'}.",
             where=spec.where("technique" if spec.technique else "model"),
             fix=f"Choose a model that does, such as {example}"
@@ -386,6 +500,22 @@ def _budget_problems(
             )
         ]
     return []
+
+
+def _token_budget_problems(spec: TuneSpec, model: JumpStartModel) -> list[Problem]:
+    """Refuse a budget where AWS bills tokens: nobody knows their price here, and no limit of AWS's stops at a sum."""
+    if spec.budget_usd is None:
+        return []
+    return [
+        Problem(
+            code="budget.unknown-price",
+            message=f"The budget cannot be kept: SageMaker customises {model.model_id} serverless and bills it by what "
+            "it trains on, at a price that Tunedrop does not know.",
+            where=spec.where("budget_usd"),
+            fix="Remove budget_usd and look the price up (https://aws.amazon.com/sagemaker/ai/pricing/), or choose a "
+            f"model that is trained on an instance, such as {_TEXT_MODEL}.",
+        )
+    ]
 
 
 def _longest_training(

@@ -57,9 +57,12 @@ def parse_policy(text: str, instance_types: tuple[str, ...] | None = None) -> Po
 
 
 def problems(
-    policy: Policy, model: JumpStartModel, instance_type: str, where: Callable[[str], str]
+    policy: Policy, model: JumpStartModel, instance_type: str | None, where: Callable[[str], str]
 ) -> tuple[Problem, ...]:
-    """Say which rules refuse the run, and what each of them allows; `where` locates a key of `tune.yaml`."""
+    """Say which rules refuse the run, and what each of them allows; `where` locates a key of `tune.yaml`.
+
+    `instance_type` is None for a training that asks for none.
+    """
     refusals = []
     if not _matches(policy.models, model.model_id):
         refusals.append(_refusal("model", model.model_id, policy.models, where("model")))
@@ -73,7 +76,7 @@ def problems(
             refusals.append(_untold(rule, model, allowed, where("model")))
         elif value.casefold() not in {each.casefold() for each in allowed}:
             refusals.append(_refusal(rule, value, allowed, where("model")))
-    if not policy.allows_instance_type(instance_type):
+    if instance_type is not None and not policy.allows_instance_type(instance_type):
         key = where("instance_type")
         refusals.append(_refusal("instance_type", instance_type, policy.instance_types, key))
     return tuple(refusals)

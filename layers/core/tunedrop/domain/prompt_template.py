@@ -108,6 +108,12 @@ JUMPSTART_DEFAULT = PromptTemplate(
 )
 """The template that JumpStart uses when the training folder has no `template.json`."""
 
+PROMPT_AND_COMPLETION = PromptTemplate(prompt_text="{prompt}", completion_text="{completion}")
+"""The template of SageMaker's serverless customisation, whose rows have just these two.
+
+https://docs.aws.amazon.com/sagemaker/latest/dg/customizing-models-sft.html
+"""
+
 
 def _fields(text: str) -> Iterator[str]:
     return (match["name"] for match in _FIELD.finditer(text))

@@ -1,7 +1,8 @@
-"""The CreateTrainingJob request of a run, in the shape that JumpStart's training scripts are known to accept.
+"""The CreateTrainingJob request of a run: for JumpStart's training script, or for SageMaker's serverless customisation.
 
-That shape is the one of the SageMaker Python SDK 2 (`JumpStartEstimator`): gated weights by an environment variable,
-open weights by the channel `model`, the script by the channel `code`.
+The script's shape is the one of the SageMaker Python SDK 2 (`JumpStartEstimator`): gated weights by an environment
+variable, open weights by the channel `model`, the script by the channel `code`. The other is the
+SDK 3's (`SFTTrainer`).
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.html
 """
 
@@ -10,7 +11,7 @@ import json
 from typing import Any
 
 from tunedrop.domain import names
-from tunedrop.domain.plan import Plan, TrainingPlan
+from tunedrop.domain.plan import Plan, ServerlessTrainingPlan, TrainingPlan
 from tunedrop.domain.run import Run
 from tunedrop.domain.volumes import takes_volume_key
 
@@ -36,41 +37,17 @@ def create_training_job_request(
     request: dict[str, Any] = {
         "TrainingJobName": job_name,
         "RoleArn": role_arn,
-        "AlgorithmSpecification": {
-            "TrainingImage": training.image_uri,
-            "TrainingInputMode": "File",
-            "MetricDefinitions": [{"Name": each.name, "Regex": each.regex} for each in training.metrics],
-        },
-        "HyperParameters": _hyperparameters(plan, job_name),
-        "Environment": training.environment,
-        "InputDataConfig": _channels(run, training, run_bucket),
         "OutputDataConfig": {
             "S3OutputPath": f"s3://{run_bucket}/{names.training_output_prefix(run.run_id).removesuffix('/')}",
-            "CompressionType": "GZIP" if training.compress_output else "NONE",
+            "CompressionType": "NONE",
             **({"KmsKeyId": training.kms_key_arn} if training.kms_key_arn else {}),
         },
-        "ResourceConfig": {
-            "InstanceType": training.instance_type,
-            "InstanceCount": training.instance_count,
-            "VolumeSizeInGB": training.volume_size_gb,
-            **(
-                {"VolumeKmsKeyId": training.kms_key_arn}
-                if training.kms_key_arn and takes_volume_key(training.instance_type)
-                else {}
-            ),
-        },
-        "StoppingCondition": {
-            "MaxRuntimeInSeconds": training.max_runtime_seconds,
-            **({"MaxWaitTimeInSeconds": training.max_wait_seconds} if training.max_wait_seconds else {}),
-        },
-        "EnableNetworkIsolation": training.network_isolation,
-        "EnableInterContainerTrafficEncryption": training.encrypt_inter_container_traffic,
-        "EnableManagedSpotTraining": training.max_wait_seconds is not None,
+        "StoppingCondition": {"MaxRuntimeInSeconds": training.max_runtime_seconds},
     }
-    if training.max_wait_seconds is not None:
-        request["CheckpointConfig"] = {
-            "S3Uri": f"s3://{run_bucket}/{names.checkpoints_prefix(run.run_id).removesuffix('/')}"
-        }
+    if isinstance(training, ServerlessTrainingPlan):
+        _add_recipe(request, run, plan, training, stack, run_bucket)
+    else:
+        _add_script(request, run, plan, training, run_bucket)
     if training.vpc:
         request["VpcConfig"] = {
             "Subnets": list(training.vpc.subnets),
@@ -90,10 +67,65 @@ def create_training_job_request(
     return request
 
 
-def _hyperparameters(plan: Plan, job_name: str) -> dict[str, str]:
+def _add_script(request: dict[str, Any], run: Run, plan: Plan, training: TrainingPlan, run_bucket: str) -> None:
+    """Say what JumpStart's script needs."""
+    request["AlgorithmSpecification"] = {
+        "TrainingImage": training.image_uri,
+        "TrainingInputMode": "File",
+        "MetricDefinitions": [{"Name": each.name, "Regex": each.regex} for each in training.metrics],
+    }
+    request["HyperParameters"] = _encoded(plan, training, request["TrainingJobName"])
+    request["Environment"] = training.environment
+    request["InputDataConfig"] = _channels(run, training, run_bucket)
+    if training.compress_output:
+        request["OutputDataConfig"]["CompressionType"] = "GZIP"
+    request["ResourceConfig"] = {
+        "InstanceType": training.instance_type,
+        "InstanceCount": training.instance_count,
+        "VolumeSizeInGB": training.volume_size_gb,
+    }
+    if training.kms_key_arn and takes_volume_key(training.instance_type):
+        request["ResourceConfig"]["VolumeKmsKeyId"] = training.kms_key_arn
+    if training.max_wait_seconds:
+        request["StoppingCondition"]["MaxWaitTimeInSeconds"] = training.max_wait_seconds
+    request["EnableNetworkIsolation"] = training.network_isolation
+    request["EnableInterContainerTrafficEncryption"] = training.encrypt_inter_container_traffic
+    request["EnableManagedSpotTraining"] = training.max_wait_seconds is not None
+    if training.max_wait_seconds is not None:
+        checkpoints = names.checkpoints_prefix(run.run_id).removesuffix("/")
+        request["CheckpointConfig"] = {"S3Uri": f"s3://{run_bucket}/{checkpoints}"}
+
+
+def _add_recipe(
+    request: dict[str, Any], run: Run, plan: Plan, training: ServerlessTrainingPlan, stack: str, run_bucket: str
+) -> None:
+    """Say what serverless customisation needs, as the SageMaker SDK 3 does: no image, no instance, plain values.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ServerlessJobConfig.html
+    """
+    _, partition, _, _, account, _ = request["RoleArn"].split(":", 5)
+    hub_content = f"arn:{partition}:sagemaker:{plan.region}:aws:hub-content/SageMakerPublicHub"
+    request["ServerlessJobConfig"] = {
+        "BaseModelArn": f"{hub_content}/Model/{plan.model_id}/{plan.model_version}",
+        "JobType": "FineTuning",
+        "CustomizationTechnique": training.customization_technique,
+        **({"Peft": "LORA"} if training.lora else {}),
+        "AcceptEula": training.accept_eula,
+        **({"SequenceLength": training.sequence_length} if training.sequence_length else {}),
+    }
+    if training.hyperparameters:
+        request["HyperParameters"] = training.hyperparameters
+    request["InputDataConfig"] = _data_channels(run, run_bucket, training_channel="train")
+    group = names.model_package_group(stack)
+    request["ModelPackageConfig"] = {
+        "ModelPackageGroupArn": f"arn:{partition}:sagemaker:{plan.region}:{account}:model-package-group/{group}"
+    }
+
+
+def _encoded(plan: Plan, training: TrainingPlan, job_name: str) -> dict[str, str]:
     """Encode every value as JSON, as the SDK does: the training toolkit in the container decodes it."""
     values: dict[str, str | int] = {
-        **plan.training.hyperparameters,
+        **training.hyperparameters,
         "sagemaker_job_name": job_name,
         "sagemaker_region": plan.region,
     }
@@ -104,9 +136,7 @@ def _hyperparameters(plan: Plan, job_name: str) -> dict[str, str]:
 
 def _channels(run: Run, training: TrainingPlan, run_bucket: str) -> list[dict[str, Any]]:
     """Name the run's own, validated files, never the drop; then the script, and the weights unless they are gated."""
-    channels = [_channel("training", f"s3://{run_bucket}/{names.channel_prefix(run.run_id, 'training')}")]
-    if run.data and run.data.validation_rows:
-        channels.append(_channel("validation", f"s3://{run_bucket}/{names.channel_prefix(run.run_id, 'validation')}"))
+    channels = _data_channels(run, run_bucket, training_channel="training")
     channels.append(_channel("code", training.script_uri))
     if training.model_uri:
         channels.append(
@@ -117,6 +147,13 @@ def _channels(run: Run, training: TrainingPlan, run_bucket: str) -> list[dict[st
                 "InputMode": "File",
             }
         )
+    return channels
+
+
+def _data_channels(run: Run, run_bucket: str, *, training_channel: str) -> list[dict[str, Any]]:
+    channels = [_channel(training_channel, f"s3://{run_bucket}/{names.channel_prefix(run.run_id, 'training')}")]
+    if run.data and run.data.validation_rows:
+        channels.append(_channel("validation", f"s3://{run_bucket}/{names.channel_prefix(run.run_id, 'validation')}"))
     return channels
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from tunedrop.domain import names
+from tunedrop.domain.artifact import weights_uri
 from tunedrop.domain.chat_template import adds_bos, training_chat_template
 from tunedrop.domain.observations import (
     ImportDeleted,
@@ -15,7 +16,7 @@ from tunedrop.domain.observations import (
     Refused,
     Unavailable,
 )
-from tunedrop.domain.plan import Plan, Technique
+from tunedrop.domain.plan import Plan, ServerlessTrainingPlan, Technique
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import Run
 from tunedrop.errors import RequestRefusedError, UnavailableError
@@ -42,11 +43,16 @@ class StartImport:
 
     def __call__(self, run: Run) -> Observation:
         """Start the import job, or find it started."""
-        if run.plan is None or run.training is None or run.training.artifact_uri is None:
+        artifact_uri = weights_uri(run)
+        if run.plan is None or artifact_uri is None:
             return _refused("import.no-artifact", "The training job completed without an artifact.")
-        artifact_uri = run.training.artifact_uri.rstrip("/") + "/"
         prefix = artifact_uri.removeprefix(self.files.uri(""))
-        if run.plan.data.technique in (Technique.INSTRUCTION, Technique.DOMAIN_ADAPTATION):
+        if isinstance(run.plan.training, ServerlessTrainingPlan):
+            # Prompts are trained as a user's turns, with the chat template that the model brings.
+            if self.files.read(prefix + "config.json") is None:
+                message = f"SageMaker's serverless customisation left no merged weights at {artifact_uri}."
+                return _refused("import.no-merged-weights", message)
+        elif run.plan.data.technique in (Technique.INSTRUCTION, Technique.DOMAIN_ADAPTATION):
             # A separate file wins over the template in tokenizer_config.json, and Bedrock adds none of its own.
             # https://docs.aws.amazon.com/bedrock/latest/userguide/model-customization-import-model.html
             self.files.write(prefix + "chat_template.jinja", self._chat_template(run.plan, prefix).encode())

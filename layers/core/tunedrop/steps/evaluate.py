@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import ConfigDict
 
 from tunedrop.domain import names
+from tunedrop.domain.artifact import weights_uri
 from tunedrop.domain.model import Record
 from tunedrop.domain.observations import AliasWritten, Observation, Refused, Scored, ScoringPaused, Unavailable
 from tunedrop.domain.plan import EvaluationPlan
@@ -133,7 +134,7 @@ class ScoreModels:
     def _stranger(self, run: Run, model_arn: str) -> Problem | None:
         """Return a problem unless Bedrock's model was made from this very run's artifact and answers Converse."""
         model = self.imports.model(model_arn)
-        artifact = (run.training.artifact_uri or "") if run.training else ""
+        artifact = weights_uri(run) or ""
         if model.source_uri.rstrip("/") != artifact.rstrip("/"):
             return Problem(
                 code="evaluate.identity",

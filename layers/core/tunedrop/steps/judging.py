@@ -7,6 +7,7 @@ from tunedrop.domain.plan import FileRole, Plan
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.prompt_template import (
     JUMPSTART_DEFAULT,
+    PROMPT_AND_COMPLETION,
     SIZE_LIMIT_BYTES,
     TEMPLATE_FILE,
     PromptTemplate,
@@ -32,7 +33,7 @@ def template_of(plan: Plan, drops: Drops) -> PromptTemplate:
     """Read the drop's template; raises TemplateError with all that is wrong with it."""
     pinned = next((file for file in plan.files if file.role is FileRole.TEMPLATE), None)
     if pinned is None:
-        return JUMPSTART_DEFAULT
+        return PROMPT_AND_COMPLETION if plan.data.template_applied else JUMPSTART_DEFAULT
     try:
         return PromptTemplate.parse(drops.read(pinned.key, pinned.version_id, SIZE_LIMIT_BYTES))
     except ObjectTooLargeError as error:

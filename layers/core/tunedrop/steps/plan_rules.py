@@ -20,5 +20,6 @@ def rules_of(settings: Settings) -> PlanRules:
         longest_training=timedelta(seconds=settings.longest_training_seconds),
         kms_key_arn=settings.kms_key_arn,
         vpc=vpc_config(settings.training_subnets, settings.training_security_groups),
+        serverless=settings.serverless_customisation,
         isolated=settings.isolate_training,
     )

@@ -137,7 +137,8 @@ class MergeScans:
         report = assess(scanned, order.settings, DropSource(self.drops, order.dataset, order.files))
         if report.accepted:
             self._join_held_out(run_id, parts)
-            if report.technique is Technique.INSTRUCTION:
+            target = order.settings.target
+            if target.technique is Technique.INSTRUCTION and not target.template_applied:
                 write_template(self.files, run_id, order.settings.template)
         write_report(self.files, run_id, order.dataset, report)
 

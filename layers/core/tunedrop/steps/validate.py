@@ -86,7 +86,7 @@ class ValidateDataset:
                 if report.accepted:
                     listed = {role: source.pictures(name) for role, name in metadata_of(data).items()}
                     copy_pictures(self.files, self.drops.bucket, pictures.copies(listed))
-        if technique is Technique.INSTRUCTION:
+        if technique is Technique.INSTRUCTION and not plan.data.template_applied:
             write_template(self.files, run.run_id, template)
         return report
 

@@ -116,7 +116,7 @@ def _skeleton_bytes(rules: Rules) -> int:
 def _rows(rules: Rules, image_flaws: Callable[[str], Sequence[Flaw]]) -> Rows[Any]:
     match rules.target.technique:
         case Technique.INSTRUCTION:
-            return InstructionRows(rules.template)
+            return InstructionRows(rules.template, applied=rules.target.template_applied)
         case Technique.CHAT:
             return ChatRows(rules.target.message_key, system_messages=rules.target.system_messages)
         case Technique.VISUAL_QA:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic_core import ErrorDetails
 
-from tunedrop.domain.prompt_template import PromptTemplate
+from tunedrop.domain.prompt_template import PROMPT_AND_COMPLETION, PromptTemplate
 from tunedrop.domain.strict_json import JsonValue, kind_of, quoted
 from tunedrop.validation.findings import Flaw
 from tunedrop.validation.rows import Judged
@@ -44,9 +44,10 @@ class InstructionRows:
     reader renders the number 1 as `1` or `1.0` by what other rows hold.
     """
 
-    def __init__(self, template: PromptTemplate) -> None:
-        """Judge against `template`."""
+    def __init__(self, template: PromptTemplate, *, applied: bool = False) -> None:
+        """Judge against `template`; hand rows on with it `applied`, or as they are, for who applies it later."""
         self._template = template
+        self._applied = applied and template != PROMPT_AND_COMPLETION
         fields = template.fields
         # One field at least on either side must say something. The fast path asks it of the first one.
         asked, answered = template.prompt_fields[0], template.completion_fields[0]
@@ -54,6 +55,7 @@ class InstructionRows:
         self._row = _row_type(fields, filled=set())
         self._decoder = msgspec.json.Decoder(_row_type(fields, filled={asked, answered}))
         self._decode_lines = self._decoder.decode_lines
+        self._decode_accepted = msgspec.json.Decoder(self._row).decode_lines
         self._said = attrgetter(*(f"f{fields.index(each)}" for each in dict.fromkeys((asked, answered))))
         self._says_two_things = asked != answered
         self._fields = fields
@@ -103,8 +105,11 @@ class InstructionRows:
         return Judged(self._row(*texts.values()), clean, unread(document, self._fields))
 
     def written(self, text: bytes) -> bytes:
-        """Return accepted lines as they are."""
-        return text
+        """Return accepted lines as they are, or as the prompts and completions that the template makes of them."""
+        if not self._applied:
+            return text
+        rows = (self.held_out(row) for row in self._decode_accepted(text))
+        return b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
 
     def answers(self, rows: Sequence[Any]) -> list[str]:
         """Return the rendered completions."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from tunedrop.domain.drop_files import DropFiles, assign_roles, images_of
 from tunedrop.domain.plan import PinnedObject, Technique
 from tunedrop.domain.problem import excerpt
-from tunedrop.domain.technique import HEAD_BYTES, LOOKS, seen_technique
+from tunedrop.domain.technique import HEAD_BYTES, seen_technique
 from tunedrop.errors import SourceChangedError
 from tunedrop.validation.sources import BLOCK_BYTES, DataFile, Image
 from tunedrop_cli.errors import CommandError
@@ -46,15 +46,9 @@ class Folder:
                 objects[name] = PinnedObject(key=name, version_id="", etag="", size=path.stat().st_size)
         return cls(home, objects)
 
-    def technique(self, asked: Technique | None) -> Technique:
-        """Tell the technique as a drop's plan does; raises CommandError when the files look like another one."""
-        seen = seen_technique(asked, self.objects, lambda name: self.head(name, HEAD_BYTES))
-        if asked and seen and seen is not asked:
-            raise CommandError(
-                f"The technique is {asked}, but the files look like {seen}: {LOOKS[seen]}.",
-                f"Choose the technique {seen}; or bring the data of {asked}: {LOOKS[asked]}.",
-            )
-        return asked or seen or Technique.INSTRUCTION
+    def technique(self, asked: Technique | None) -> Technique | None:
+        """Tell what the files look like, as a drop's plan does; None when nothing tells."""
+        return seen_technique(asked, self.objects, lambda name: self.head(name, HEAD_BYTES))
 
     def files(self, technique: Technique) -> DropFiles:
         """Give every file its role, as a drop's plan does."""

@@ -7,21 +7,23 @@ from pathlib import Path
 from typing import Literal
 
 from tunedrop.contracts.tune_spec import EvaluateSpec, TuneSpec, TuneSpecError, parse_tune_yaml
-from tunedrop.domain.data_target import devices
+from tunedrop.domain.contradictions import contradictions
+from tunedrop.domain.data_target import DEFAULT_VALIDATION_SPLIT, devices
 from tunedrop.domain.drop_files import DropFiles
 from tunedrop.domain.plan import DataTarget, FileRole, Technique
 from tunedrop.domain.planning import HELD_OUT_SEED
-from tunedrop.domain.problem import Problem
+from tunedrop.domain.problem import Problem, excerpt
 from tunedrop.domain.prompt_template import JUMPSTART_DEFAULT, SIZE_LIMIT_BYTES, PromptTemplate, TemplateError
+from tunedrop.domain.technique import LOOKS
 from tunedrop.steps.drop_source import data_files
 from tunedrop.validation.dataset import calibrated, validate, validate_in_parallel
-from tunedrop.validation.report import ValidationReport
+from tunedrop.validation.report import ValidationReport, unread
 from tunedrop.validation.settings import Rules
-from tunedrop.validation.split import HeldOutSplit
+from tunedrop.validation.sources import DataFile
+from tunedrop.validation.split import split_of
 from tunedrop.validation.tokens import ModelTokenizer
-from tunedrop_cli.errors import CommandError
 from tunedrop_cli.folder import Folder, FolderSource
-from tunedrop_cli.upload import TUNE_FILE
+from tunedrop_cli.upload import TUNE_FILE, misnamed
 
 WORTH_PROCESSES_BYTES = 64 << 20
 """Less is read before another process has started."""
@@ -40,53 +42,100 @@ def judge(
     jobs: int | None,
     progress: Callable[[int], None],
 ) -> tuple[ValidationReport, DropFiles]:
-    """Validate the files of a folder; raises CommandError when no drop of them could come so far."""
+    """Validate the files of a folder; raises CommandError for what cannot be read.
+
+    A drop that could come no further for its files or its `tune.yaml` has a report, too, that says why; rows are read
+    only when it is clear which ones, and what they must be.
+    """
     folder = Folder.open(root)
-    spec = _spec(root)
+    spec, problems = _spec(root)
     asked = asked or (spec.technique if spec else None)
-    technique = folder.technique(asked)
+    seen = folder.technique(asked)
+    technique = asked or seen or Technique.INSTRUCTION
     dropped = folder.files(technique)
-    _refuse(dropped.problems)
-    files = data_files(dropped.files)
+    template, unreadable = _template(folder, dropped)
+    unreadable += dropped.problems
+    if seen not in (technique, None):
+        unreadable += (_contradicted(technique, seen, spec),)
     target = _target(spec, technique, "tune.yaml" if asked else "files", max_input_length)
-    ratio = (spec.evaluate if spec else EvaluateSpec()).held_out_ratio
-    held_out_file = any(each.role is FileRole.HELD_OUT for each in files)
+    if unreadable:
+        return unread(target).with_problems((*problems, *unreadable)), dropped
+    files = data_files(dropped.files)
     source = FolderSource.of(folder, files, technique)
-    split = None if held_out_file else HeldOutSplit(ratio=ratio, seed=HELD_OUT_SEED)
-    rules = Rules(target=target, template=_template(folder, dropped), split=split)
+    ratio = (spec.evaluate if spec else EvaluateSpec()).held_out_ratio
+    rules = Rules(target=target, template=template, split=split_of(files, technique, ratio, HELD_OUT_SEED))
     counter = ModelTokenizer(tokenizer.read_bytes(), tokenizer.name) if tokenizer else None
+    report = _read(source, files, rules, counter, jobs, progress)
+    if spec:
+        report = report.model_copy(update={"not_checked": (*report.not_checked, _unasked(spec))})
+    return report.with_problems(problems), dropped
+
+
+def _read(
+    source: FolderSource,
+    files: Sequence[DataFile],
+    rules: Rules,
+    counter: ModelTokenizer | None,
+    jobs: int | None,
+    progress: Callable[[int], None],
+) -> ValidationReport:
     size = sum(each.bytes for each in files)
     workers = jobs or ((os.cpu_count() or 1) if size >= WORTH_PROCESSES_BYTES else 1)
     if workers == 1 or counter:
         # A tokenizer settles what the estimate leaves in doubt, row by row, and does not travel between processes.
-        report = validate(source, files, rules, counter=counter, progress=progress)
-    else:
-        range_bytes = max(SMALLEST_RANGE_BYTES, size // (workers * RANGES_PER_WORKER))
-        settings = calibrated(source, files, rules)
-        report = validate_in_parallel(source, files, settings, workers, range_bytes=range_bytes, progress=progress)
-    return report, dropped
+        return validate(source, files, rules, counter=counter, progress=progress)
+    range_bytes = max(SMALLEST_RANGE_BYTES, size // (workers * RANGES_PER_WORKER))
+    settings = calibrated(source, files, rules)
+    return validate_in_parallel(source, files, settings, workers, range_bytes=range_bytes, progress=progress)
 
 
-def _spec(root: Path) -> TuneSpec | None:
-    """Read the `tune.yaml`, if there is one."""
+def _spec(root: Path) -> tuple[TuneSpec | None, tuple[Problem, ...]]:
+    """Read the `tune.yaml`, if there is one, and say all that can be known to be wrong with it."""
     path = root / TUNE_FILE
     if not path.is_file():
-        return None
+        return None, tuple(map(_misnamed, misnamed(root)))
     try:
-        return parse_tune_yaml(path.read_bytes())
+        spec = parse_tune_yaml(path.read_bytes())
     except TuneSpecError as error:
-        raise _refusal(error.problems) from error
+        return None, error.problems
+    asked, instance_type = spec.hyperparameters, spec.instance_type or ""
+    return spec, contradictions(spec.model, asked, instance_type, lambda name: spec.where(f"hyperparameters.{name}"))
 
 
-def _template(folder: Folder, dropped: DropFiles) -> PromptTemplate:
+def _misnamed(name: str) -> Problem:
+    return Problem(
+        code="spec.file-name",
+        message=f"{excerpt(name)} is not read: no run starts from it, and nothing in it was checked.",
+        where=excerpt(name),
+        fix=f"Rename it to {TUNE_FILE}.",
+    )
+
+
+def _contradicted(technique: Technique, seen: Technique, spec: TuneSpec | None) -> Problem:
+    return Problem(
+        code="drop.technique",
+        message=f"The technique is {technique}, but the files look like {seen}: {LOOKS[seen]}.",
+        where=spec.where("technique") if spec and spec.technique is technique else "",
+        fix=f"Choose the technique {seen}; or bring the data of {technique}: {LOOKS[technique]}.",
+    )
+
+
+def _unasked(spec: TuneSpec) -> str:
+    """Say what of a `tune.yaml` AWS alone could answer for."""
+    names = ", ".join(map(excerpt, spec.hyperparameters))
+    hyperparameters = f", and what it makes of the hyperparameters {names}" if names else ""
+    return f"Whether JumpStart trains {spec.model}{hyperparameters}: a drop's plan asks AWS."
+
+
+def _template(folder: Folder, dropped: DropFiles) -> tuple[PromptTemplate, tuple[Problem, ...]]:
     """Read the template, if there is one; one byte more than is allowed tells that it is too large."""
     name = next((each.name for each in dropped.files if each.role is FileRole.TEMPLATE), None)
     if name is None:
-        return JUMPSTART_DEFAULT
+        return JUMPSTART_DEFAULT, ()
     try:
-        return PromptTemplate.parse(folder.head(name, SIZE_LIMIT_BYTES + 1))
+        return PromptTemplate.parse(folder.head(name, SIZE_LIMIT_BYTES + 1)), ()
     except TemplateError as error:
-        raise _refusal(error.problems) from error
+        return JUMPSTART_DEFAULT, error.problems
 
 
 def _target(
@@ -98,6 +147,7 @@ def _target(
     """Say what the data must suit, as far as `tune.yaml` tells: the model's defaults are known to AWS alone."""
     if spec is None:
         return DataTarget(technique=technique, technique_from=technique_from, max_input_length=max_input_length)
+    pictures = technique is Technique.VISUAL_QA
     asked = spec.hyperparameters
     length = _positive(asked, "max_input_length")
     return DataTarget(
@@ -108,6 +158,7 @@ def _target(
         max_input_length=max_input_length or (int(length) if length else None),
         epochs=_positive(asked, "epoch") or _positive(asked, "epochs"),
         batch_size=_batch_size(spec),
+        validation_split_ratio=_share(asked, "validation_split_ratio", None if pictures else DEFAULT_VALIDATION_SPLIT),
     )
 
 
@@ -120,18 +171,17 @@ def _batch_size(spec: TuneSpec) -> int | None:
     return int(rows * (_positive(spec.hyperparameters, "gradient_accumulation_steps") or 1)) * number
 
 
+def _share(hyperparameters: Mapping[str, str], name: str, default: float | None) -> float | None:
+    try:
+        value = float(hyperparameters[name])
+    except (KeyError, ValueError):
+        return default
+    return value if 0 <= value <= 1 else default
+
+
 def _positive(hyperparameters: Mapping[str, str], name: str) -> float | None:
     try:
         value = float(hyperparameters.get(name, ""))
     except ValueError:
         return None
     return value if 0 < value < math.inf else None
-
-
-def _refuse(problems: Sequence[Problem]) -> None:
-    if problems:
-        raise _refusal(problems)
-
-
-def _refusal(problems: Sequence[Problem]) -> CommandError:
-    return CommandError("\n".join(map(str, problems)))

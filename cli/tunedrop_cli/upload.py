@@ -1,14 +1,18 @@
 """A folder on its way into the drop bucket."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 from tunedrop.contracts.tune_spec import TuneSpecError, parse_tune_yaml
 from tunedrop.domain import names
+from tunedrop.domain.problem import excerpt
 from tunedrop_cli.aws import Client
 from tunedrop_cli.errors import CommandError
 
 TUNE_FILE = "tune.yaml"
+
+_MEANT = re.compile(r"tune\.(ya?ml|json|toml)(\.txt)?", re.IGNORECASE)
 
 
 def dataset_name(folder: Path, name: str | None) -> str:
@@ -22,10 +26,18 @@ def dataset_name(folder: Path, name: str | None) -> str:
     return dataset
 
 
+def misnamed(folder: Path) -> list[str]:
+    """Name the files that are meant to be the `tune.yaml`, and are called otherwise."""
+    found = (path.name for path in folder.iterdir() if path.is_file())
+    return sorted(name for name in found if name != TUNE_FILE and _MEANT.fullmatch(name))
+
+
 def check(folder: Path) -> None:
     """Refuse a folder whose `tune.yaml` is missing or wrong, before anything is uploaded."""
     path = folder / TUNE_FILE
     if not path.is_file():
+        if meant := misnamed(folder):
+            raise CommandError(f"{path} is missing, but there is {excerpt(meant[0])}.", f"Rename it to {TUNE_FILE}.")
         raise CommandError(f"{path} is missing.", "Write at least `model: <a JumpStart model id>` into it.")
     try:
         parse_tune_yaml(path.read_bytes())

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import math
 import os
 import re
 import socket
@@ -22,9 +23,11 @@ from typer.testing import Result
 from tests.validation.sample_reports import one, report
 from tunedrop.domain.plan import FileRole, Technique
 from tunedrop.errors import SourceChangedError
+from tunedrop.validation import split
 from tunedrop.validation.report import LabelCount, ValidationReport
 from tunedrop.validation.sources import BLOCK_BYTES, DataFile
 from tunedrop_cli import judging
+from tunedrop_cli.__main__ import start
 from tunedrop_cli.errors import CommandError
 from tunedrop_cli.folder import Folder, FolderSource
 from tunedrop_cli.report_view import ReportView
@@ -152,7 +155,8 @@ def test_tune_yaml_tells_the_rules(tunedrop: Command, folder: Path) -> None:
     assert seen.tokens.truncated_rows
     assert 70 <= seen.held_out_rows <= 130
     assert seen.expected_steps
-    assert abs(seen.expected_steps - 2 * seen.training_rows / (3 * 4)) <= 2, "four GPUs, three rows each"
+    learnt = seen.training_rows - math.ceil(seen.training_rows * 0.2)
+    assert seen.expected_steps == 2 * math.ceil(learnt / (3 * 4)), "four GPUs, three rows each, a fifth to validate"
 
 
 @pytest.mark.parametrize(
@@ -211,24 +215,74 @@ def test_a_file_that_is_no_tokenizer_is_an_error(tunedrop: Command, folder: Path
     assert "cannot be validated" in result.stderr
 
 
-def test_a_faulty_tune_yaml_is_told_with_all_its_problems(tunedrop: Command, folder: Path) -> None:
+def problems(result: Result) -> list[tuple[str, str]]:
+    return [(each.code, each.where) for each in as_json(result).findings if not each.code.startswith("data.")]
+
+
+def test_a_faulty_tune_yaml_is_told_with_all_its_problems_beside_those_of_the_rows(
+    tunedrop: Command, folder: Path
+) -> None:
     (folder / "tune.yaml").write_text("modle: x\nbudget_usd: -1\n", encoding="utf-8")
+    write(folder / "train.jsonl", [*rows(40), {"instruction": "a", "context": "b"}])
 
     result = tunedrop("validate", str(folder), "--json")
 
-    assert result.exit_code == 2
-    assert result.stdout == ""
-    assert "tune.yaml:1: modle" in result.stderr
-    assert "tune.yaml:2: budget_usd" in result.stderr
+    assert result.exit_code == 1
+    assert problems(result) == [
+        ("spec.missing-key", "tune.yaml"),
+        ("spec.unknown-key", "tune.yaml:1"),
+        ("spec.value", "tune.yaml:2"),
+    ]
+    assert as_json(result).errors["data.missing-field"] == 1
+    assert json.loads(result.stdout)["accepted"] is False
+
+
+def test_each_problem_of_tune_yaml_is_printed_with_its_fix(tunedrop: Command, folder: Path) -> None:
+    (folder / "tune.yaml").write_text("model: x\nbudgte_usd: 1\nserv: none\n", encoding="utf-8")
+
+    text = " ".join(tunedrop("validate", str(folder)).stdout.split())
+
+    assert "ERROR Problems with tune.yaml: 2 spec.unknown-key" in text
+    assert "tune.yaml:2 budgte_usd is not a key of tune.yaml. Did you mean budget_usd?" in text
+    assert "tune.yaml:3 serv is not a key of tune.yaml. Did you mean serve?" in text
+
+
+@pytest.mark.parametrize("name", ["tune.yml", "Tune.yaml", "tune.yaml.txt", "tune.json"])
+def test_a_tune_yaml_of_another_name_is_told(tunedrop: Command, folder: Path, name: str) -> None:
+    (folder / name).write_text("model: x\n", encoding="utf-8")
+
+    result = tunedrop("validate", str(folder), "--json")
+
+    assert result.exit_code == 1
+    assert problems(result) == [("spec.file-name", name)]
+    assert as_json(result).findings[0].fix == "Rename it to tune.yaml."
+
+    (folder / "tune.yaml").write_text("model: x\n", encoding="utf-8")
+    result = tunedrop("validate", str(folder), "--json")
+    assert result.exit_code == 0
+    assert f"{name} is not part of the layout" in result.stderr
+
+
+def test_what_only_aws_knows_of_tune_yaml_is_named_and_contradictions_are_refused(
+    tunedrop: Command, folder: Path
+) -> None:
+    (folder / "tune.yaml").write_text("model: llama\nhyperparameters: {epoch: 2, lora_q: 4}\n", encoding="utf-8")
+    assert any("epoch, lora_q" in each for each in as_json(tunedrop("validate", str(folder), "--json")).not_checked)
+
+    (folder / "tune.yaml").write_text("model: x\nhyperparameters:\n  fp16: True\n  bf16: True\n", encoding="utf-8")
+    assert problems(tunedrop("validate", str(folder), "--json")) == [("hyperparameter.precision", "tune.yaml:4")]
 
 
 def test_a_faulty_template_is_told_with_all_its_problems(tunedrop: Command, folder: Path) -> None:
     (folder / "template.json").write_text('{"prompt": "{0}", "complete": ""}', encoding="utf-8")
 
-    result = tunedrop("validate", str(folder))
+    result = tunedrop("validate", str(folder), "--json")
 
-    assert result.exit_code == 2
-    assert result.stderr.count("template.json: ") >= 3
+    assert result.exit_code == 1
+    assert len(problems(result)) >= 3
+    assert {where for _, where in problems(result)} == {"template.json"}
+    assert as_json(result).training_rows == 0
+    assert as_json(result).not_checked
 
 
 def test_the_template_names_the_fields(tunedrop: Command, folder: Path) -> None:
@@ -244,19 +298,46 @@ def test_what_is_no_part_of_the_layout_is_listed(tunedrop: Command, folder: Path
     assert "notes.md is not part of the layout" in tunedrop("validate", str(folder)).stdout
 
 
-def test_a_folder_without_data_cannot_be_validated(tunedrop: Command, tmp_path: Path) -> None:
-    result = tunedrop("validate", str(tmp_path))
+def test_a_folder_without_data_is_refused_and_one_that_is_not_there_cannot_be_read(
+    tunedrop: Command, tmp_path: Path
+) -> None:
+    result = tunedrop("validate", str(tmp_path), "--json")
 
-    assert result.exit_code == 2
-    assert "There is no training data" in result.stderr
+    assert result.exit_code == 1
+    assert problems(result) == [("drop.no-training-file", "")]
+    assert tunedrop("validate", str(tmp_path)).stdout.startswith("REFUSED")
     assert tunedrop("validate", str(tmp_path / "nowhere")).exit_code == 2
 
 
-def test_a_technique_that_the_files_contradict_is_refused(tunedrop: Command, folder: Path) -> None:
-    result = tunedrop("validate", str(folder), "--technique", "chat")
+def test_data_in_another_folder_is_told_with_where_it_should_lie(tunedrop: Command, folder: Path) -> None:
+    (folder / "data").mkdir()
+    (folder / "train.jsonl").rename(folder / "data" / "train.jsonl")
 
-    assert result.exit_code == 2
-    assert "the files look like instruction" in result.stderr
+    text = " ".join(tunedrop("validate", str(folder)).stdout.split())
+
+    assert "Fix: Move data/train.jsonl up, beside tune.yaml, or into training/" in text
+
+
+def test_a_technique_that_the_files_contradict_is_refused(tunedrop: Command, folder: Path) -> None:
+    result = tunedrop("validate", str(folder), "--technique", "chat", "--json")
+
+    assert result.exit_code == 1
+    assert problems(result) == [("drop.technique", "")]
+    assert "the files look like instruction" in as_json(result).findings[0].message
+
+    (folder / "tune.yaml").write_text("model: x\ntechnique: chat\n", encoding="utf-8")
+    assert problems(tunedrop("validate", str(folder), "--json")) == [("drop.technique", "tune.yaml:2")]
+
+
+def test_no_more_rows_are_set_apart_than_an_evaluation_reads(
+    tunedrop: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(split, "HELD_OUT_BYTES", 1_000)
+
+    seen = as_json(tunedrop("validate", str(folder), "--json"))
+
+    assert seen.held_out_rows < 20
+    assert any("10.0% asked for" in each for each in seen.not_checked)
 
 
 @pytest.mark.parametrize("name", ["more.jsonl", "tune.yaml", "notes.md"])
@@ -443,3 +524,20 @@ def test_ctrl_c_ends_it_without_a_traceback(tunedrop: Command, folder: Path, mon
 
     assert result.exit_code == 130
     assert result.stderr == "Interrupted.\n"
+
+
+def test_ctrl_c_while_the_command_is_imported_leaves_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupting:
+        def find_spec(self, name: str, *_: Any) -> None:
+            if name == "tunedrop_cli.main":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "tunedrop_cli.main")
+    monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
+
+    with pytest.raises(SystemExit, match="130"):
+        start()
+
+    assert capsys.readouterr().err == "Interrupted.\n"

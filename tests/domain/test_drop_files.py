@@ -118,6 +118,20 @@ def test_missing_training_data_is_told_with_what_to_upload(technique: Technique,
     assert data in problem.fix
 
 
+@pytest.mark.parametrize("name", ["data/train.jsonl", "a/b/book.txt", "Training/metadata.jsonl", "data/train.csv.gz"])
+def test_data_in_another_folder_is_told_with_where_it_should_lie(name: str) -> None:
+    (problem,) = assigned(Technique.INSTRUCTION, "README.md", "validation.jsonl", name).problems
+    assert problem.where == name
+    assert f"there is {', '.join(sorted(['README.md', 'validation.jsonl', name]))}." in problem.message
+    assert problem.fix.startswith(f"Move {name} up, beside tune.yaml, or into training/")
+
+
+def test_data_of_no_technique_is_named() -> None:
+    (problem,) = assigned(Technique.INSTRUCTION, "data.parquet", "train.jsonl.zip").problems
+    assert "there is data.parquet, train.jsonl.zip." in problem.message
+    assert problem.fix.startswith("Upload train.jsonl")
+
+
 def test_images_belong_to_the_nearest_metadata_above() -> None:
     names = ["metadata.jsonl", "a.png", "images/x/b.jpg", "validation/metadata.jsonl", "validation/images/c.webp"]
     found = assigned(Technique.VISUAL_QA, *names, "held-out/metadata.jsonl", "held-out/d.gif")

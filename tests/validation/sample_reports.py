@@ -71,7 +71,7 @@ def report(**changes: Any) -> ValidationReport:
             HistogramBin(low=64, high=128, rows=5),
         ),
         "labels": tuple(LabelCount(label=f"label {number}", rows=60 - number) for number in range(23)),
-        "duplicates": Duplicates(exact=103, near=None, leaked=2, near_leaked=None),
+        "duplicates": Duplicates(compared=964, exact=103, near=None, leaked=2, near_leaked=None),
         "expected_steps": 241,
         "not_checked": ("Near duplicates were not looked for.",),
         "limits": Limits(),

@@ -27,6 +27,7 @@ from test_soundness import _PNG
 from tunedrop.domain.plan import Technique
 from tunedrop.validation.findings import MEANINGS, Finding
 from tunedrop.validation.limits import Limits
+from tunedrop.validation.rows import chat
 from tunedrop.validation.rows.chat import KEYS
 from tunedrop.validation.split import HeldOutSplit
 
@@ -390,6 +391,10 @@ def _instructions(*planted: dict[str, Any], count: int = 120) -> bytes:
     [
         ({"instruction": "Hi", "context": "", "response": "Yes"}, "data.short-row"),
         (_row(response="y"), "data.near-empty-answer"),
+        (_row(response="N/A"), "data.near-empty-answer"),
+        (_row(response=" None "), "data.near-empty-answer"),
+        (_row(response="\u200b\ufeff"), "data.near-empty-answer"),
+        (_row(instruction=" ", context=question(1)), "data.empty-field"),
         (_row(more="x"), "data.extra-field"),
         (_row(response=f"The key is {_SECRET}, use it."), "data.secret"),
         (_row(response=f"Write to {_MAIL}, please."), "data.personal"),
@@ -534,6 +539,31 @@ def test_a_defect_far_down_a_long_conversation_is_placed() -> None:
     assert [(each.code, each.line, each.path) for each in _errors(report)] == [
         ("data.empty-content", 101, "messages[1000].content")
     ]
+
+
+def test_of_a_message_with_very_many_keys_few_reach_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = 0
+    faults = chat.faults
+
+    def counted(document: Any, *others: Any) -> Any:
+        nonlocal keys
+        keys += sum(map(len, next(iter(document.values()))))
+        return faults(document, *others)
+
+    monkeypatch.setattr(chat, "faults", counted)
+    extra: dict[str, Any] = {f"k{number}": 0 for number in range(90_000)}
+    message = {**extra, "role": "user", "content": "hello"}
+    rows: list[Any] = [*chat_rows(100), {"messages": [message, {"role": "assistant", "content": "Good day."}]}]
+    report = judge({"train.jsonl": lines(rows)}, CHAT, limits=Limits(line_bytes=4 << 20))
+    assert {(each.code, each.line) for each in _errors(report)} == {("data.extra-message-key", 101)}
+    assert _errors(report)[0].path == "messages[0].k0"
+    assert keys < 1_000
+
+
+@pytest.mark.parametrize(("value", "text"), [(None, "null"), (True, "true"), ([None, "\u00e9"], '[null, "\\xe9"]')])
+def test_values_are_shown_as_json(value: object, text: str) -> None:
+    report = judge({"train.jsonl": _instructions(_row(response=value))}, INSTRUCTION)
+    assert [each.excerpt for each in _errors(report)] == [text]
 
 
 def test_beyond_the_first_thousand_faulty_rows_are_counted() -> None:

@@ -71,6 +71,36 @@ def test_the_first_column_is_read_with_a_warning_that_tells_no_text() -> None:
     assert row.text == "hello"
 
 
+def test_a_header_among_the_rows_is_told() -> None:
+    assert _warnings(_csv(b"id,text\n1,a\nid,text\n2,text\n")) == ["repeated-header"]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        b"The canary sang,x",
+        b'"The canary sang all day in its cage",x',
+        b"canary,2026-11-23",
+        b"17,canary",
+        b"canary?,x",
+        b'"' + b"canary" * 11 + b'",x',
+    ],
+)
+def test_a_first_row_that_looks_like_data_is_told_to_be_lost(row: bytes) -> None:
+    row = row.replace(b"sang,", b"sang.,")
+    header, kept = _csv(row + b"\nhello,1\n")
+    assert (header.text, header.line, _warnings([header])) == (None, 1, ["no-header"])
+    assert "canary" not in header.warnings[0].message
+    assert kept.text == "hello"
+
+
+@pytest.mark.parametrize(
+    "row", [b"body,source", b"Full text of the article,", b"article_body,label (0 or 1)", b"Q1,Q2"]
+)
+def test_names_of_columns_are_a_header(row: bytes) -> None:
+    assert _warnings(_csv(row + b"\nhello,1\n")) == ["first-column"]
+
+
 def test_a_byte_order_mark_is_skipped_with_a_warning() -> None:
     header, row = _csv(BOM + b"text\na\n")
     assert (header.offset, header.size, _warnings([header])) == (0, 8, ["byte-order-mark"])

@@ -12,13 +12,11 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from tunedrop.domain.plan import Technique
 from tunedrop.errors import TunedropError
 from tunedrop.validation import html
+from tunedrop_cli.__main__ import INTERRUPTED
 from tunedrop_cli.errors import CommandError
 from tunedrop_cli.report_view import ReportView
 from tunedrop_cli.upload import data_files
 from tunedrop_cli.views import console
-
-INTERRUPTED = 130
-"""What a shell reports of a program that Ctrl-C ended: 128 + SIGINT."""
 
 EXAMPLES = """
 Examples:
@@ -31,7 +29,8 @@ Examples:
 
 Needs neither AWS nor a network. tune.yaml is read if it is there.
 
-Exit status: 0 accepted, 1 refused, 2 could not be validated.
+Exit status: 0 accepted; 1 refused, for its rows, its files or its tune.yaml; 2 the folder could not be read, or the
+command was mistyped. With --json the report is printed for 0 and 1; its `accepted` says which.
 """
 
 

@@ -10,6 +10,9 @@ from tunedrop.domain.plan import DataTarget, InstanceChoice, Technique
 DEFAULT_INPUT_LENGTH = 1024
 """What a `max_input_length` of -1 means to the Llama scripts; a tokenizer that reads less says so only there."""
 
+DEFAULT_VALIDATION_SPLIT = 0.2
+"""The `validation_split_ratio` of the scripts that tune text."""
+
 _TRAINER_SETTINGS = frozenset({"peft_type", "max_steps"})
 """What the scripts on Hugging Face's SFTTrainer can be told, and the Llama scripts cannot."""
 
@@ -53,6 +56,7 @@ def data_target(
         tokenizer_uri=f"{weights}tokenizer.json" if weights and weights.endswith("/") and not model.gated else None,
         epochs=_number(hyperparameters, "epoch", "epochs"),
         batch_size=_batch_size(hyperparameters, choice.instance_type),
+        validation_split_ratio=_number(hyperparameters, "validation_split_ratio"),
     )
 
 

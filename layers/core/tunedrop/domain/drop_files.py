@@ -153,7 +153,7 @@ def assign_roles(prefix: str, objects: Sequence[PinnedObject], technique: Techni
         problems=(
             *(problem for each in files for problem in _problems(each)),
             *_image_problems(images, prefix),
-            *_missing_or_too_many(files, technique),
+            *_missing_or_too_many(files, technique, list(found)),
         ),
         warnings=_ignored([name for name in found if name not in roles and name not in paths]),
     )
@@ -239,17 +239,33 @@ def _image_problems(images: Mapping[str, Mapping[str, PinnedObject]], prefix: st
         )
 
 
-def _missing_or_too_many(files: Sequence[PinnedFile], technique: Technique) -> list[Problem]:
+def _is_misplaced(name: str) -> bool:
+    """Tell whether a file would hold data, if it lay in a folder of the layout."""
+    folder, slash, file = name.rpartition("/")
+    return bool(slash) and folder not in _ROLE_OF_FOLDER and any(each.fullmatch(file) for each in _DATA.values())
+
+
+def _no_training_file(technique: Technique, found: Sequence[str]) -> Problem:
+    """Say where data was looked for, and what lies there instead."""
+    message = "There is no training data beside tune.yaml, nor in training/ or train/"
+    misplaced = list(filter(_is_misplaced, found))
+    if misplaced:
+        fix = f"Move {excerpt(misplaced[0])} up, beside tune.yaml, or into training/; then upload tune.yaml again."
+    else:
+        fix = f"Upload {_EXAMPLE[technique]} into the same folder, then tune.yaml again."
+    return Problem(
+        code="drop.no-training-file",
+        message=f"{message}; there is {_shown(found)}." if found else f"{message}; there is nothing.",
+        where=excerpt(misplaced[0]) if misplaced else "",
+        fix=fix,
+    )
+
+
+def _missing_or_too_many(files: Sequence[PinnedFile], technique: Technique, found: Sequence[str]) -> list[Problem]:
     problems = []
     by_role = {role: [each.name for each in files if each.role is role] for role in FileRole}
     if not by_role[FileRole.TRAINING]:
-        problems.append(
-            Problem(
-                code="drop.no-training-file",
-                message="There is no training data beside tune.yaml.",
-                fix=f"Upload {_EXAMPLE[technique]} into the same folder, then tune.yaml again.",
-            )
-        )
+        problems.append(_no_training_file(technique, found))
     if technique in _ONE_FILE:
         problems.extend(
             Problem(

@@ -184,6 +184,8 @@ class DataTarget(Record):
     epochs: float | None = None
     batch_size: int | None = None
     """Rows of one optimiser step, over all devices."""
+    validation_split_ratio: float | None = None
+    """Share of the rows that the script takes away to validate with when there is no file for it."""
 
     def reads_like(self, other: "DataTarget") -> bool:
         """Tell whether rows that suit the one suit the other: steps may hold more rows, and weights lie elsewhere."""

@@ -88,9 +88,9 @@ class DatasetSummary(Record):
     tokens_lost: int
     labels: int | None
     """Distinct answers, when answers are labels."""
-    duplicates: int
+    duplicates: int | None
     """Rows that equal another one on the same side."""
-    leaked_rows: int
+    leaked_rows: int | None
     """Rows to validate or to measure with that are trained on too."""
     expected_steps: int | None
     """Optimiser steps of the whole training; None when the batch size is not known."""

@@ -1,5 +1,6 @@
 """What only the whole dataset shows, put into the report: equal and similar rows, lengths, labels, shortages."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -103,7 +104,7 @@ class _Assessment:
         """Sum up."""
         self._tell_files()
         self._tell_split()
-        copies = self._copies()
+        compared, exact, leaked = self._copies()
         near, near_leaked = self._near_copies()
         for file, _ in self._files:
             self._tell_images(file)
@@ -127,8 +128,14 @@ class _Assessment:
             tokens=self._tokens(rows[FileRole.TRAINING]),
             lengths=tokens.token_bins(self._histogram, self._settings.calibration.tokens_of),
             labels=labels,
-            duplicates=Duplicates(exact=copies[0], near=near, leaked=copies[1], near_leaked=near_leaked),
-            expected_steps=tokens.expected_steps(rows[FileRole.TRAINING], target.epochs, target.batch_size),
+            duplicates=Duplicates(
+                compared=compared,
+                exact=exact if compared else None,
+                near=near,
+                leaked=leaked if compared else None,
+                near_leaked=near_leaked,
+            ),
+            expected_steps=tokens.expected_steps(self._learnt(rows), target.epochs, target.batch_size),
             not_checked=tuple(self._not_checked),
             limits=self._limits,
         )
@@ -189,6 +196,13 @@ class _Assessment:
 
     def _side_counts(self) -> dict[FileRole, int]:
         return {role: sum(summary.rows.get(role, 0) for _, summary in self._files) for role in ROLES}
+
+    def _learnt(self, rows: Mapping[FileRole, int]) -> int:
+        """Count the rows that are trained on: without a file to validate with, the script takes some away."""
+        ratio = self._settings.target.validation_split_ratio
+        if ratio is None or any(file.role is FileRole.VALIDATION for file, _ in self._files):
+            return rows[FileRole.TRAINING]
+        return rows[FileRole.TRAINING] - math.ceil(rows[FileRole.TRAINING] * ratio)
 
     def _tell_shortages(self, rows: Mapping[FileRole, int]) -> None:
         training, held_out = rows[FileRole.TRAINING], rows[FileRole.HELD_OUT]
@@ -272,13 +286,14 @@ class _Assessment:
 
     # ------------------------------------------------------------------ equal and similar rows
 
-    def _copies(self) -> tuple[int, int]:
-        """Tell of equal rows; returns how many stand twice on one side, and how many on both."""
-        exact = leaked = 0
+    def _copies(self) -> tuple[int, int, int]:
+        """Tell of equal rows; returns how many were compared, stand twice on one side, and stand on both."""
+        compared = exact = leaked = 0
         copied: list[tuple[int, int]] = []
         shared: list[tuple[int, int]] = []
         kept = self._limits.findings_per_warning
         for index, digests, apart in self._rows.shards():
+            compared += int(np.count_nonzero(digests))
             evaluated = np.flatnonzero(apart)
             asked = digests[evaluated]
             digests[evaluated] = 0
@@ -292,7 +307,13 @@ class _Assessment:
             self._rows.forget(evaluated[rows])
         self._tell_pairs("data.duplicate", "The row equals {}.", copied, exact)
         self._tell_pairs("data.leakage", "The row equals {}, which is trained on.", shared, leaked)
-        return exact, leaked
+        good = sum(sum(summary.rows.values()) for _, summary in self._files)
+        if compared < good:
+            self._not_checked.append(
+                f"Whether {_count(good - compared, 'line')} of {good:,} stand twice: lines of fewer than "
+                f"{self._limits.compared_line_bytes} bytes, such as headings, repeat by nature."
+            )
+        return compared, exact, leaked
 
     def _near_copies(self) -> tuple[int | None, int | None]:
         """Tell of similar rows; None twice when they were not looked for."""

@@ -4,10 +4,12 @@ import io
 import json
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
@@ -171,15 +173,31 @@ def validate_in_parallel(
     partials: dict[DataFile, list[Partial]] = {}
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, _end_with_parent, (os.getpid(),)) as pool:
-        for part, partial in zip(parts, pool.map(_scan, ((source, part, settings) for part in parts)), strict=True):
+        with _without_interrupts():
+            # Not `map`, which cancels what is left when it is interrupted: the pool of a dead worker trips over that.
+            scanned = [pool.submit(_scan, source, part, settings) for part in parts]
+        for part, future in zip(parts, scanned, strict=True):
+            partial = future.result()
             partials.setdefault(part.file, []).append(partial)
             if progress:
                 progress(partial.summary.read)
     return assess([ScannedFile(file, partials[file]) for file in in_order(files)], settings, source)
 
 
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Put Ctrl-C off, here to the end of the block: in workers that begin in it, until they have been imported."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _end_with_parent(parent: int) -> None:
-    """Let a worker end when its parent was killed: a pool's workers would wait for work for ever."""
+    """Let a worker end without a word at Ctrl-C, or when its parent was killed: it would wait for work for ever."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -189,8 +207,7 @@ def _end_with_parent(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _scan(task: tuple[Source, FileRange, ScanSettings]) -> Partial:
-    source, part, settings = task
+def _scan(source: Source, part: FileRange, settings: ScanSettings) -> Partial:
     return scan_range(source, part, settings)
 
 

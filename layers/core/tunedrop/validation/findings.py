@@ -103,39 +103,74 @@ MEANINGS: dict[str, Meaning] = {
     "data.missing-field": Meaning(
         _ERROR,
         "Fields missing",
-        "Add the field; for instructions you may name your own fields in template.json.",
+        "Add the field, or correct its name; for instructions, template.json may name your own fields.",
     ),
-    "data.not-text": Meaning(_ERROR, "Values that are not text", 'Write it as text: "42".'),
+    "data.not-text": Meaning(
+        _ERROR, "Values that are not text", 'Write it as text: "42" instead of 42, "" instead of null.'
+    ),
     "data.empty-prompt": Meaning(_ERROR, "Empty prompts", "Give the question, or remove the row."),
     "data.empty-completion": Meaning(_ERROR, "Empty answers", "Give the answer, or remove the row."),
+    "data.empty-field": Meaning(
+        _WARNING, "Empty fields beside filled ones", "Fill the field in, or leave it out of template.json."
+    ),
+    "data.repeated-header": Meaning(
+        _WARNING, "Headers among the rows of a table", "Remove them: files were joined without leaving them out."
+    ),
     "data.extra-field": Meaning(
         _WARNING, "Fields that training does not read", "Nothing, if you do not need them: they are left out."
     ),
     # ------------------------------------------------ chat
-    "data.no-messages": Meaning(_ERROR, "Conversations without messages", 'Write {"messages": [...]}.'),
-    "data.not-a-list": Meaning(_ERROR, "Values that should be lists", "Write a list of messages: [{...}, {...}]."),
+    "data.no-messages": Meaning(
+        _ERROR,
+        "Conversations without messages",
+        'Write one conversation a line: {"messages": [{"role": "user", "content": "..."}, '
+        '{"role": "assistant", "content": "..."}]}.',
+    ),
+    "data.not-a-list": Meaning(
+        _ERROR,
+        "Values that should be lists",
+        'Write a list of messages: "messages": [{"role": "user", "content": "..."}, ...].',
+    ),
     "data.not-a-message": Meaning(
         _ERROR, "Messages that are no objects", 'Write {"role": "user", "content": "..."} for each message.'
     ),
-    "data.unknown-role": Meaning(_ERROR, "Unknown roles", "Use system, user or assistant."),
+    "data.unknown-role": Meaning(
+        _ERROR, "Unknown roles", 'Use system, user or assistant: {"role": "assistant", "content": "..."}.'
+    ),
     "data.role-order": Meaning(
-        _ERROR, "Roles out of order", "Begin with an optional system message; then user and assistant take turns."
+        _ERROR,
+        "Roles out of order",
+        "Let user and assistant take turns, after an optional system message: system, user, assistant, user, ...",
     ),
     "data.system-message": Meaning(
-        _ERROR, "System messages that the model does not know", "Write what it says into the first user message."
+        _ERROR,
+        "System messages that the model does not know",
+        'Write what it says into the first user message: {"role": "user", "content": "You help. What is...?"}.',
     ),
-    "data.ends-with-user": Meaning(_ERROR, "Conversations without a last answer", "End with an assistant message."),
-    "data.empty-content": Meaning(_ERROR, "Empty messages", "Write the message, or remove it."),
+    "data.ends-with-user": Meaning(
+        _ERROR,
+        "Conversations without a last answer",
+        'End with {"role": "assistant", "content": "the answer to learn"}, or remove the last question.',
+    ),
+    "data.empty-content": Meaning(
+        _ERROR,
+        "Empty messages",
+        'Give the message a text, such as {"role": "user", "content": "What is my balance?"}; or remove the row.',
+    ),
     "data.extra-message-key": Meaning(
-        _ERROR, "Message keys that training cannot use", "Keep role and content; write what else matters as content."
+        _ERROR,
+        "Message keys that training cannot use",
+        'Keep role and content alone: {"role": "user", "content": "..."}.',
     ),
     "data.sharegpt": Meaning(
         _ERROR,
         "Messages in ShareGPT's form",
-        'Write "role" and "content" instead of "from" and "value", and user and assistant instead of human and gpt.',
+        'Write {"from": "human", "value": "..."} as {"role": "user", "content": "..."}, and gpt as assistant.',
     ),
     "data.mixed-message-keys": Meaning(
-        _ERROR, "Conversations under different keys", "Use one key in all files: messages."
+        _ERROR,
+        "Conversations under different keys",
+        'Keep one of messages, dialog and conversations in each row: {"messages": [...]}.',
     ),
     # ------------------------------------------------ domain adaptation
     "data.no-text-column": Meaning(_ERROR, "Tables without text", "Name the column with the text `text`."),
@@ -147,6 +182,11 @@ MEANINGS: dict[str, Meaning] = {
     "data.first-column": Meaning(
         _WARNING, "Tables without a column `text`", "Name the column `text`; the first one is trained on."
     ),
+    "data.no-header": Meaning(
+        _WARNING,
+        "Tables without a header",
+        "Write a first row that names the columns, the one with the text `text`: else the first row of data is lost.",
+    ),
     "data.not-csv": Meaning(
         _ERROR, "Table rows that cannot be read", 'Close every quote, and write a quote inside a cell twice: "".'
     ),
@@ -157,9 +197,15 @@ MEANINGS: dict[str, Meaning] = {
     "data.empty-text": Meaning(_WARNING, "Records without text", "Remove them; nothing is learnt from them."),
     # ------------------------------------------------ visual question answering
     "data.image-path": Meaning(
-        _ERROR, "Image paths that leave the folder", "Write a relative path such as images/0001.png."
+        _ERROR,
+        "Image paths that leave the folder",
+        'Write a path relative to metadata.jsonl: "file_name": "images/0001.png".',
     ),
-    "data.image-missing": Meaning(_ERROR, "Images that are not there", "Upload the image, or remove the row."),
+    "data.image-missing": Meaning(
+        _ERROR,
+        "Images that are not there",
+        "Upload it, or write its path from the folder of metadata.jsonl, in the same case: images/0001.png.",
+    ),
     "data.image-format": Meaning(_ERROR, "Images of an unknown format", "Save the picture as PNG, JPEG, GIF or WebP."),
     "data.image-broken": Meaning(_ERROR, "Images that cannot be read to the end", "Save the picture anew."),
     "data.image-too-large": Meaning(_ERROR, "Images too large", "Scale the picture down."),

@@ -34,6 +34,8 @@ class Limits(Record):
     """Answers are labels when each occurs so often on average."""
     imbalance: float = 20.0
     """How many times the rarest label the most frequent one may occur before it is warned of."""
+    compared_line_bytes: int = 64
+    """Shorter lines of running text are not compared: headings, brackets and rules repeat by nature."""
     near_duplicate_similarity: float = 0.8
     """Share of the words (Jaccard) that two rows have in common, equal texts aside, to count as nearly the same."""
     near_duplicate_rows: int = 32_000_000

@@ -4,6 +4,7 @@ import csv
 import gc
 import io
 import json
+import string
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import accumulate, islice
@@ -39,11 +40,16 @@ _LINES_AT_ONCE = 16
 _BLOCKS_AT_ONCE = 64
 """Blocks whose lengths are counted together."""
 
-_LEAST_TEXT_BYTES = 64
-"""Shorter lines of running text repeat by nature: headings, brackets, rules."""
-
 _UNDECIDED = 0.15
 """How far from the limit, as a share of it, an estimated length is counted with the model's tokenizer."""
+
+_PLACEHOLDERS = frozenset({"none", "null", "nil", "nan", "n/a", "#n/a", "undefined", "todo", "tbd", "--", "...", "???"})
+"""What tables and programs write where there is no text."""
+
+_LONGEST_PLACEHOLDER = max(map(len, _PLACEHOLDERS))
+
+_UNSEEN = string.whitespace + "\u00a0\u00ad\u200b\u200c\u200d\u2060\u2800\u3000\ufeff"
+"""White space, and characters that have no width."""
 
 _FRAME_TOKENS = 8
 """Tokens that training puts around a row: beginning, end, and `### Response:` between."""
@@ -354,7 +360,7 @@ class _Scanner:
         digests = np.fromiter(map(xxhash.xxh3_64_intdigest, io.BytesIO(good.text)), np.uint64, len(good.rows))
         held_out = self._held_out(digests, at)
         if self._running_text:
-            digests[at.sizes < _LEAST_TEXT_BYTES] = 0
+            digests[at.sizes < self._limits.compared_line_bytes] = 0
         bands = self._no_bands(len(digests))
         if len(bands):
             bands = near_duplicates.bands(good.text, _line_sizes(good.text), self._common_shingles)
@@ -433,11 +439,10 @@ class _Scanner:
                 self._remark(at.place(number, Flaw("data.truncated", message)))
 
     def _count_answers(self, answers: Sequence[str], held_out: NDArray[np.bool_], at: _Batch) -> None:
-        least = self._limits.short_answer_characters
-        if min(map(len, answers)) < least:
+        if min(map(len, answers)) <= _LONGEST_PLACEHOLDER:
             for number, answer in enumerate(answers):
-                if len(answer.strip()) < least:
-                    self._remark(at.place(number, Flaw("data.near-empty-answer", "The answer has one character.")))
+                if len(answer) <= _LONGEST_PLACEHOLDER and (message := self._missing(answer)):
+                    self._remark(at.place(number, Flaw("data.near-empty-answer", message)))
         labels = self._summary.labels
         if labels is None or self._file.role is not FileRole.TRAINING:
             return
@@ -449,6 +454,12 @@ class _Scanner:
                 labels[answer] = labels.get(answer, 0) + 1
         if len(labels) > self._limits.labels:
             self._summary.labels = None
+
+    def _missing(self, answer: str) -> str:
+        """Say why a short answer is next to none; empty when it is one."""
+        if len(answer.strip(_UNSEEN)) < self._limits.short_answer_characters:
+            return "The answer has next to no text."
+        return "The answer is what stands for a missing one." if answer.strip().lower() in _PLACEHOLDERS else ""
 
     def _hand_on(self, good: _Good, held_out: NDArray[np.bool_], write: Callable[[str], bytes] | None) -> None:
         if self._sink is None:

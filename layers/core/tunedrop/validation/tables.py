@@ -37,6 +37,10 @@ _INTEGERS = range(-(1 << 63), 1 << 64)
 _READ_BYTES = 64 << 10
 """What is read of an array at least before an item that is not whole yet is tried again."""
 
+_WORDS_OF_A_NAME = 6
+_CHARACTERS_OF_A_NAME = 60
+"""What a column's name has at most; the first row of a table without a header is seldom so short."""
+
 _SPACE = re.compile(r"[ \t\n\r]+")
 _JSON_SPACE = b" \t\r\n"
 
@@ -155,7 +159,7 @@ def _lines(
 
 
 class _Header(NamedTuple):
-    width: int
+    names: list[str]
     column: int
     """The column with the text, from 0."""
 
@@ -232,13 +236,28 @@ def _begin(cells: list[str], lines: _CsvLines) -> tuple[_Header | None, Record |
     warnings: tuple[Flaw, ...] = (_MARKED,) if lines.marked else ()
     if COLUMN not in cells:
         # The message must not tell the name: of a table without a header it is a user's text.
-        message = f"The header names no column {COLUMN}: the first column is read."
-        warnings = (*warnings, Flaw("data.first-column", message, "column 1", excerpt=excerpt(cells[0])))
+        if any(map(_is_no_name, cells)):
+            code = "data.no-header"
+            message = "The first row looks like data, and is read as the header: it is not trained on."
+        else:
+            code = "data.first-column"
+            message = f"The header names no column {COLUMN}: the first column is read."
+        warnings = (*warnings, Flaw(code, message, "column 1", excerpt=excerpt(cells[0])))
         if flaw := _no_running_text(cells):
             lines.refuse(flaw.code, flaw.message)
             return None, lines.record(None)
-    header = _Header(len(cells), cells.index(COLUMN) if COLUMN in cells else 0)
+    header = _Header(cells, cells.index(COLUMN) if COLUMN in cells else 0)
     return header, lines.record(None, warnings=warnings) if warnings else None
+
+
+def _is_no_name(cell: str) -> bool:
+    """Tell a cell of data from a column's name: a number or a date, or as long or as ended as a sentence."""
+    text = cell.strip()
+    if not text:
+        return False
+    if not any(map(str.isalpha, text)):
+        return True
+    return len(text.split()) > _WORDS_OF_A_NAME or len(text) > _CHARACTERS_OF_A_NAME or text[-1] in '.!?"\u3002'
 
 
 def _no_running_text(columns: Sequence[str]) -> Flaw | None:
@@ -252,13 +271,15 @@ def _no_running_text(columns: Sequence[str]) -> Flaw | None:
 
 
 def _row(cells: list[str], header: _Header, lines: _CsvLines) -> Record:
-    if not lines.flaw and len(cells) != header.width:
-        message = f"The row has {_count(len(cells), 'cell')}; the header has {header.width:,}."
+    if not lines.flaw and len(cells) != len(header.names):
+        message = f"The row has {_count(len(cells), 'cell')}; the header has {len(header.names):,}."
         lines.refuse("data.ragged-row", message)
     if lines.flaw:
         return lines.record(None)
     text = cells[header.column]
     warnings: tuple[Flaw, ...] = () if text and not text.isspace() else (_EMPTY,)
+    if cells == header.names:
+        warnings = (*warnings, Flaw("data.repeated-header", "The row is the header again, and is trained on."))
     for number, cell in enumerate(cells, start=1):
         if cell[:1] in _FORMULA_STARTS and _FORMULA.match(cell):
             message = "A spreadsheet would execute the cell."

@@ -131,9 +131,10 @@ def token_facts(tokens: Tokens) -> tuple[Fact, ...]:
 def duplicate_facts(duplicates: Duplicates) -> tuple[Fact, ...]:
     """Tell how many rows stand more than once, among and between the roles."""
     return (
-        Fact("Equal rows", f"{duplicates.exact:,}"),
+        Fact("Rows compared", f"{duplicates.compared:,}"),
+        Fact("Equal rows", _looked_for(duplicates.exact)),
         Fact("Nearly equal rows", _looked_for(duplicates.near)),
-        Fact("Rows to measure with that are trained on", f"{duplicates.leaked:,}"),
+        Fact("Rows to measure with that are trained on", _looked_for(duplicates.leaked)),
         Fact("Rows to measure with that are nearly trained on", _looked_for(duplicates.near_leaked)),
     )
 
@@ -148,10 +149,24 @@ def shown_labels(labels: tuple[LabelCount, ...]) -> tuple[LabelCount, ...]:
     return tuple(shown)
 
 
+_PROBLEMS = {
+    "drop": "Problems with the files",
+    "spec": "Problems with tune.yaml",
+    "template": "Problems with the template",
+    "hyperparameter": "Problems with hyperparameters",
+}
+"""What heads problems that no row has, by the first word of their codes."""
+
+
 def _group(code: str, severity: Severity, count: int, findings: list[Finding]) -> Group:
-    # A report of another version may hold codes that this one does not know.
-    title, fix = (MEANINGS[code].title, MEANINGS[code].fix) if code in MEANINGS else (code, "")
-    return Group(code, severity, title, fix, count, tuple(findings))
+    if code in MEANINGS:
+        return Group(code, severity, MEANINGS[code].title, MEANINGS[code].fix, count, tuple(findings))
+    title = _PROBLEMS.get(code.partition(".")[0], code)
+    fixes = {each.fix for each in findings}
+    if len(fixes) == 1:
+        return Group(code, severity, title, fixes.pop(), count, tuple(findings))
+    told = (each.model_copy(update={"message": f"{each.message} {each.fix}"}) for each in findings)
+    return Group(code, severity, title, "", count, tuple(told))
 
 
 def _looked_for(count: int | None) -> str:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from operator import attrgetter
 from typing import Annotated, Any, Literal
 
@@ -76,6 +76,9 @@ _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
 
 _MESSAGES_AT_ONCE = 256
 """Messages that are held against the contract together: it takes a kilobyte for each that is wrong."""
+
+_KEYS_AT_MOST = 16
+"""Keys of one message that are looked at, beside the two that it should have."""
 
 _BEGINNINGS = {key: f'{{"{key}":'.encode() for key in KEYS}
 
@@ -245,9 +248,18 @@ def _flaws(document: dict[str, JsonValue], key: str) -> tuple[Flaw, ...]:
                 placed["loc"] = (name, start + int(place[0]), *place[1:])
             return _worded(placed, document)
 
-        if flaws := faults({key: conversation[start : start + _MESSAGES_AT_ONCE]}, _CONTRACTS[key], worded):
+        part = list(map(_bounded, conversation[start : start + _MESSAGES_AT_ONCE]))
+        if flaws := faults({key: part}, _CONTRACTS[key], worded):
             return flaws
     return ()
+
+
+def _bounded(message: JsonValue) -> JsonValue:
+    """Leave keys that are too many out of a message: the contract takes a kilobyte, and its time, for each of them."""
+    if not isinstance(message, dict) or len(message) <= _KEYS_AT_MOST:
+        return message
+    first = {key: message[key] for key in islice(message, _KEYS_AT_MOST)}
+    return first | {key: message[key] for key in _MessageContract.model_fields if key in message}
 
 
 def _worded(error: ErrorDetails, document: dict[str, JsonValue]) -> Flaw:

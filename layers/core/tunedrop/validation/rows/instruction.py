@@ -58,6 +58,7 @@ class InstructionRows:
         self._decode_accepted = msgspec.json.Decoder(self._row).decode_lines
         self._said = attrgetter(*(f"f{fields.index(each)}" for each in dict.fromkeys((asked, answered))))
         self._says_two_things = asked != answered
+        self._leading = dict.fromkeys((asked, answered))
         self._fields = fields
         self._contract = _contract(fields)
         self._plain_answer = f"f{fields.index(answered)}" if template.completion_text == f"{{{answered}}}" else None
@@ -102,7 +103,9 @@ class InstructionRows:
             path = ", ".join(self._template.prompt_fields)
             return Judged(None, b"", (Flaw("data.empty-prompt", "The row has an empty prompt.", path),))
         clean = json.dumps(texts, ensure_ascii=False).encode() + b"\n"
-        return Judged(self._row(*texts.values()), clean, unread(document, self._fields))
+        empty = [field for field in self._leading if not str(texts[field]).strip()]
+        flaws = tuple(Flaw("data.empty-field", f"The field {quoted(field)} is empty.", field) for field in empty)
+        return Judged(self._row(*texts.values()), clean, (*unread(document, self._fields), *flaws))
 
     def written(self, text: bytes) -> bytes:
         """Return accepted lines as they are, or as the prompts and completions that the template makes of them."""

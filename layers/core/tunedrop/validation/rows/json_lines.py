@@ -1,5 +1,6 @@
 """What all JSON lines have in common: a proof that no key stands twice, and the exact reading of one line."""
 
+import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 import msgspec
@@ -17,6 +18,9 @@ DEPTH_LIMIT = 64
 
 _PATH_CHARACTERS = 200
 """Of a path that is shown."""
+
+_SHOWN_CHARACTERS = 200
+"""Of a value, before it is escaped."""
 
 _NAMES_SHOWN = 10
 """Names of fields that one message lists."""
@@ -141,8 +145,8 @@ def dotted(location: tuple[int | str, ...]) -> str:
 
 
 def shown(value: object) -> str:
-    """Return what may be shown of a value in a report."""
-    return excerpt(value if isinstance(value, str) else repr(value)[:200])
+    """Return what may be shown of a value in a report, as it would be written in JSON."""
+    return excerpt(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)[:_SHOWN_CHARACTERS])
 
 
 def _unreadable(document: dict[str, JsonValue]) -> Flaw | None:

@@ -28,6 +28,8 @@ from tunedrop.validation.rows.json_lines import (
 
 _FIELDS = ("file_name", "prompt", "completion")
 
+_EXAMPLE = '{"file_name": "images/0001.png", "prompt": "...", "completion": "..."}'
+
 _SURE_FAULTS = {
     "Expected `str`, got": "data.not-text",
     "Object missing required field": "data.missing-field",
@@ -122,7 +124,8 @@ class VisualRows:
 def _worded(error: ErrorDetails, document: dict[str, JsonValue]) -> Flaw:
     field = str(error["loc"][0])
     if error["type"] == "missing":
-        return Flaw("data.missing-field", f"The row lacks {quoted(field)}; it has {named(document)}.", field)
+        message = f"The row lacks {quoted(field)}; it has {named(document)}. It should be {_EXAMPLE}."
+        return Flaw("data.missing-field", message, field)
     value = document[field]
     message = f"The row holds {kind_of(value)} in {quoted(field)}."
     return Flaw("data.not-text", message, dotted(error["loc"]), excerpt=shown(value))

@@ -18,8 +18,8 @@ from pathlib import Path
 from local.engine.settings import ACCOUNT_ID, ADMIN_ENVIRONMENT, REGION, Settings
 
 _MINISTACK_SERVICES = (
-    "bedrock,bedrock-runtime,cloudformation,dynamodb,dynamodbstreams,events,iam,kms,lambda,logs,monitoring,pipes,s3,"
-    "scheduler,sns,sqs,ssm,states,sts,tagging"
+    "bedrock,bedrock-runtime,cloudformation,dynamodb,dynamodbstreams,ec2,events,iam,kms,lambda,logs,monitoring,pipes,"
+    "s3,scheduler,sns,sqs,ssm,states,sts,tagging"
 )
 
 

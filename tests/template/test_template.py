@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
+from local.fold import fold
 from tests.stack import FUNCTIONS, RESOURCES, ROOT, TEMPLATE
 from tunedrop.bootstrap import CALLS, CONVERSATION
 from tunedrop.domain.decide import IDLE, LONGEST_WAIT, NOTICE_LEASE
@@ -83,6 +84,11 @@ def _granted(role: str, policy: dict[str, Any]) -> Iterator[Grant]:
 
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
+
+
+def _statements(policy: str) -> list[dict[str, Any]]:
+    statements: list[dict[str, Any]] = RESOURCES[policy]["Properties"]["PolicyDocument"]["Statement"]
+    return statements
 
 
 def _of_type(kind: str) -> dict[str, dict[str, Any]]:
@@ -204,7 +210,7 @@ def test_somebody_is_told_of_a_dead_letter() -> None:
 
 
 def test_eventbridge_may_fill_the_dead_letter_queue() -> None:
-    (statement,) = RESOURCES["DeadLetterQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    statement = next(each for each in _statements("DeadLetterQueuePolicy") if each["Effect"] == "Allow")
     assert statement["Principal"] == {"Service": "events.amazonaws.com"}
     assert statement["Action"] == "sqs:SendMessage"
     assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
@@ -318,15 +324,49 @@ def test_a_bucket_is_private_encrypted_and_kept(bucket: str) -> None:
 
 @pytest.mark.parametrize("bucket", sorted(_of_type("AWS::S3::Bucket")))
 def test_a_bucket_speaks_tls_only(bucket: str) -> None:
-    (statement,) = [
-        statement
-        for policy in _of_type("AWS::S3::BucketPolicy").values()
-        if policy["Properties"]["Bucket"] == {"Ref": bucket}
-        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
-    ]
+    statement = next(each for each in _statements(f"{bucket}Policy") if each["Effect"] == "Deny")
+    assert RESOURCES[f"{bucket}Policy"]["Properties"]["Bucket"] == {"Ref": bucket}
     assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
     assert statement["Resource"] == [{"Fn::GetAtt": [bucket, "Arn"]}, {"Fn::Sub": f"${{{bucket}.Arn}}/*"}]
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": False}}
+
+
+@pytest.mark.parametrize("policy", ["NotificationsPolicy", "DeadLetterQueuePolicy"])
+def test_a_message_travels_by_tls_only(policy: str) -> None:
+    (statement,) = [each for each in _statements(policy) if each["Effect"] == "Deny"]
+    assert statement["Principal"] == "*"
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": False}}
+
+
+def test_alarms_may_publish_although_the_topic_has_a_policy() -> None:
+    (statement,) = [each for each in _statements("NotificationsPolicy") if each["Effect"] == "Allow"]
+    assert (statement["Principal"], statement["Action"]) == ({"Service": "cloudwatch.amazonaws.com"}, "sns:Publish")
+
+
+@pytest.mark.parametrize("bucket", ["DropBucket", "RunBucket"])
+def test_who_reads_and_writes_is_logged(bucket: str) -> None:
+    logging = RESOURCES[bucket]["Properties"]["LoggingConfiguration"]
+    assert logging["DestinationBucketName"] == {"Ref": "AccessLogs"}
+    (delivery,) = [each for each in _statements("AccessLogsPolicy") if each["Effect"] == "Allow"]
+    assert {"Fn::Sub": f"${{AccessLogs.Arn}}/{logging['LogFilePrefix']}*"} in delivery["Resource"]
+
+
+def test_a_key_of_the_stack_s_encrypts_all_that_is_kept() -> None:
+    stack = fold(TEMPLATE, {"KmsKeyArn": "a-key"})
+    kept = {name: each["Properties"] for name, each in stack["Resources"].items() if "Properties" in each}
+    for bucket in ("DropBucket", "RunBucket"):
+        (rule,) = kept[bucket]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        assert rule["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "a-key"}
+    assert kept["RunsTable"]["SSESpecification"] == {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": "a-key"}
+    assert kept["Notifications"]["KmsMasterKeyId"] == kept["DeadLetterQueue"]["KmsMasterKeyId"] == "a-key"
+    assert "SqsManagedSseEnabled" not in kept["DeadLetterQueue"]
+    assert kept["FunctionLogs"]["KmsKeyId"] == stack["Globals"]["Function"]["KmsKeyArn"] == "a-key"
+
+
+def test_every_role_may_use_the_stack_s_key() -> None:
+    functions = {f"{name}Role" for name in _of_type("AWS::Serverless::Function")}
+    users = {each["Ref"] for each in RESOURCES["KeyAccess"]["Properties"]["Roles"]}
+    assert users == functions | set(_of_type("AWS::IAM::Role"))
 
 
 def test_drops_are_versioned_and_announced() -> None:
@@ -339,6 +379,7 @@ def test_the_record_is_kept_and_can_be_brought_back() -> None:
     resource = RESOURCES["RunsTable"]
     assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
     assert resource["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert resource["Properties"]["DeletionProtectionEnabled"]
     assert resource["Properties"]["SSESpecification"]["SSEEnabled"]
     assert resource["Properties"]["StreamSpecification"] == {"StreamViewType": "NEW_IMAGE"}
 

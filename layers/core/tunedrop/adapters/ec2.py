@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 class EC2Network:
-    """Look subnets and security groups up; by filter, since a list of ids with an unknown one is an error."""
+    """Look subnets and security groups up; by filter, since a list of ids with an unknown one is an error.
+
+    The answer is looked through again: the embedded AWS knows fewer filters than AWS.
+    """
 
     def __init__(self, client: "BaseClient") -> None:
         """Use an EC2 client."""
@@ -24,6 +27,7 @@ class EC2Network:
         return {
             each["SubnetId"]: Subnet(vpc_id=each["VpcId"], free_addresses=each["AvailableIpAddressCount"])
             for each in found
+            if each["SubnetId"] in ids
         }
 
     def security_groups(self, ids: Sequence[str]) -> dict[str, str]:
@@ -31,4 +35,4 @@ class EC2Network:
         with failures.transient():
             filters = [{"Name": "group-id", "Values": list(ids)}]
             found = self._client.describe_security_groups(Filters=filters)["SecurityGroups"]
-        return {each["GroupId"]: each["VpcId"] for each in found}
+        return {each["GroupId"]: each["VpcId"] for each in found if each["GroupId"] in ids}

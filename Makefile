@@ -1,10 +1,11 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test lint package bench bench-validator clean
+.PHONY: help setup demo local test lint package security bench bench-validator clean
 
 PYTHON ?= python3
 TECHNIQUE ?= instruction
 VENV := .venv
 SAM := .local/sam/bin/sam
+SCANNERS := .local/security
 SAM_VERSION := 1.170.0
 # Compiles the layers' .pyc files when it is the Python that Lambda runs; a function starts faster with them.
 export RUNTIME_PYTHON ?= python3.13
@@ -35,6 +36,9 @@ package: setup $(SAM) ## Validate the template, build for Lambda without Docker,
 	PYTHON=$(abspath $(VENV)/bin/python) $(SAM) build --template template.yaml --build-dir .aws-sam/build --parallel
 	$(VENV)/bin/python .ci/package_sizes.py .aws-sam/build/template.yaml
 
+security: setup $(SCANNERS)/.installed ## Scan the template: no finding without a written waiver, and planted faults are still found
+	PYTHONPATH=. $(VENV)/bin/python .ci/security.py $(SCANNERS)/bin
+
 bench: setup ## Measure starts and the way from the S3 event to the training job
 	$(VENV)/bin/python -m bench
 
@@ -48,6 +52,11 @@ $(VENV)/.installed: requirements-dev.txt pyproject.toml layers/deps/requirements
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r layers/sagemaker/requirements.txt
+	touch $@
+
+$(SCANNERS)/.installed: .ci/security-requirements.txt
+	$(PYTHON) -m venv $(SCANNERS)
+	$(SCANNERS)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
 # aws-sam-cli pins another botocore than the functions, so it lives by itself.

@@ -32,9 +32,7 @@ def parse_object(data: bytes) -> dict[str, JsonValue]:
         raise JsonError("nul", "holds a NUL character", data.index(b"\0"))
     try:
         text = data.decode()
-        value: JsonValue = json.loads(
-            text, object_pairs_hook=_distinct, parse_float=_finite, parse_constant=_no_constant
-        )
+        value: JsonValue = _DECODER.decode(text)
     except UnicodeDecodeError as error:
         raise JsonError("not-utf8", f"is not UTF-8 (byte {error.start + 1})", error.start) from None
     except json.JSONDecodeError as error:
@@ -80,3 +78,7 @@ def _finite(text: str) -> float:
 
 def _no_constant(text: str) -> float:
     raise JsonError("not-finite", f"holds {text}, which is not JSON")
+
+
+# Made once: `json.loads` with hooks makes one for every text, which takes longer than to read a short one.
+_DECODER = json.JSONDecoder(object_pairs_hook=_distinct, parse_float=_finite, parse_constant=_no_constant)

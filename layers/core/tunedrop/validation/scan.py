@@ -7,7 +7,7 @@ import json
 import string
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from itertools import accumulate, islice
+from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -142,8 +142,10 @@ class _Good(NamedTuple):
     """Hold the good records of a block."""
 
     rows: Sequence[Any]
+    lines: Sequence[bytes]
+    """One for each."""
     text: bytes
-    """A line for each."""
+    """The lines in one piece."""
     chosen: NDArray[np.int64] | None
     """Which of the block's records they are; None for all."""
 
@@ -170,6 +172,8 @@ class _Scanner:
         self._running_text = is_text and file.extension not in TABLES
         self._has_blank_lines = is_text
         self._common_shingles = np.array(settings.calibration.common_shingles, np.uint32)
+        self._tidy = True
+        """Whether the last block was all good: after faults there are likely more of them, and no use in haste."""
         self._secrets = SecretFinder() if settings.secrets else None
         self._summary = Summary(name=file.name, role=file.role)
         self._histogram = tokens.histogram(np.zeros(0, np.int64))
@@ -258,49 +262,53 @@ class _Scanner:
 
     def _block(self, data: bytes, offset: int, skipped: int = 0) -> None:
         """Judge a block of lines; the first of them has `skipped` bytes more, which do not count."""
-        sizes = _line_sizes(data)
-        ends = np.cumsum(sizes)
+        text, lines = data, _lines(data)
+        sizes = _sizes(lines)
+        line_ends = ends = np.cumsum(sizes)
         sizes[0] += skipped
         first = self._summary.lines
-        lines = np.arange(first, first + len(sizes), dtype=np.uint64)
+        numbers = np.arange(first, first + len(sizes), dtype=np.uint64)
         offsets = (ends - sizes + (offset + skipped)).astype(np.uint64)
         offsets[0] = offset + skipped
-        batch = _Batch(lines, offsets, sizes)
-        text = data
+        batch = _Batch(numbers, offsets, sizes)
         if b"\r" in data:
             text = data.replace(b"\r\n", b"\n")
-            ends = np.cumsum(_line_sizes(text))
-        rows = self._rows.accept(text, ends - 1) if int(sizes.max()) <= self._limits.line_bytes else None
-        good = self._doubtful(text, batch) if rows is None else _Good(rows, text, None)
+            lines = _lines(text)
+            line_ends = np.cumsum(_sizes(lines))
+        whole = self._tidy and int(sizes.max()) <= self._limits.line_bytes
+        rows = self._rows.accept(text, line_ends - 1) if whole else None
+        good = self._doubtful(lines, batch) if rows is None else _Good(rows, lines, text, None)
         self._take(good, batch)
-        self._find_secrets(data, batch)
+        self._find_secrets(data, ends, batch)
         self._summary.lines += len(sizes)
         self._summary.read += len(data) + skipped
 
-    def _doubtful(self, text: bytes, batch: _Batch) -> _Good:
+    def _doubtful(self, lines: Sequence[bytes], batch: _Batch) -> _Good:
         """Judge a block that is not all good: a few lines at once, and those of a faulty few one by one."""
         rows: list[Any] = []
         good: list[bytes] = []
         chosen: list[int] = []
-        lines = io.BytesIO(text).readlines()
+        some_good = True
         for first in range(0, len(lines), _LINES_AT_ONCE):
             few = lines[first : first + _LINES_AT_ONCE]
-            ends = list(accumulate(map(len, few)))
             accepted = None
-            if max(map(len, few)) <= self._limits.line_bytes:
-                accepted = self._rows.accept(b"".join(few), np.array(ends) - 1)
+            if some_good and max(map(len, few)) <= self._limits.line_bytes:
+                accepted = self._rows.accept(b"".join(few), np.cumsum(_sizes(few)) - 1)
             if accepted is not None:
                 rows += accepted
                 good += few
                 chosen += range(first, first + len(few))
                 continue
+            some_good = False
             for number, raw in enumerate(few, first):
                 row, line = self._line(raw, number, batch)
                 if row is not None:
+                    some_good = True
                     rows.append(row)
                     good.append(line)
                     chosen.append(number)
-        return _Good(rows, b"".join(good), np.array(chosen, np.int64))
+        self._tidy = len(rows) == len(lines)
+        return _Good(rows, good, b"".join(good), np.array(chosen, np.int64))
 
     def _line(self, line: bytes, number: int, batch: _Batch) -> tuple[Any, bytes]:
         """Return the typed row of a line, and what training reads of it; None when there is none."""
@@ -345,9 +353,10 @@ class _Scanner:
             elif record.text is not None:
                 texts.append(record.text)
                 index.append(number)
-        good = _Good(texts, b"".join(map(_json_row, texts)), np.array(index, np.int64))
+        lines, chosen = [*map(_json_row, texts)], np.array(index, np.int64)
+        good = _Good(texts, lines, b"".join(lines), chosen)
         self._take(good, batch, write)
-        self._find_secrets(good.text, batch.take(np.array(index, np.int64)), _line_sizes(good.text))
+        self._find_secrets(good.text, np.cumsum(_sizes(lines)), batch.take(chosen), written_anew=True)
         self._places.append((batch.lines, batch.offsets))
         self._summary.lines = int(batch.lines[-1]) + 1
         self._summary.read += int(batch.sizes.sum())
@@ -357,13 +366,13 @@ class _Scanner:
     def _take(self, good: _Good, batch: _Batch, write: Callable[[str], bytes] | None = None) -> None:
         """Count, digest and hand on the good records of a block."""
         at = batch if good.chosen is None else batch.take(good.chosen)
-        digests = np.fromiter(map(xxhash.xxh3_64_intdigest, io.BytesIO(good.text)), np.uint64, len(good.rows))
+        digests = np.fromiter(map(xxhash.xxh3_64_intdigest, good.lines), np.uint64, len(good.lines))
         held_out = self._held_out(digests, at)
         if self._running_text:
             digests[at.sizes < self._limits.compared_line_bytes] = 0
         bands = self._no_bands(len(digests))
         if len(bands):
-            bands = near_duplicates.bands(good.text, _line_sizes(good.text), self._common_shingles)
+            bands = near_duplicates.bands(good.text, _sizes(good.lines), self._common_shingles)
         if good.chosen is not None:
             all_digests, all_bands = np.zeros(len(batch.sizes), np.uint64), self._no_bands(len(batch.sizes))
             all_digests[good.chosen] = digests
@@ -474,24 +483,18 @@ class _Scanner:
         if write:
             text = b"".join(write(row) for row, apart in zip(good.rows, held_out.tolist(), strict=True) if not apart)
         elif held_out.any():
-            lines = zip(io.BytesIO(good.text), held_out.tolist(), strict=True)
-            text = b"".join(line for line, apart in lines if not apart)
+            text = b"".join(line for line, apart in zip(good.lines, held_out.tolist(), strict=True) if not apart)
         self._sink.rows(self._file.role, self._rows.written(text))
 
     # ------------------------------------------------------------------ what is found
 
-    def _find_secrets(self, data: bytes, batch: _Batch, sizes: NDArray[np.int64] | None = None) -> None:
-        """Look for secrets in lines of `sizes` bytes (the batch's own if left out)."""
-        hits = self._secrets.find(data) if self._secrets else ()
-        if not hits:
-            return
-        ends = np.cumsum(_line_sizes(data) if sizes is None else sizes)
-        for hit in hits:
+    def _find_secrets(self, data: bytes, ends: NDArray[np.int64], batch: _Batch, *, written_anew: bool = False) -> None:
+        """Look for secrets in lines that end at `ends`; those written anew stand elsewhere in the file."""
+        for hit in self._secrets.find(data) if self._secrets else ():
             number = int(np.searchsorted(ends, hit.start, side="right"))
             if batch.sizes[number] > self._limits.line_bytes + 1:
                 continue
-            # What was written anew stands elsewhere in the file.
-            column = hit.start - int(ends[number - 1] if number else 0) if sizes is None else 0
+            column = 0 if written_anew else hit.start - int(ends[number - 1] if number else 0)
             message = f"Looks like {hit.kind}."
             flaw = Flaw(hit.code, message, column=column, excerpt=mask(data[hit.start : hit.end]))
             self._remark(batch.place(number, flaw))
@@ -524,8 +527,13 @@ class _Scanner:
             kept.append(place)
 
 
-def _line_sizes(text: bytes) -> NDArray[np.int64]:
-    return np.fromiter(map(len, io.BytesIO(text)), np.int64)
+def _lines(text: bytes) -> list[bytes]:
+    # Not `splitlines`: a line ends at a line feed only.
+    return io.BytesIO(text).readlines()
+
+
+def _sizes(lines: Sequence[bytes]) -> NDArray[np.int64]:
+    return np.fromiter(map(len, lines), np.int64, len(lines))
 
 
 def _json_row(text: str) -> bytes:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from itertools import chain, islice
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -57,7 +57,7 @@ class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False
     content: _NonEmpty
 
 
-_Messages = Annotated[list[_Message], msgspec.Meta(min_length=2)]
+_Messages = Annotated[list[_Message], msgspec.Meta(min_length=1)]
 
 
 _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
@@ -82,7 +82,7 @@ _KEYS_AT_MOST = 16
 
 _BEGINNINGS = {key: f'{{"{key}":'.encode() for key in KEYS}
 
-_role, _content, _messages = attrgetter("role"), attrgetter("content"), attrgetter("messages")
+_role, _content, _messages, _last = attrgetter("role"), attrgetter("content"), attrgetter("messages"), itemgetter(-1)
 
 
 class _MessageContract(BaseModel):
@@ -161,8 +161,11 @@ class ChatRows:
         if roles not in self._legal:
             flaw = _order_flaw(key, roles)
             return flaw.code if flaw else None
-        good = not any(map(str.isspace, map(_content, row.messages))) and has_only(1 + 4 * len(roles), line)
-        return row if good and (key == self._written_key or line.count(f'"{key}":'.encode()) == 1) else None
+        if not has_only(1 + 4 * len(roles), line):
+            return None
+        if any(map(str.isspace, map(_content, row.messages))):
+            return "data.empty-content"
+        return row if (key == self._written_key or line.count(f'"{key}":'.encode()) == 1) else None
 
     def judge(self, line: bytes) -> Judged:
         """Judge one line exactly."""
@@ -197,7 +200,7 @@ class ChatRows:
 
     def answers(self, rows: Sequence[Any]) -> list[str]:
         """Return the last answers."""
-        return [row.messages[-1].content for row in rows]
+        return list(map(_content, map(_last, map(_messages, rows))))
 
     def texts(self, row: Any) -> list[str]:
         """Return the contents of all messages."""

@@ -31,7 +31,7 @@ _FLAWS_SHOWN = 8
 _SMALL = 1 << 12
 """Bytes up to which looking through a block several times costs less than calling NumPy."""
 
-_QUOTE, _BACKSLASH, _U, _ZERO, _OPENING, _CLOSING = b'"\\u0{}'
+_QUOTE, _BACKSLASH, _OPENING, _CLOSING = b'"\\{}'
 
 
 def has_only(strings: int, block: bytes) -> bool:
@@ -46,19 +46,15 @@ def has_only(strings: int, block: bytes) -> bool:
     if len(block) < _SMALL and b'\\\\"' not in block:
         return block.count(b'"') - block.count(b'\\"') == 2 * strings and b"\\u0000" not in block
     octets = np.frombuffer(block, np.uint8)
-    backslashes = np.flatnonzero(octets == _BACKSLASH)
-    following = octets[backslashes + 1]
-    escapes = backslashes[following == _QUOTE]
-    # Behind an even number of backslashes a quote ends the string.
-    behind_another = escapes[octets[escapes - 1] == _BACKSLASH].tolist()
-    ends = sum(_run(block, last) % 2 == 0 for last in behind_another)
-    quotes = np.count_nonzero(octets == _QUOTE) - len(escapes) + ends
-    if quotes != 2 * strings:
-        return False
-    escapes = backslashes[following == _U]
-    for place in range(2, 6):
-        escapes = escapes[octets[escapes + place] == _ZERO]
-    return not len(escapes)
+    quotes, backslashes = octets == _QUOTE, octets == _BACKSLASH
+    ends = np.count_nonzero(quotes)
+    if backslashes.any():
+        ends -= np.count_nonzero(backslashes[:-1] & quotes[1:])
+        # Behind an even number of backslashes a quote ends the string.
+        behind_two = np.flatnonzero(backslashes[:-2] & backslashes[1:-1] & quotes[2:])
+        ends += sum(_run(block, last) % 2 == 0 for last in (behind_two + 1).tolist())
+    # Looking for the shorter text first is the quicker way to know that neither is there.
+    return ends == 2 * strings and (b"\\u" not in block or b"\\u0000" not in block)
 
 
 def one_a_line(block: bytes, ends: NDArray[np.int64]) -> bool:
@@ -107,7 +103,10 @@ def parse(line: bytes) -> dict[str, JsonValue] | Flaw:
         # The last line's end may be ours.
         column = min(error.position, len(line.rstrip(b"\r\n")))
         return Flaw(f"data.{error.code}", message, column=column, excerpt=excerpt(around.strip()))
-    return _unreadable(document) or document
+    # Only an escape spells NUL or half a surrogate pair, and each level of nesting takes a bracket.
+    if b"\\u" in line or line.count(b"{") + line.count(b"[") > DEPTH_LIMIT:
+        return _unreadable(document) or document
+    return document
 
 
 def faults(

@@ -48,7 +48,7 @@ bench-validator: setup ## Measure the dataset validator against other tools on 1
 clean: ## Remove what was built and installed here
 	rm -rf $(VENV) .local .aws-sam build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-$(VENV)/.installed: requirements-dev.txt pyproject.toml layers/deps/requirements.txt layers/validation/requirements.txt layers/sagemaker/requirements.txt local/requirements.txt
+$(VENV)/.installed: requirements-dev.txt pyproject.toml layers/deps/requirements.txt layers/validation/requirements.txt layers/evaluation/requirements.txt layers/sagemaker/requirements.txt local/requirements.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r layers/sagemaker/requirements.txt

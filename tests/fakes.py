@@ -16,6 +16,7 @@ from tunedrop.domain.training_request import REQUEST_HASH_TAG
 from tunedrop.errors import (
     ClaimHeldError,
     ForeignResourceError,
+    ModelUnavailableError,
     ObjectTooLargeError,
     SourceChangedError,
     UnavailableError,
@@ -316,6 +317,8 @@ class FakeModelImports:
         return next((state for state in self.states.values() if state.job_arn == job_arn), None)
 
     def model(self, model_arn: str) -> ImportedModel:
+        if model_arn not in self.by_arn:
+            raise ModelUnavailableError("The provided model identifier could not be found.")
         return self.by_arn[model_arn]
 
     def models(self, name_prefix: str) -> Iterator[tuple[str, datetime]]:

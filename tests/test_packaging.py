@@ -12,9 +12,16 @@ import pytest
 from tests.stack import FUNCTIONS, TEMPLATE
 
 ROOT = Path(__file__).parents[1]
-LAYERS = {"core": "CoreLayer", "deps": "DepsLayer", "sagemaker": "SageMakerLayer", "validation": "ValidationLayer"}
+LAYERS = {
+    "core": "CoreLayer",
+    "deps": "DepsLayer",
+    "sagemaker": "SageMakerLayer",
+    "validation": "ValidationLayer",
+    "evaluation": "EvaluationLayer",
+}
 REQUIREMENTS = [
     "layers/deps/requirements.txt",
+    "layers/evaluation/requirements.txt",
     "layers/sagemaker/requirements.txt",
     "layers/validation/requirements.txt",
     "local/requirements.txt",
@@ -67,7 +74,7 @@ def test_wheels_are_for_the_python_and_the_processor_that_the_template_names() -
     function = TEMPLATE["Globals"]["Function"]
     python = function["Runtime"].removeprefix("python")
     (architecture,) = function["Architectures"]
-    for folder in ("deps", "sagemaker", "validation"):
+    for folder in ("deps", "sagemaker", "validation", "evaluation"):
         makefile = (ROOT / "layers" / folder / "Makefile").read_text()
         assert f"--python-version {python} " in makefile
         assert f"ARCHITECTURE ?= {architecture}\n" in makefile

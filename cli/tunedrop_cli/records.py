@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
 from tunedrop.domain import names
+from tunedrop.domain.evaluation_report import EvaluationReport
 from tunedrop.domain.run import Run
 from tunedrop.validation.report import ValidationReport
 from tunedrop_cli.aws import Stack
@@ -74,13 +75,22 @@ class RunRecords:
 
     def report(self, run_id: str) -> ValidationReport | None:
         """Return the validator's full report; None when the rows were not read."""
+        content = self._file(names.report_key(run_id))
+        return ValidationReport.model_validate_json(content) if content else None
+
+    def evaluation(self, run_id: str) -> EvaluationReport | None:
+        """Return what the answers of a run's evaluation came to; None when there is no such report."""
+        content = self._file(names.evaluation_report_key(run_id))
+        return EvaluationReport.model_validate_json(content) if content else None
+
+    def _file(self, key: str) -> bytes | None:
         try:
-            answer = self._s3.get_object(Bucket=self._bucket, Key=names.report_key(run_id))
+            answer = self._s3.get_object(Bucket=self._bucket, Key=key)
         except ClientError as error:
             if code(error) == "NoSuchKey":
                 return None
             raise
-        return ValidationReport.model_validate_json(answer["Body"].read())
+        return bytes(answer["Body"].read())
 
     def _shelf(self, shelf: str, dataset: str | None = None) -> Iterator[dict[str, Any]]:
         """Yield the index's entries of one shelf, newest first."""

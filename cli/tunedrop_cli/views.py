@@ -12,7 +12,7 @@ from tunedrop.domain.cost import training_seconds, training_usd
 from tunedrop.domain.notice import estimated, next_step, problem_groups, report_links, token_words, untold_reason
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import Evaluation, Run, RunStatus, Score
-from tunedrop.domain.scoring import gain
+from tunedrop.domain.scoring import gain, interval_words
 from tunedrop.validation.findings import Severity
 from tunedrop.validation.report import ValidationReport
 from tunedrop_cli.training_log import short_name
@@ -114,6 +114,8 @@ def scores(evaluation: Evaluation) -> Table:
     for name, score in sides:
         if score:
             better = "" if name == "tuned" else f"{gain(evaluation.candidate.value, score.value):+.3f}"
+            if compared := evaluation.comparisons.get(name):
+                better += f" ({interval_words(compared)})"
             right = f"{score.correct} of {score.rows}"
             table.add_row(name, f"{score.value:.3f}", right, better, f"{score.mean_latency_ms:.0f}")
     return table

@@ -31,6 +31,7 @@ def layers() -> dict[str, Path]:
         "CoreLayer": ROOT / "layers" / "core",
         "DepsLayer": requirements_site((ROOT / "layers/deps/requirements.txt").read_bytes(), print),
         "SageMakerLayer": requirements_site((ROOT / "layers/sagemaker/requirements.txt").read_bytes(), print),
+        "EvaluationLayer": requirements_site((ROOT / "layers/evaluation/requirements.txt").read_bytes(), print),
         "ValidationLayer": requirements_site((ROOT / "layers/validation/requirements.txt").read_bytes(), print),
     }
 
@@ -62,6 +63,7 @@ def test_a_function_starts_with_its_own_layers_and_nothing_else(function: str, l
     assert "tunedrop.bootstrap" in modules
     assert ("sagemaker.core" in modules) == (function == "plan_run")
     assert ("tunedrop.validation.scan" in modules) == (function in READERS)
+    assert ("tunedrop.evaluation.paired" in modules) == (function == "evaluate_model")
     standard = str(Path(json.__file__).parents[1])
     strangers = {
         name: file

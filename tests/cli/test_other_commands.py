@@ -13,7 +13,7 @@ from typer.main import get_command
 from typer.testing import Result
 
 from tests.cli.conftest import REGION, Account, serving
-from tests.domain.sample_runs import MODEL_ARN, PROBLEMS, RUN_ID, STARTED, run
+from tests.domain.sample_runs import MODEL_ARN, PROBLEMS, RUN_ID, STARTED, evaluation_report, run
 from tests.validation.sample_reports import report
 from tunedrop.domain import names
 from tunedrop.domain.problem import Problem
@@ -111,6 +111,31 @@ def test_problems_are_shown_in_full_from_the_report(account: Account, tunedrop: 
 def test_problems_are_shown_without_a_report(account: Account, tunedrop: Command) -> None:
     account.store(run(RunStatus.REJECTED))
     assert tunedrop("show").output.count("data.missing-field") == 4
+
+
+def test_an_evaluation_is_shown_with_its_tables_and_rows_side_by_side(account: Account, tunedrop: Command) -> None:
+    stored = run(RunStatus.PROMOTED)
+    account.store(stored)
+    key = names.evaluation_report_key(RUN_ID)
+    account.client("s3").put_object(Bucket="run-files", Key=key, Body=evaluation_report().model_dump_json().encode())
+    output = tunedrop("show", RUN_ID).output
+    for value in (
+        "gain over base",
+        "exact_match *",
+        "+0.400 (+0.200 to +0.600, p 0.008)",
+        "0.0100 USD from a copy kept busy, 785.00 USD when each call comes alone; 12 tokens in and 3 out an answer",
+        "base: Bedrock bills its own models by tokens",
+        "bakery",
+        "garage",
+        "1 x Meals as no known label",
+        "9 rows are answered differently by base and tuned model; 1 of them:",
+        "Row 4: Name the account. LUNCH",
+        "right  Meals | meals",
+    ):
+        assert value in output
+    # What a model answers cannot steer the terminal, nor fill it.
+    assert "\x1b" not in output
+    assert "x" * 301 not in output
 
 
 # ---------------------------------------------------------------- naming a run

@@ -3,6 +3,14 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tunedrop.domain.evaluation_report import (
+    Confusion,
+    EvaluationReport,
+    LabelCounts,
+    LabelResult,
+    SegmentResult,
+    SideBySide,
+)
 from tunedrop.domain.jumpstart import MetricDefinition
 from tunedrop.domain.plan import (
     DataTarget,
@@ -16,6 +24,8 @@ from tunedrop.domain.plan import (
 )
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import (
+    AnswerPrice,
+    Comparison,
     DatasetSummary,
     Deployment,
     Drop,
@@ -209,3 +219,47 @@ def run(status: RunStatus, **changes: Any) -> Run:
             facts |= {**trained, "problems": (problem,), "reason": problem.message}
             facts |= {"previous_status": RunStatus.TRAINING}
     return Run(**{**facts, **changes})
+
+
+def evaluation_report() -> EvaluationReport:
+    """Make the report of an evaluation of ten rows, with a model that answers what it likes."""
+
+    def side(value: float, price: AnswerPrice | None) -> Score:
+        return Score(
+            model_id="m",
+            value=value,
+            metrics={"exact_match": value, "anls": value},
+            correct=round(value * 10),
+            rows=10,
+            mean_latency_ms=41.7,
+            input_tokens=120,
+            output_tokens=30,
+            price=price,
+        )
+
+    compared = Comparison(gain=0.4, low=0.2, high=0.6, p_value=0.0078, better=8, worse=0, rows=10, documents=10)
+    counts = {"candidate": LabelCounts(right=4, answered=4), "base": LabelCounts(right=1, answered=0)}
+    return EvaluationReport(
+        metric="exact_match",
+        min_gain=0.05,
+        passed=True,
+        verdict="It is better.",
+        sides={"candidate": side(0.9, AnswerPrice(busy=0.01, alone=785)), "base": side(0.5, None)},
+        comparisons={"base": {"exact_match": compared, "anls": compared}},
+        labels=(LabelResult(label="Meals", rows=5, sides=counts),),
+        confusions=(Confusion(side="candidate", expected="Meals", answered=None, rows=1),),
+        segments=(
+            SegmentResult(segment="bakery", rows=6, values={"candidate": 1.0, "base": 0.5}),
+            SegmentResult(segment="garage", rows=4, values={"candidate": 0.75, "base": 0.5}),
+        ),
+        differing=9,
+        side_by_side=(
+            SideBySide(
+                row=3,
+                prompt="Name the account.\n\nLUNCH",
+                expected=("Meals", "meals"),
+                answers={"candidate": "Meals", "base": "\x1b[2J" + "x" * 2_000},
+                scores={"candidate": 1.0, "base": 0.0},
+            ),
+        ),
+    )

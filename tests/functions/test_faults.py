@@ -147,7 +147,7 @@ def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Wo
 
 
 def drop(world: World, dataset: str, first_row: int = 0, tune_yaml: str = TUNE_YAML) -> None:
-    files = {"train.jsonl": rows(first_row, 30), "held-out.jsonl": rows(1000, 4), "template.json": TEMPLATE}
+    files = {"train.jsonl": rows(first_row, 30), "held-out.jsonl": rows(1000, 8), "template.json": TEMPLATE}
     event = world.tunedrop.upload(dataset, tune_yaml, **files)
     world.on_the_way += [Delivery("plan_run", event, Context()) for _ in range(COPIES)]
 
@@ -302,7 +302,7 @@ def test_a_champion_is_replaced_by_a_better_model_only(world: World) -> None:
 
 
 def test_a_lost_upload_is_found_by_the_reconciler(world: World) -> None:
-    files = {"train.jsonl": rows(0, 30), "held-out.jsonl": rows(1000, 4), "template.json": TEMPLATE}
+    files = {"train.jsonl": rows(0, 30), "held-out.jsonl": rows(1000, 8), "template.json": TEMPLATE}
     world.tunedrop.upload("receipts", TUNE_YAML, **files)
     for _ in itertools.repeat(None, 3):
         world.tunedrop.clock.move(timedelta(minutes=5))

@@ -1,14 +1,17 @@
 """Candidate and rivals answer the same rows, in as many invocations as it takes; the better one gets the alias."""
 
 import json
+import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 
 from tests.fakes import FakeConversation, FakeModelImports, InMemoryAliases, InMemoryRunFiles
 from tests.samples import ARTIFACT_URI, DATASET, MODEL_ARN, PLAN, RUN_ID, STACK, observed, run_in, scored
 from tunedrop.domain import names
+from tunedrop.domain.evaluation_report import EvaluationReport
 from tunedrop.domain.observations import AliasWritten, Refused, Scored, ScoringPaused, Unavailable
 from tunedrop.domain.run import Run, RunStatus
 from tunedrop.errors import ModelNotReadyError, ModelUnavailableError, PromptRefusedError, TransientError
@@ -222,3 +225,205 @@ def test_a_conversation_is_asked_as_far_as_its_last_answer_and_a_picture_is_show
     assert [(turn.role, turn.text) for turn in conversation.turns] == said[1:]
     assert picture.picture == Picture(format="jpeg", data=b"jpeg")
     assert [turn.text for turn in picture.turns] == ["Who wrote it?"]
+
+
+# ---------------------------------------------------------------- the gate, on answers such as models give
+
+LABELS = ("Travel", "Meals", "Rent", "Software", "Wages", "Taxes", "Interest", "Repairs")
+
+
+class Bookkeeper(World):
+    """Rows with one of eight labels; each model answers by a rule: row number, right label → answer."""
+
+    def __init__(self, rows: int, clerks: Mapping[str, Callable[[int, str], str]], **fields: Any) -> None:
+        super().__init__("base")
+        draw = random.Random(2)  # noqa: S311 - no secret
+        right = [draw.choice(LABELS) for _ in range(rows)]
+        lines = [
+            json.dumps(
+                {"prompt": str(number), "completion": label, **{name: value(number) for name, value in fields.items()}}
+            )
+            for number, label in enumerate(right)
+        ]
+        self.files.objects = {names.held_out_key(RUN_ID): "\n".join(lines).encode()}
+
+        class Clerks(FakeConversation):
+            def ask(self, model_id: str, question: Question, max_tokens: int) -> Answer:
+                answer = super().ask(model_id, question, max_tokens)
+                number = int(question.turns[-1].text)
+                return answer.model_copy(update={"text": clerks[model_id](number, right[number])})
+
+        self.conversation = Clerks(good=lambda _: True)
+
+    def judged(self) -> EvaluationReport:
+        seen = self.score()
+        assert isinstance(seen, Scored)
+        report = EvaluationReport.model_validate_json(self.files.objects[names.evaluation_report_key(RUN_ID)])
+        assert (seen.evaluation.passed, seen.evaluation.verdict) == (report.passed, report.verdict)
+        assert seen.evaluation.report_uri == self.files.uri(names.evaluation_report_key(RUN_ID))
+        return report
+
+
+def chance(seed: int) -> random.Random:
+    return random.Random(seed)  # noqa: S311 - no secret
+
+
+def guess(seed: int) -> Callable[[int, str], str]:
+    """Answer with any label: what a model learns of labels that were shuffled."""
+    return lambda number, _: chance(seed * 1000 + number).choice(LABELS)
+
+
+def trained_well(number: int, right: str) -> str:
+    """Answer nine in ten rows right."""
+    return right if chance(number).random() < 0.9 else "Sundry"
+
+
+def one_in_two(seed: int) -> Callable[[int, str], str]:
+    """Answer every second row right, whichever."""
+    return lambda number, right: right if chance(seed * 1000 + number).random() < 0.5 else "Sundry"
+
+
+def test_a_candidate_trained_well_is_promoted() -> None:
+    report = Bookkeeper(80, {MODEL_ARN: trained_well, "base": guess(1)}).judged()
+    assert report.passed
+    assert report.comparisons["base"]["exact_match"].low > 0.5
+
+
+@pytest.mark.parametrize("seed", range(2, 12))
+def test_a_candidate_trained_on_shuffled_labels_is_not_promoted(seed: int) -> None:
+    assert not Bookkeeper(80, {MODEL_ARN: guess(seed), "base": guess(1)}).judged().passed
+
+
+def test_a_candidate_that_is_better_by_luck_on_ten_rows_is_not_promoted_and_more_rows_are_asked_for() -> None:
+    def promoted(rows: int, seed: int) -> EvaluationReport:
+        return Bookkeeper(rows, {MODEL_ARN: one_in_two(seed), "base": one_in_two(seed + 100)}).judged()
+
+    lucky = [
+        report for seed in range(1, 30) if (report := promoted(10, seed)).comparisons["base"]["exact_match"].gain >= 0.2
+    ]
+    assert len(lucky) > 3
+    assert not [report for report in lucky if report.passed]
+    assert all("10 held-out rows are too few to be sure" in report.verdict for report in lucky)
+    # The same models on many rows are told to be the same.
+    assert not promoted(400, 1).passed
+
+
+# ---------------------------------------------------------------- a model that is compared with itself
+
+
+def test_a_base_that_is_the_candidate_itself_fails_the_run() -> None:
+    world = World("base")
+    plan = world.run.plan
+    assert plan
+    evaluation = plan.evaluation.model_copy(update={"base_model_id": MODEL_ARN})
+    world.run = world.run.model_copy(update={"plan": plan.model_copy(update={"evaluation": evaluation})})
+    seen = world.score()
+    assert isinstance(seen, Refused)
+    assert seen.problem.code == "evaluate.same-weights"
+    assert world.conversation.asked == []
+
+
+def test_another_import_of_the_candidate_s_artifact_is_no_base_and_no_champion() -> None:
+    world = World("base", "champion")
+    world.aliases.put(ALIAS, CHAMPION)
+    world.imports.by_arn[CHAMPION] = MODEL.model_copy(update={"arn": CHAMPION, "source_uri": ARTIFACT_URI.rstrip("/")})
+    seen = world.score()
+    assert isinstance(seen, Refused)
+    assert seen.problem.code == "evaluate.same-weights"
+    assert CHAMPION in seen.problem.message
+    world.imports.by_arn[CHAMPION] = MODEL.model_copy(update={"arn": CHAMPION, "source_uri": "s3://runs/before/"})
+    assert isinstance(world.score(), Scored)
+
+
+def test_equal_answers_to_all_rows_are_said_to_come_from_the_same_weights_most_likely() -> None:
+    report = Bookkeeper(40, {MODEL_ARN: one_in_two(1), "base": one_in_two(1)}).judged()
+    assert not report.passed
+    assert "same answers to all 40 rows" in report.verdict
+    assert report.differing == 0
+    other = Bookkeeper(40, {MODEL_ARN: one_in_two(1), "base": one_in_two(2)}).judged()
+    assert "same answers" not in other.verdict
+
+
+# ---------------------------------------------------------------- what is kept
+
+
+def test_labels_segments_and_documents_are_told_apart() -> None:
+    world = Bookkeeper(
+        40,
+        {MODEL_ARN: trained_well, "base": guess(1)},
+        segment=lambda number: "bakery" if number % 4 else "garage",
+        document=lambda number: f"ledger {number // 8}",
+    )
+    assert world.run.data
+    world.run = world.run.model_copy(update={"data": world.run.data.model_copy(update={"labels": len(LABELS)})})
+    report = world.judged()
+    assert report.comparisons["base"]["anls"].documents == 5
+    assert [(each.segment, each.rows) for each in report.segments] == [("bakery", 30), ("garage", 10)]
+    total = sum(each.values["candidate"] * each.rows for each in report.segments)
+    assert total == pytest.approx(report.sides["candidate"].correct)
+    assert sum(each.rows for each in report.labels) == 40
+    assert sum(each.sides["candidate"].right for each in report.labels) == report.sides["candidate"].correct
+    wrong = sum(each.rows for each in report.confusions if each.side == "candidate")
+    assert wrong == 40 - report.sides["candidate"].correct
+    assert {each.answered for each in report.confusions if each.side == "candidate"} == {None}
+    assert {each.answered for each in report.confusions if each.side == "base"} <= set(LABELS)
+
+
+def test_one_of_several_right_answers_is_right() -> None:
+    def second(_: int, right: str) -> str:
+        return right.lower()
+
+    def other_spellings(number: int) -> list[str]:
+        del number
+        return [label.lower() for label in LABELS]
+
+    answers = {MODEL_ARN: second, "base": guess(1)}
+    assert not Bookkeeper(40, answers).judged().passed
+    assert Bookkeeper(40, answers, answers=other_spellings).judged().passed
+
+
+def test_a_handful_of_rows_is_shown_side_by_side_gains_and_losses() -> None:
+    report = Bookkeeper(60, {MODEL_ARN: one_in_two(1), "base": one_in_two(2)}).judged()
+    shown = [(each.scores["candidate"], each.scores["base"]) for each in report.side_by_side]
+    assert shown == [(1, 0)] * 4 + [(0, 1)] * 3
+    assert len({each.row for each in report.side_by_side}) == 7
+    assert all(each.prompt == str(each.row) for each in report.side_by_side)
+
+
+def test_every_stored_answer_has_its_scores_and_the_record_has_no_text_of_rows() -> None:
+    world = Bookkeeper(10, {MODEL_ARN: trained_well, "base": guess(1)}, segment=lambda _: "bakery")
+    seen = world.score()
+    assert isinstance(seen, Scored)
+    answers = [json.loads(line) for line in world.files.objects[names.answers_key(RUN_ID)].splitlines()]
+    assert len(answers) == 20
+    assert all(set(each["scores"]) == set(seen.evaluation.candidate.metrics) for each in answers)
+    record = seen.model_dump_json()
+    assert not [text for text in (*LABELS, "bakery", "Sundry") if text in record]
+
+
+def test_a_refused_prompt_scores_nothing_though_the_reason_has_words_in_common() -> None:
+    class Refusing(FakeConversation):
+        def ask(self, model_id: str, question: Question, max_tokens: int) -> Answer:
+            if question.turns[-1].text == "word 0":
+                raise PromptRefusedError("WORD 0")
+            return super().ask(model_id, question, max_tokens)
+
+    world = World("base")
+    world.conversation = Refusing(good=lambda model_id: model_id != "base")
+    seen = world.score()
+    assert isinstance(seen, Scored)
+    assert seen.evaluation.candidate.metrics["token_f1"] == pytest.approx((ROWS - 1) / ROWS)
+
+
+def test_a_thousand_answers_have_a_price_where_bedrock_bills_copies() -> None:
+    world = World("base")
+    world.imports.by_arn[MODEL_ARN] = MODEL.model_copy(update={"units_per_copy": 2})
+    seen = world.score()
+    assert isinstance(seen, Scored)
+    assert seen.evaluation.base
+    assert seen.evaluation.base.price is None
+    price = seen.evaluation.candidate.price
+    assert price
+    # 5 ms an answer, eight at once, at 0.157 US dollars a minute of a copy; alone, each pays for five minutes.
+    assert price.busy == pytest.approx(0.157 * 1000 * 0.005 / 60 / 8)
+    assert price.alone == pytest.approx(785)

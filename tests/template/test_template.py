@@ -124,7 +124,7 @@ def test_every_function_is_traced_and_logs_into_a_group_that_forgets() -> None:
         assert not {"Tracing", "LoggingConfig"} & set(properties)
 
 
-def test_only_plan_run_carries_the_sagemaker_sdk_and_only_readers_of_datasets_the_validator_s_libraries() -> None:
+def test_functions_carry_the_libraries_of_their_own_work_and_no_others() -> None:
     assert GLOBALS["Layers"] == [{"Ref": "CoreLayer"}, {"Ref": "DepsLayer"}]
     own = {function: properties["Layers"] for function, properties in FUNCTIONS.items() if "Layers" in properties}
     validation = [{"Ref": "ValidationLayer"}]
@@ -133,6 +133,7 @@ def test_only_plan_run_carries_the_sagemaker_sdk_and_only_readers_of_datasets_th
         "validate_dataset": validation,
         "scan_range": validation,
         "merge_scans": validation,
+        "evaluate_model": [{"Ref": "EvaluationLayer"}],
     }
 
 

@@ -7,6 +7,7 @@ import typer
 from tunedrop_cli import options
 from tunedrop_cli.commands.watch import RunArgument
 from tunedrop_cli.errors import CommandError
+from tunedrop_cli.evaluation_view import evaluation_view
 from tunedrop_cli.records import LATEST, RunRecords
 from tunedrop_cli.views import console, facts, problems, scores
 
@@ -20,7 +21,7 @@ Examples:
 
 
 def show(context: typer.Context, run: RunArgument = LATEST) -> None:
-    """Show all that is known of one run, every problem in full."""
+    """Show all that is known of one run: problems in full, and rows that base and tuned answer differently."""
     stack = options.stack(context)
     records = RunRecords(stack)
     run_id = records.resolve(run)
@@ -32,6 +33,10 @@ def show(context: typer.Context, run: RunArgument = LATEST) -> None:
     if found.evaluation:
         terminal.print()
         terminal.print(scores(found.evaluation))
+        if report := records.evaluation(run_id):
+            for part in evaluation_view(report):
+                terminal.print()
+                terminal.print(part)
     if found.problems:
         terminal.print()
         terminal.print("Problems:")

@@ -195,6 +195,8 @@ class ImportedModel(Record):
     name: str
     source_uri: str
     instruct_supported: bool
+    units_per_copy: int | None = None
+    """Custom model units that Bedrock bills for each copy that answers; None when it does not say."""
 
 
 class ModelImports(Protocol):
@@ -210,7 +212,7 @@ class ModelImports(Protocol):
         """Return how the job stands; None when there is none."""
 
     def model(self, model_arn: str) -> ImportedModel:
-        """Describe an imported model."""
+        """Describe an imported model; raises ModelUnavailableError when there is none."""
 
     def models(self, name_prefix: str) -> Iterator[tuple[str, datetime]]:
         """Yield the names of imported models that begin so, and when each was made."""

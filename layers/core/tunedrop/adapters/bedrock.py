@@ -78,13 +78,19 @@ class BedrockModelImports:
 
     def model(self, model_arn: str) -> ImportedModel:
         """Describe an imported model."""
-        with failures.transient():
-            model = self._client.get_imported_model(modelIdentifier=model_arn)
+        try:
+            with failures.transient():
+                model = self._client.get_imported_model(modelIdentifier=model_arn)
+        except ClientError as error:
+            if failures.code(error) == "ResourceNotFoundException":
+                raise ModelUnavailableError(failures.message(error)) from error
+            raise
         return ImportedModel(
             arn=model["modelArn"],
             name=model["modelName"],
             source_uri=model["modelDataSource"]["s3DataSource"]["s3Uri"],
             instruct_supported=model.get("instructSupported", False),
+            units_per_copy=model.get("customModelUnits", {}).get("customModelUnitsPerModelCopy"),
         )
 
     def _started(self, name: str) -> str | None:

@@ -9,14 +9,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PrivateAttr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from tunedrop.domain.plan import ServeTarget, Technique
+from tunedrop.domain.plan import MetricName, ServeTarget, Technique
 from tunedrop.domain.problem import Problem, excerpt
 
 FILE = "tune.yaml"
@@ -35,7 +35,7 @@ class _Strict(BaseModel):
 class EvaluateSpec(_Strict):
     """Say how the candidate is to be judged."""
 
-    metric: Literal["exact_match", "token_f1"] | None = Field(None, description="exact_match or token_f1")
+    metric: MetricName | None = Field(None, description=" or ".join(get_args(MetricName)))
     """None: the one that suits the technique."""
     against: Annotated[tuple[Literal["base", "champion"], ...], Field(strict=False)] = Field(
         ("base", "champion"), description="a list of base and champion, each at most once, such as [base]"

@@ -174,5 +174,10 @@ def training_output_prefix(run: str) -> str:
 
 
 def answers_key(run: str) -> str:
-    """Locate the answers of the evaluation, a JSON line a row."""
+    """Locate the answers of the evaluation, a JSON line each."""
     return f"{run_prefix(run)}answers.jsonl"
+
+
+def evaluation_report_key(run: str) -> str:
+    """Locate what the answers came to."""
+    return f"{run_prefix(run)}evaluation.json"

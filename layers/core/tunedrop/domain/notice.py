@@ -10,7 +10,7 @@ from tunedrop.domain.model import Record
 from tunedrop.domain.plan import Plan
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import DatasetSummary, Run, RunStatus, Score
-from tunedrop.domain.scoring import gain
+from tunedrop.domain.scoring import gain, interval_words
 
 PLACES_LIMIT = 3
 """Places that a group of problems names."""
@@ -205,7 +205,9 @@ def _scores(run: Run) -> Iterator[str]:
         yield f"tuned {_score(evaluation.candidate)}"
         for name, other in (("base", evaluation.base), ("champion", evaluation.champion)):
             if other:
-                yield f"{name} {_score(other)}, gain {gain(evaluation.candidate.value, other.value):+.3f}"
+                compared = evaluation.comparisons.get(name)
+                sure = f" ({interval_words(compared)})" if compared else ""
+                yield f"{name} {_score(other)}, gain {gain(evaluation.candidate.value, other.value):+.3f}{sure}"
         yield f"asked for {evaluation.min_gain:+.3f}"
 
 

@@ -8,6 +8,9 @@ from tunedrop.domain.cost_estimate import CostEstimate
 from tunedrop.domain.jumpstart import MetricDefinition
 from tunedrop.domain.model import Record
 
+MetricName = Literal["exact_match", "normalised_match", "token_f1", "rouge_l", "anls", "label_accuracy"]
+"""How an answer is compared with the right one; docs/evaluation.md has the definitions."""
+
 
 class Technique(StrEnum):
     """How the model is customised; the value is what `tune.yaml` says."""
@@ -196,7 +199,7 @@ class DataTarget(Record):
 class EvaluationPlan(Record):
     """Say how the candidate is judged."""
 
-    metric: Literal["exact_match", "token_f1"]
+    metric: MetricName
     against: tuple[str, ...]
     min_gain: float
     held_out_ratio: float

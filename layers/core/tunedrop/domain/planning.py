@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
 
 from tunedrop.contracts.tune_spec import TuneSpec
 from tunedrop.domain import contradictions, names, serverless, spot
@@ -22,6 +21,7 @@ from tunedrop.domain.plan import (
     EvaluationPlan,
     FileRole,
     InstanceChoice,
+    MetricName,
     PinnedObject,
     Plan,
     ServerlessTrainingPlan,
@@ -44,7 +44,7 @@ LONGEST_TRAINING = timedelta(hours=24)
 SHORTEST_TRAINING = timedelta(minutes=10)
 """What starting an instance and loading weights takes: a budget that buys less is spent on nothing."""
 
-_METRIC: Mapping[Technique, Literal["exact_match", "token_f1"]] = {Technique.DOMAIN_ADAPTATION: "token_f1"}
+_METRIC: Mapping[Technique, MetricName] = {Technique.DOMAIN_ADAPTATION: "token_f1"}
 """The metric of a technique whose answers are never right to the letter: a text may go on in many ways."""
 
 HELD_OUT_SEED = 0

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from tunedrop.domain.model import Record
-from tunedrop.domain.plan import Plan
+from tunedrop.domain.plan import MetricName, Plan
 from tunedrop.domain.problem import Problem
 
 
@@ -146,16 +146,49 @@ class Deployment(Record):
     deleted: bool = False
 
 
+class AnswerPrice(Record):
+    """Estimate what a thousand answers of an imported model cost, in US dollars: Bedrock bills copies by the minute."""
+
+    busy: float
+    """When one copy answers without a pause, as during the evaluation."""
+    alone: float
+    """When each call comes by itself and pays for five minutes of a copy."""
+
+
 class Score(Record):
     """Hold one model's result on the held-out rows; `value` is in 0..1."""
 
     model_id: str
     value: float
+    """The mean over the rows, by the metric that decides."""
+    metrics: dict[MetricName, float] = Field(default_factory=dict)
+    """The same by every metric."""
     correct: int
+    """Rows with the full score by the metric that decides."""
     rows: int
     mean_latency_ms: float
     input_tokens: int
     output_tokens: int
+    price: AnswerPrice | None = None
+    """None where Bedrock bills by tokens, or tells no units."""
+
+
+class Comparison(Record):
+    """Compare the candidate with another model, row by row, by one metric."""
+
+    gain: float
+    """Mean of the candidate's score less the other's."""
+    low: float
+    """Lower end of the gain's 95 % interval; the upper one is `high`."""
+    high: float
+    p_value: float
+    """How often luck alone would differ as much: of McNemar's exact test, or the paired permutation test."""
+    better: int
+    """Rows that the candidate answered better."""
+    worse: int
+    rows: int
+    documents: int
+    """What rows are drawn by: as many as rows where no two share a document."""
 
 
 class Evaluation(Record):
@@ -166,12 +199,16 @@ class Evaluation(Record):
     candidate: Score
     base: Score | None
     champion: Score | None
+    comparisons: dict[str, Comparison] = Field(default_factory=dict)
+    """With `base` and `champion`, by the metric that decides."""
     min_gain: float
     passed: bool
     verdict: str
     """One sentence for people: why it is promoted, or not."""
     answers_uri: str
-    """S3 URI of every answer, a JSON line a row."""
+    """S3 URI of every answer, a JSON line each."""
+    report_uri: str = ""
+    """S3 URI of what the answers came to by label, segment and metric; empty for a run of before such reports."""
     alias_written: bool = False
     previous_champion: str | None = None
 

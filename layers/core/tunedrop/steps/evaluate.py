@@ -3,22 +3,24 @@
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-from pydantic import ConfigDict
-
 from tunedrop.domain import names
 from tunedrop.domain.artifact import weights_uri
+from tunedrop.domain.evaluation_report import EvaluationReport
 from tunedrop.domain.model import Record
 from tunedrop.domain.observations import AliasWritten, Observation, Refused, Scored, ScoringPaused, Unavailable
 from tunedrop.domain.plan import EvaluationPlan
 from tunedrop.domain.problem import Problem
-from tunedrop.domain.run import Evaluation, Run, Score
-from tunedrop.domain.scoring import exact_matches, token_f1, verdict
+from tunedrop.domain.run import AnswerPrice, Evaluation, Run
+from tunedrop.domain.serving_price import answer_price
 from tunedrop.errors import ModelNotReadyError, ModelUnavailableError, PromptRefusedError, TransientError
-from tunedrop.ports import Aliases, Answer, Conversation, ModelImports, Picture, Question, RunFiles, Turn
+from tunedrop.evaluation.results import BASE, CANDIDATE, results, scored
+from tunedrop.evaluation.rows import REFUSED, HeldOutRow, StoredAnswer
+from tunedrop.ports import Aliases, Answer, Conversation, ImportedModel, ModelImports, Picture, Question, RunFiles, Turn
 
 ROWS_AT_ONCE = 16
 """Rows whose answers are stored together: what is lost, at most, when an invocation dies."""
@@ -33,11 +35,6 @@ MOST_TOKENS = 2048
 RESERVE_SECONDS = 120.0
 """Time kept back at the end of an invocation: the worst case of one chunk, cold start included."""
 
-CANDIDATE = "candidate"
-
-REFUSED = "refused"
-"""The stop reason of an answer that the model did not give."""
-
 _FORMATS: Mapping[str, Literal["png", "jpeg", "gif", "webp"]] = {
     "png": "png",
     "jpg": "jpeg",
@@ -48,36 +45,6 @@ _FORMATS: Mapping[str, Literal["png", "jpeg", "gif", "webp"]] = {
 """What Converse calls the formats of pictures, by file extension."""
 
 WARMING_UP = timedelta(minutes=1)
-
-
-class Message(Record):
-    """Hold one message of a conversation that goes before the answer."""
-
-    role: Literal["system", "user", "assistant"]
-    content: str
-
-
-class HeldOutRow(Record):
-    """Hold one row as training would have seen it, and the completion that is right."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    prompt: str = ""
-    """The filled-in prompt; empty for a conversation."""
-    messages: tuple[Message, ...] = ()
-    image: str | None = None
-    """The key of the picture that the prompt is about, in the run bucket."""
-    completion: str
-
-
-class StoredAnswer(Record):
-    """Hold what one model answered to one row."""
-
-    side: str
-    model_id: str
-    row: int
-    expected: str
-    answer: Answer
 
 
 class OutOfTimeError(Exception):
@@ -104,11 +71,17 @@ class ScoreModels:
         """Answer what is not answered yet, then judge."""
         if run.plan is None or run.deployment is None or run.deployment.model_arn is None:
             raise AssertionError(f"run {run.run_id} is {run.status} without a model")
-        problem = self._stranger(run, run.deployment.model_arn)
-        if problem:
+        candidate = self.imports.model(run.deployment.model_arn)
+        sides = self._sides(run, run.plan.evaluation, candidate.arn)
+        models = {candidate.arn: candidate, **self._imported(sides)}
+        if problem := _stranger(run, candidate) or _same_weights(candidate, sides, models):
             return Refused(problem=problem)
+        return self._compared(run, run.plan.evaluation, sides, models)
+
+    def _compared(
+        self, run: Run, plan: EvaluationPlan, sides: Mapping[str, str], models: Mapping[str, ImportedModel]
+    ) -> Observation:
         rows = self._rows(run)
-        sides = self._sides(run, run.plan.evaluation, run.deployment.model_arn)
         answers: dict[str, list[StoredAnswer]] = {}
         silent: dict[str, str] = {}
         try:
@@ -127,27 +100,44 @@ class ScoreModels:
             return Unavailable(reason=f"The model cannot answer now: {error}", retry_after=WARMING_UP)
         if CANDIDATE in silent:
             return Refused(problem=_silent_candidate(silent[CANDIDATE]))
-        key = names.answers_key(run.run_id)
-        self.files.write(key, _json_lines(each for side in answers.values() for each in side))
-        return Scored(evaluation=_judged(run.plan.evaluation, answers, silent, self.files.uri(key)))
+        judged = {side: scored(rows, given) for side, given in answers.items()}
 
-    def _stranger(self, run: Run, model_arn: str) -> Problem | None:
-        """Return a problem unless Bedrock's model was made from this very run's artifact and answers Converse."""
-        model = self.imports.model(model_arn)
-        artifact = weights_uri(run) or ""
-        if model.source_uri.rstrip("/") != artifact.rstrip("/"):
-            return Problem(
-                code="evaluate.identity",
-                message=f"{model_arn} was imported from {model.source_uri}, not from this run's {artifact}.",
-                fix="Delete that model in the Bedrock console, then drop the dataset again.",
-            )
-        if not model.instruct_supported:
-            return Problem(
-                code="evaluate.no-converse",
-                message="Bedrock says that Converse cannot call the imported model (instructSupported is false).",
-                fix="Choose a model of an architecture for which Bedrock supports Converse: Llama, Mistral or Mixtral.",
-            )
-        return None
+        def price_of(model_id: str, latency_ms: float) -> AnswerPrice | None:
+            units = models[model_id].units_per_copy if model_id in models else None
+            return answer_price(units, latency_ms, min(CALLS_AT_ONCE, len(rows))) if units else None
+
+        labels = run.data is not None and run.data.labels is not None
+        report = results(plan, rows, judged, silent, price_of, labels=labels)
+        return Scored(evaluation=self._written(run, judged, report))
+
+    def _written(self, run: Run, answers: Mapping[str, list[StoredAnswer]], report: EvaluationReport) -> Evaluation:
+        """Write every answer and the report beside the run; return what the record takes over, no text of rows."""
+        answers_key, report_key = names.answers_key(run.run_id), names.evaluation_report_key(run.run_id)
+        self.files.write(answers_key, _json_lines(each for side in answers.values() for each in side))
+        self.files.write(report_key, report.model_dump_json().encode())
+        candidate = report.sides[CANDIDATE]
+        return Evaluation(
+            metric=report.metric,
+            rows=candidate.rows,
+            candidate=candidate,
+            base=report.sides.get(BASE),
+            champion=report.sides.get("champion"),
+            comparisons={side: by_metric[report.metric] for side, by_metric in report.comparisons.items()},
+            min_gain=report.min_gain,
+            passed=report.passed,
+            verdict=report.verdict,
+            answers_uri=self.files.uri(answers_key),
+            report_uri=self.files.uri(report_key),
+        )
+
+    def _imported(self, sides: Mapping[str, str]) -> dict[str, ImportedModel]:
+        """Describe the imported models among the candidate's rivals; one that is gone is left out."""
+        found: dict[str, ImportedModel] = {}
+        for side, model_id in sides.items():
+            if side != CANDIDATE and ":imported-model/" in model_id:
+                with suppress(ModelUnavailableError):  # asking it says so
+                    found[model_id] = self.imports.model(model_id)
+        return found
 
     def _rows(self, run: Run) -> list[HeldOutRow]:
         data = self.files.read(names.held_out_key(run.run_id))
@@ -167,7 +157,7 @@ class ScoreModels:
     def _answers(
         self, run: Run, side: str, model_id: str, rows: Sequence[HeldOutRow], answered: int
     ) -> list[StoredAnswer]:
-        longest = max(len(row.completion.encode()) for row in rows)
+        longest = max(len(right.encode()) for row in rows for right in row.right)
         max_tokens = max(LEAST_TOKENS, min(MOST_TOKENS, longest))
         label = f"{side}-{hashlib.sha256(model_id.encode()).hexdigest()[:8]}"
         answers: list[StoredAnswer] = []
@@ -241,42 +231,43 @@ def _silent_candidate(message: str) -> Problem:
     )
 
 
-def _judged(
-    plan: EvaluationPlan, answers: dict[str, list[StoredAnswer]], silent: dict[str, str], uri: str
-) -> Evaluation:
-    scores = {side: _score(plan.metric, rows) for side, rows in answers.items()}
-    rivals = {side: score.value for side, score in scores.items() if side != CANDIDATE}
-    passed, sentence = verdict(scores[CANDIDATE].value, rivals, plan.min_gain)
-    sentence += "".join(f" The {side} model could not be asked: {message}" for side, message in silent.items())
-    if "base" in silent:
-        # A comparison that was asked for and did not happen proves nothing. A champion that cannot be called, on the
-        # other hand, is of no use to anybody.
-        passed = False
-        sentence += " Allow the account to call it, or write evaluate: {against: [champion]}."
-    return Evaluation(
-        metric=plan.metric,
-        rows=scores[CANDIDATE].rows,
-        candidate=scores[CANDIDATE],
-        base=scores.get("base"),
-        champion=scores.get("champion"),
-        min_gain=plan.min_gain,
-        passed=passed,
-        verdict=sentence,
-        answers_uri=uri,
-    )
+def _stranger(run: Run, model: ImportedModel) -> Problem | None:
+    """Return a problem unless Bedrock's model was made from this very run's artifact and answers Converse."""
+    artifact = weights_uri(run) or ""
+    if _folder(model.source_uri) != _folder(artifact):
+        return Problem(
+            code="evaluate.identity",
+            message=f"{model.arn} was imported from {model.source_uri}, not from this run's {artifact}.",
+            fix="Delete that model in the Bedrock console, then drop the dataset again.",
+        )
+    if not model.instruct_supported:
+        return Problem(
+            code="evaluate.no-converse",
+            message="Bedrock says that Converse cannot call the imported model (instructSupported is false).",
+            fix="Choose a model of an architecture for which Bedrock supports Converse: Llama, Mistral or Mixtral.",
+        )
+    return None
 
 
-def _score(metric: str, rows: list[StoredAnswer]) -> Score:
-    correct = sum(exact_matches((each.expected, each.answer.text) for each in rows))
-    value = correct / len(rows)
-    if metric == "token_f1":
-        value = sum(token_f1(each.expected, each.answer.text) for each in rows) / len(rows)
-    return Score(
-        model_id=rows[0].model_id,
-        value=value,
-        correct=correct,
-        rows=len(rows),
-        mean_latency_ms=sum(each.answer.latency_ms for each in rows) / len(rows),
-        input_tokens=sum(each.answer.input_tokens for each in rows),
-        output_tokens=sum(each.answer.output_tokens for each in rows),
-    )
+def _same_weights(
+    candidate: ImportedModel, sides: Mapping[str, str], models: Mapping[str, ImportedModel]
+) -> Problem | None:
+    """Return a problem when the candidate would be compared with itself: the same model, or the same artifact's."""
+    for side, model_id in sides.items():
+        if side == CANDIDATE:
+            continue
+        imported = models.get(model_id)
+        if model_id == candidate.arn or (imported and _folder(imported.source_uri) == _folder(candidate.source_uri)):
+            return Problem(
+                code="evaluate.same-weights",
+                message=f"The {side} model {model_id} has the tuned model's own weights, {candidate.source_uri}: "
+                "the comparison would say nothing.",
+                fix=f"Have the stack's parameter BaseModels name the untuned model for {side}."
+                if side == BASE
+                else "Import the champion's own artifact, or write evaluate: {against: [base]}.",
+            )
+    return None
+
+
+def _folder(uri: str) -> str:
+    return uri.rstrip("/")

@@ -19,6 +19,7 @@ from tunedrop.validation.rows.json_lines import (
     dotted,
     faults,
     has_only,
+    measured_by,
     named,
     one_a_line,
     parse,
@@ -73,6 +74,14 @@ _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     )
     for key in KEYS
 }
+
+
+class _MeasuredConversation(msgspec.Struct, frozen=True, gc=False):
+    """Hold a conversation with what the evaluation groups it by."""
+
+    messages: _Messages
+    measured_by: dict[str, object]
+
 
 _MESSAGES_AT_ONCE = 256
 """Messages that are held against the contract together: it takes a kilobyte for each that is wrong."""
@@ -188,7 +197,10 @@ class ChatRows:
             message = "The model's chat template knows no system message."
             return Judged(None, b"", (Flaw("data.system-message", message, f"{keys[0]}[0].role"),))
         written = json.dumps(clean, ensure_ascii=False).encode() + b"\n"
-        return Judged(_DECODERS[keys[0]].decode(written), written, unread(document, keys))
+        row = _DECODERS[keys[0]].decode(written)
+        if measured := measured_by(document):
+            row = _MeasuredConversation(row.messages, measured)
+        return Judged(row, written, unread(document, keys))
 
     def written(self, text: bytes) -> bytes:
         """Return accepted lines with the key that the script reads."""
@@ -207,11 +219,12 @@ class ChatRows:
         return [message.content for message in row.messages]
 
     def held_out(self, row: Any) -> Mapping[str, object]:
-        """Return the conversation up to the last answer, and that answer."""
+        """Return the conversation up to the last answer, that answer, and what groups the row."""
         *asked, answer = row.messages
         return {
             "messages": [{"role": message.role, "content": message.content} for message in asked],
             "completion": answer.content,
+            **getattr(row, "measured_by", {}),
         }
 
 

@@ -20,6 +20,7 @@ from tunedrop.validation.rows.json_lines import (
     dotted,
     faults,
     has_only,
+    measured_by,
     named,
     one_a_line,
     parse,
@@ -53,6 +54,9 @@ class InstructionRows:
         asked, answered = template.prompt_fields[0], template.completion_fields[0]
         # The types have attribute names of their own: a field may be called `class`.
         self._row = _row_type(fields, filled=set())
+        self._measured_row = msgspec.defstruct(
+            "MeasuredRow", [("measured_by", dict[str, object])], bases=(self._row,), frozen=True, gc=False
+        )
         self._decoder = msgspec.json.Decoder(_row_type(fields, filled={asked, answered}))
         self._decode_lines = self._decoder.decode_lines
         self._decode_accepted = msgspec.json.Decoder(self._row).decode_lines
@@ -105,13 +109,15 @@ class InstructionRows:
         clean = json.dumps(texts, ensure_ascii=False).encode() + b"\n"
         empty = [field for field in self._leading if not str(texts[field]).strip()]
         flaws = tuple(Flaw("data.empty-field", f"The field {quoted(field)} is empty.", field) for field in empty)
-        return Judged(self._row(*texts.values()), clean, (*unread(document, self._fields), *flaws))
+        measured = measured_by({name: document[name] for name in document if name not in self._fields})
+        row = self._measured_row(*texts.values(), measured) if measured else self._row(*texts.values())
+        return Judged(row, clean, (*unread(document, self._fields), *flaws))
 
     def written(self, text: bytes) -> bytes:
         """Return accepted lines as they are, or as the prompts and completions that the template makes of them."""
         if not self._applied:
             return text
-        rows = (self.held_out(row) for row in self._decode_accepted(text))
+        rows = (self._asked(row) for row in self._decode_accepted(text))
         return b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
 
     def answers(self, rows: Sequence[Any]) -> list[str]:
@@ -126,7 +132,10 @@ class InstructionRows:
         return [self._template.prompt(texts), self._template.completion(texts)]
 
     def held_out(self, row: Any) -> Mapping[str, object]:
-        """Return the rendered prompt, without demarcation, and the completion."""
+        """Return the rendered prompt, without demarcation, the completion, and what groups the row."""
+        return self._asked(row) | measured_by(self._texts(row)) | getattr(row, "measured_by", {})
+
+    def _asked(self, row: Any) -> dict[str, object]:
         prompt, completion = self.texts(row)
         return {"prompt": prompt, "completion": completion}
 

@@ -22,6 +22,9 @@ _PATH_CHARACTERS = 200
 _SHOWN_CHARACTERS = 200
 """Of a value, before it is escaped."""
 
+NAME_CHARACTERS = 200
+"""Of the name of a segment or a document, at most."""
+
 _NAMES_SHOWN = 10
 """Names of fields that one message lists."""
 
@@ -123,10 +126,35 @@ def faults(
     return ()
 
 
+def measured_by(document: Mapping[str, JsonValue]) -> dict[str, object]:
+    """Return the fields that the evaluation reads beside prompt and answer, as far as they are what it reads.
+
+    `segment` and `document` group rows, `answers` are further right ones. Any row may have them, for any may be set
+    apart to measure with; training never sees them, unless its template names them.
+    """
+    fields: dict[str, object] = {}
+    for name in ("segment", "document"):
+        value = document.get(name)
+        if isinstance(value, str) and value.strip() and len(value) <= NAME_CHARACTERS:
+            fields[name] = value
+    answers = document.get("answers")
+    if isinstance(answers, list) and answers and all(isinstance(each, str) and each.strip() for each in answers):
+        fields["answers"] = answers
+    return fields
+
+
 def unread(document: Mapping[str, JsonValue], read: Collection[str]) -> tuple[Flaw, ...]:
-    """Tell of the fields of a good row that training does not read; nothing when it reads all of them."""
-    extra = [name for name in document if name not in read]
-    return (Flaw("data.extra-field", f"Training does not read {named(extra)}."),) if extra else ()
+    """Tell of the fields of a good row that nobody reads; nothing when all are read."""
+    measured = measured_by(document)
+    extra = [name for name in document if name not in read and name not in measured]
+    if not extra:
+        return ()
+    message = f"Training does not read {named(extra)}."
+    if any(name in ("segment", "document") for name in extra):
+        message += f" The evaluation reads segment and document as text of at most {NAME_CHARACTERS} characters."
+    if "answers" in extra:
+        message += " The evaluation reads answers as a list of texts."
+    return (Flaw("data.extra-field", message),)
 
 
 def named(names: Iterable[str]) -> str:

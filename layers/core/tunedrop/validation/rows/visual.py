@@ -18,6 +18,7 @@ from tunedrop.validation.rows.json_lines import (
     dotted,
     faults,
     has_only,
+    measured_by,
     named,
     one_a_line,
     parse,
@@ -42,6 +43,10 @@ class _Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     file_name: _NonEmpty
     prompt: _NonEmpty
     completion: _NonEmpty
+
+
+class _MeasuredRow(_Row, frozen=True, gc=False):
+    measured_by: dict[str, object]
 
 
 _DECODER = msgspec.json.Decoder(_Row)
@@ -102,7 +107,9 @@ class VisualRows:
             return Judged(None, b"", (Flaw("data.empty-prompt", "The row has an empty prompt.", "prompt"),))
         if wrong := self._image_flaws(row["file_name"]):
             return Judged(None, b"", tuple(wrong))
-        return Judged(_Row(**row), json.dumps(row, ensure_ascii=False).encode() + b"\n", unread(document, _FIELDS))
+        measured = measured_by(document)
+        typed = _MeasuredRow(**row, measured_by=measured) if measured else _Row(**row)
+        return Judged(typed, json.dumps(row, ensure_ascii=False).encode() + b"\n", unread(document, _FIELDS))
 
     def written(self, text: bytes) -> bytes:
         """Return accepted lines as they are."""
@@ -117,8 +124,9 @@ class VisualRows:
         return [row.prompt, row.completion]
 
     def held_out(self, row: Any) -> Mapping[str, object]:
-        """Return the picture's name, the prompt and the completion."""
-        return {"file_name": row.file_name, "prompt": row.prompt, "completion": row.completion}
+        """Return the picture's name, the prompt, the completion, and what groups the row."""
+        asked = {"file_name": row.file_name, "prompt": row.prompt, "completion": row.completion}
+        return asked | getattr(row, "measured_by", {})
 
 
 def _worded(error: ErrorDetails, document: dict[str, JsonValue]) -> Flaw:

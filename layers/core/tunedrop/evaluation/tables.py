@@ -1,0 +1,115 @@
+"""Results by label and by segment, and the rows to show side by side."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+
+from tunedrop.domain.evaluation_report import Confusion, LabelCounts, LabelResult, SegmentResult, SideBySide
+from tunedrop.evaluation.metrics import label_of
+
+LABELS_LIMIT = 1_000
+"""Labels of a table: the validator takes no more for labels."""
+
+CONFUSIONS_LIMIT = 1_000
+"""Pairs of labels of one side."""
+
+SEGMENTS_LIMIT = 1_000
+
+SHOWN_BETTER = 4
+SHOWN_WORSE = 3
+"""Rows that are shown of those the candidate answered better, and of those it answered worse: both are the truth."""
+
+Answers = Mapping[str, Sequence[str]]
+"""Side → its answers, row by row."""
+
+
+def label_table(expected: Sequence[str], answers: Answers) -> tuple[tuple[LabelResult, ...], tuple[Confusion, ...]]:
+    """Count right answers by label, and which labels each side takes for which.
+
+    Labels are told apart as `label_of` reads them, and shown as the first row spells them.
+    """
+    spelled: dict[str, str] = {}
+    for each in expected:
+        spelled.setdefault(label_of(each), each.strip())
+    rows = Counter(map(label_of, expected))
+    pairs = {
+        side: Counter(zip(map(label_of, expected), map(label_of, given), strict=True))
+        for side, given in answers.items()
+    }
+    answered = {side: Counter(map(label_of, given)) for side, given in answers.items()}
+    results = tuple(
+        LabelResult(
+            label=spelled[label],
+            rows=number,
+            sides={
+                side: LabelCounts(right=pairs[side][label, label], answered=answered[side][label]) for side in answers
+            },
+        )
+        for label, number in sorted(rows.items(), key=lambda each: (-each[1], each[0]))[:LABELS_LIMIT]
+    )
+    confusions = tuple(each for side in answers for each in _confusions(side, pairs[side], spelled))
+    return results, confusions
+
+
+def _confusions(side: str, pairs: Mapping[tuple[str, str], int], spelled: Mapping[str, str]) -> list[Confusion]:
+    # What is none of the labels may be any text: it is counted together, and stands in the answers alone.
+    mistaken: Counter[tuple[str, str | None]] = Counter()
+    for (right, given), number in pairs.items():
+        if right != given:
+            mistaken[spelled[right], spelled.get(given)] += number
+    ordered = sorted(mistaken.items(), key=lambda each: (-each[1], each[0][0], each[0][1] or ""))
+    return [
+        Confusion(side=side, expected=right, answered=given, rows=number)
+        for (right, given), number in ordered[:CONFUSIONS_LIMIT]
+    ]
+
+
+def segment_table(segments: Sequence[str | None], scores: Mapping[str, Sequence[float]]) -> tuple[SegmentResult, ...]:
+    """Return the mean scores of each segment's rows, the largest first; nothing when no row names a segment."""
+    if not any(segments):
+        return ()
+    members: defaultdict[str | None, list[int]] = defaultdict(list)
+    for row, segment in enumerate(segments):
+        members[segment].append(row)
+    largest = sorted(members.items(), key=lambda each: (-len(each[1]), each[0] or ""))[:SEGMENTS_LIMIT]
+    return tuple(
+        SegmentResult(
+            segment=segment,
+            rows=len(rows),
+            values={side: sum(given[row] for row in rows) / len(rows) for side, given in scores.items()},
+        )
+        for segment, rows in largest
+    )
+
+
+def differing(answers: Answers, one: str, other: str) -> list[int]:
+    """Return the rows that two sides answered differently, white space aside."""
+    pairs = enumerate(zip(answers[one], answers[other], strict=True))
+    return [row for row, (first, second) in pairs if first.split() != second.split()]
+
+
+def side_by_side(
+    rows: Sequence[int],
+    prompts: Sequence[str],
+    expected: Sequence[tuple[str, ...]],
+    answers: Answers,
+    scores: Mapping[str, Sequence[float]],
+) -> tuple[SideBySide, ...]:
+    """Show a handful of `rows` that candidate and base answered differently: gains first, then losses, then neither."""
+    gains = {row: scores["candidate"][row] - scores["base"][row] for row in rows}
+    better = sorted((row for row in rows if gains[row] > 0), key=lambda row: (-gains[row], row))
+    worse = sorted((row for row in rows if gains[row] < 0), key=lambda row: (gains[row], row))
+    neither = [row for row in rows if gains[row] == 0]
+    total = SHOWN_BETTER + SHOWN_WORSE
+    lost = worse[: max(SHOWN_WORSE, total - len(better))]
+    chosen = [*better[: total - len(lost)], *lost]
+    chosen += neither[: total - len(chosen)]
+    return tuple(
+        SideBySide(
+            row=row,
+            prompt=prompts[row],
+            expected=expected[row],
+            answers={side: given[row] for side, given in answers.items()},
+            scores={side: given[row] for side, given in scores.items()},
+        )
+        for row in chosen
+    )

@@ -1,6 +1,7 @@
 """A deployed stack, as its CloudFormation outputs describe it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import boto3
@@ -33,6 +34,7 @@ class Stack:
     drop_bucket: str
     run_bucket: str
     runs_table: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
     def client(self, service: str, config: Config | None = None) -> Client:
         """Make a boto3 client in the stack's region."""
@@ -76,6 +78,7 @@ def open_stack(target: Target) -> Stack:
             drop_bucket=outputs["DropBucketName"],
             run_bucket=outputs["RunBucketName"],
             runs_table=outputs["RunsTableName"],
+            parameters={each["ParameterKey"]: each["ParameterValue"] for each in description.get("Parameters", [])},
         )
     except KeyError as error:
         raise CommandError(

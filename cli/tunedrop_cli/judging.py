@@ -41,11 +41,12 @@ def judge(
     max_input_length: int | None,
     jobs: int | None,
     progress: Callable[[int], None],
+    planned: DataTarget | None = None,
 ) -> tuple[ValidationReport, DropFiles]:
     """Validate the files of a folder; raises CommandError for what cannot be read.
 
     A drop that could come no further for its files or its `tune.yaml` has a report, too, that says why; rows are read
-    only when it is clear which ones, and what they must be.
+    only when it is clear which ones, and what they must be. `planned` is what a plan says that the data must suit.
     """
     folder = Folder.open(root)
     spec, problems = _spec(root)
@@ -57,7 +58,7 @@ def judge(
     unreadable += dropped.problems
     if seen not in (technique, None):
         unreadable += (_contradicted(technique, seen, spec),)
-    target = _target(spec, technique, "tune.yaml" if asked else "files", max_input_length)
+    target = planned or _target(spec, technique, "tune.yaml" if asked else "files", max_input_length)
     if unreadable:
         return unread(target).with_problems((*problems, *unreadable)), dropped
     files = data_files(dropped.files)
@@ -66,7 +67,7 @@ def judge(
     rules = Rules(target=target, template=template, split=split_of(files, technique, ratio, HELD_OUT_SEED))
     counter = ModelTokenizer(tokenizer.read_bytes(), tokenizer.name) if tokenizer else None
     report = _read(source, files, rules, counter, jobs, progress)
-    if spec:
+    if spec and planned is None:
         report = report.model_copy(update={"not_checked": (*report.not_checked, _unasked(spec))})
     return report.with_problems(problems), dropped
 

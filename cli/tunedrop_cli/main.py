@@ -10,7 +10,7 @@ from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tunedrop_cli.aws import DEFAULT_STACK, Target
-from tunedrop_cli.commands import chat, drop, runs, show, validate, watch
+from tunedrop_cli.commands import chat, drop, models, plan, runs, show, validate, watch
 from tunedrop_cli.errors import CommandError, explained
 from tunedrop_cli.options import Options
 from tunedrop_cli.views import console
@@ -41,7 +41,8 @@ def main(
 ) -> None:
     """Drop a dataset, get a tuned model behind Bedrock Converse, with the proof that it is better.
 
-    Needs AWS credentials, as boto3 finds them, and the name of a deployed stack; `validate` needs neither.
+    Needs AWS credentials, as boto3 finds them, and the name of a deployed stack; `validate`, `models` and `plan` do
+    without.
     """
     usual = os.environ.get(STACK_VARIABLE, DEFAULT_STACK)
     context.obj = Options(Target(stack, region), named_stack=None if stack == usual else stack)
@@ -70,7 +71,9 @@ def _explaining(command: Callable[P, None]) -> Callable[P, None]:
 
 
 for _command, _epilog in (
+    (models.models, models.EXAMPLES),
     (validate.validate, validate.EXAMPLES),
+    (plan.plan, plan.EXAMPLES),
     (drop.drop, drop.EXAMPLES),
     (watch.watch, watch.EXAMPLES),
     (runs.runs, runs.EXAMPLES),

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs
+from xml.sax.saxutils import escape
 
 import boto3
 import pytest
 from moto import mock_aws
 from typer.testing import CliRunner, Result
 
+from tests.catalogue import write_catalogue
 from tunedrop.domain import names
 from tunedrop.domain.decide import settled
 from tunedrop.domain.run import Run
@@ -44,6 +46,7 @@ class CloudFormation(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _DescribeStacks)
         self.stacks: dict[str, dict[str, str]] = {}
+        self.parameters: dict[str, str] = {}
 
 
 class _DescribeStacks(BaseHTTPRequestHandler):
@@ -58,10 +61,14 @@ class _DescribeStacks(BaseHTTPRequestHandler):
                 f"<member><OutputKey>{key}</OutputKey><OutputValue>{value}</OutputValue></member>"
                 for key, value in self.server.stacks[name].items()
             )
+            parameters = "".join(
+                f"<member><ParameterKey>{key}</ParameterKey><ParameterValue>{escape(value)}</ParameterValue></member>"
+                for key, value in self.server.parameters.items()
+            )
             self._reply(
                 200,
                 f"<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>{name}</StackName>"
-                f"<Outputs>{outputs}</Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>",
+                f"<Outputs>{outputs}</Outputs><Parameters>{parameters}</Parameters></member></Stacks></DescribeStacksResult></DescribeStacksResponse>",
             )
         else:
             message = f"Stack with id {name} does not exist"
@@ -112,7 +119,7 @@ class Account:
 
 
 @pytest.fixture(autouse=True)
-def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Give the command made-up credentials, and none of the machine's own settings."""
     for name in [name for name in os.environ if name.startswith(("AWS_", "TUNEDROP_"))]:
         monkeypatch.delenv(name)
@@ -123,15 +130,22 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "made-up")
     monkeypatch.setenv("AWS_REGION", REGION)
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
 
 
 @pytest.fixture
-def stacks(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, dict[str, str]]]:
-    """Deploy stacks by naming their outputs."""
+def cloudformation(monkeypatch: pytest.MonkeyPatch) -> Iterator[CloudFormation]:
+    """Deploy stacks by naming their outputs, and the parameters of all of them."""
     server = CloudFormation()
     with serving(server) as endpoint, mock_aws():
         monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", endpoint)
-        yield server.stacks
+        yield server
+
+
+@pytest.fixture
+def stacks(cloudformation: CloudFormation) -> dict[str, dict[str, str]]:
+    """Deploy stacks by naming their outputs."""
+    return cloudformation.stacks
 
 
 @pytest.fixture
@@ -159,6 +173,21 @@ def account(stacks: dict[str, dict[str, str]]) -> Account:
             }
         ],
     )
+    return Account(session)
+
+
+@pytest.fixture
+def catalogue(cloudformation: CloudFormation, tmp_path_factory: pytest.TempPathFactory) -> Account:
+    """Lay a catalogue out where AWS's public one lies."""
+    assert cloudformation, "it starts the AWS that the bucket is in"
+    folder = write_catalogue(tmp_path_factory.mktemp("catalogue"))
+    session = boto3.Session(region_name=REGION)
+    bucket = f"jumpstart-cache-prod-{REGION}"
+    s3 = session.client("s3")
+    s3.create_bucket(Bucket=bucket)
+    for path in folder.rglob("*.json"):
+        key = path.relative_to(folder).as_posix()
+        s3.put_object(Bucket=bucket, Key=key, Body=path.read_bytes(), ACL="public-read")
     return Account(session)
 
 

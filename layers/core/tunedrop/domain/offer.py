@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from tunedrop.domain import serverless
 from tunedrop.domain.hyperparameters import techniques_of
 from tunedrop.domain.import_compatibility import ARCHITECTURES, ModelFacts, architecture_of, compatibility
 from tunedrop.domain.jumpstart import JumpStartModel
@@ -33,6 +34,8 @@ class Offer(Record):
     eula_uri: str | None
     techniques: tuple[Technique, ...]
     """Empty for a model that cannot be tuned here; `untunable` says why."""
+    trainer: Literal["script", "serverless"] | None
+    """JumpStart's own script on an instance, or SageMaker's serverless customisation."""
     untunable: str | None
     default_instance_type: str | None
     usd_per_hour: float | None
@@ -47,7 +50,7 @@ class Offer(Record):
 
 def offer(model: JumpStartModel, region: str, policy: Policy, price: Price | None) -> Offer:
     """Describe a model; `price` is of its default instance type, see `training_instance_type`."""
-    techniques = techniques_of(model) if model.training_supported else ()
+    techniques = techniques_of(model) if model.training_supported else serverless.techniques(model, region)
     instance_type = training_instance_type(model)
     architecture = architecture_of(model.model_id)
     size = model_size(model.model_id)
@@ -62,6 +65,7 @@ def offer(model: JumpStartModel, region: str, policy: Policy, price: Price | Non
         gated=model.gated,
         eula_uri=model.eula_uri,
         techniques=techniques,
+        trainer="serverless" if techniques and not model.training_supported else "script" if techniques else None,
         untunable=None if techniques else _untunable(model),
         default_instance_type=instance_type,
         usd_per_hour=price.usd_per_hour if price else None,
@@ -69,7 +73,7 @@ def offer(model: JumpStartModel, region: str, policy: Policy, price: Price | Non
         bedrock_imports="no" if findings.problems else "unknown" if architecture == "" else "yes",
         converse=_converse(architecture),
         import_notes=tuple(each.message for each in (*findings.problems, *findings.warnings)),
-        refused=policy_problems(policy, model, instance_type, str) if instance_type else (),
+        refused=policy_problems(policy, model, instance_type, str),
         deprecated=model.deprecated,
     )
 
@@ -89,5 +93,5 @@ def _converse(architecture: str | None) -> Answer:
 
 def _untunable(model: JumpStartModel) -> str:
     if not model.training_supported:
-        return "JumpStart has no training script for it"
+        return "JumpStart has no training script for it, and SageMaker no recipe in this Region"
     return "its training script offers no technique that Tunedrop knows"

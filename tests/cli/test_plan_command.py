@@ -1,0 +1,191 @@
+"""`tunedrop plan` shows the plan that a drop would be given, and launches nothing."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import Result
+
+from tests.catalogue import GATED, OPEN
+from tests.cli.conftest import Account, CloudFormation
+from tests.cli.test_validate_command import rows, write
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    data = tmp_path / "bank"
+    data.mkdir()
+    write(data / "train.jsonl", rows(60))
+    return data
+
+
+def tune(folder: Path, text: str = "accept_eula: true", model: str = GATED) -> None:
+    (folder / "tune.yaml").write_text(f"model: {model}\nserve: bedrock\n{text}\n")
+
+
+def as_json(result: Result) -> dict[str, Any]:
+    found = json.loads(result.stdout)
+    assert isinstance(found, dict)
+    return found
+
+
+def in_one_line(result: Result) -> str:
+    return " ".join(result.stdout.split())
+
+
+def test_the_whole_plan_is_shown_and_nothing_is_launched(
+    account: Account, catalogue: Account, tunedrop: Command, folder: Path
+) -> None:
+    assert catalogue
+    tune(folder, "accept_eula: true\nbudget_usd: 5\nhyperparameters: {epoch: 3}")
+
+    result = tunedrop("plan", str(folder))
+
+    assert result.exit_code == 0, result.output
+    shown = in_one_line(result)
+    for value in (
+        "READY",
+        f"{GATED} 1.10.0",
+        "example, Example Community License",
+        "eula/example.txt",
+        "instruction (told by the files)",
+        "1 x ml.g5.2xlarge",
+        "MaxRuntimeInSeconds: 360000 -> 11881",
+        "epoch: 5 -> 3 tune.yaml",
+        "instruction_tuned: False -> True technique",
+        "USD an hour: Tunedrop's table",
+        "at most 5.00 USD",
+        "48 rows to train on",
+        "judged on held-out rows by exact_match",
+    ):
+        assert value in shown
+    assert account.dropped("bank") == []
+
+
+@pytest.mark.usefixtures("account", "catalogue")
+def test_all_problems_are_told_at_once(tunedrop: Command, folder: Path) -> None:
+    tune(folder, "instance_type: ml.m5.xlarge\nhyperparameters: {epochs: 3, lora_dropout: 7}")
+    write(folder / "more.jsonl", [{"instruction": "a", "context": "b"}])
+
+    result = tunedrop("plan", str(folder))
+
+    assert result.exit_code == 1
+    shown = in_one_line(result)
+    for value in (
+        "REFUSED",
+        "model.eula",
+        "instance.unsupported",
+        "Did you mean epoch?",
+        "lora_dropout cannot be 7",
+        "Fields missing: 1 first at more.jsonl:1",
+    ):
+        assert value in shown
+
+
+@pytest.mark.usefixtures("account", "catalogue")
+def test_programs_are_given_the_plan_that_would_be_stored_beside_the_run(tunedrop: Command, folder: Path) -> None:
+    tune(folder)
+
+    document = as_json(tunedrop("plan", str(folder), "--name", "receipts", "--json"))
+
+    assert (document["accepted"], document["dataset"], document["problems"]) == (True, "receipts", [])
+    assert document["plan"]["training"]["environment"]["accept_eula"] == "true"
+    assert document["plan"]["eula"]["accepted_by"] == "whoever uploads tune.yaml"
+    assert document["data"]["training_rows"] == 48
+    epoch = next(each for each in document["hyperparameters"] if each["name"] == "epoch")
+    assert epoch == {"name": "epoch", "value": "5", "default": "5", "set_by": "default"}
+
+
+@pytest.mark.usefixtures("account", "catalogue")
+def test_the_rows_are_judged_by_the_models_own_defaults(tunedrop: Command, folder: Path) -> None:
+    tune(folder)
+
+    data = as_json(tunedrop("plan", str(folder), "--json"))["data"]
+
+    # Epochs and batch size are JumpStart's: `tunedrop validate`, which asks nobody, cannot count the steps.
+    assert data["model_id"] == GATED
+
+
+@pytest.mark.usefixtures("account", "catalogue")
+def test_the_stacks_policy_refuses_here_as_it_would_there(
+    tunedrop: Command, folder: Path, cloudformation: CloudFormation
+) -> None:
+    cloudformation.parameters = {
+        "Policy": '{"providers": ["other"]}',
+        "LongestTrainingSeconds": "7200",
+        "InstanceTypes": "ml.p4d.*",
+    }
+    tune(folder)
+
+    document = as_json(tunedrop("plan", str(folder), "--json"))
+
+    assert [each["code"] for each in document["problems"]] == ["policy.provider", "policy.instance-type"]
+
+
+@pytest.mark.usefixtures("catalogue")
+def test_without_a_stack_the_plan_says_what_is_not_known(tunedrop: Command, folder: Path) -> None:
+    tune(folder, "", OPEN)
+
+    result = tunedrop("plan", str(folder))
+
+    assert result.exit_code == 0, result.output
+    assert "What the stack allows, and its prices, are not known" in in_one_line(result)
+
+
+def test_without_a_network_the_rows_are_judged_and_the_rest_is_not_known(
+    tunedrop: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    tune(folder)
+
+    result = tunedrop("plan", str(folder))
+
+    assert result.exit_code == 2
+    shown = in_one_line(result)
+    for value in ("NOT PLANNED", "48 rows to train on", "Model, hyperparameters, instance and price are not known"):
+        assert value in shown
+
+
+@pytest.mark.usefixtures("account", "catalogue")
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (f"model: {GATED}\nbudget: 3\n", "spec.unknown-key"),
+        ("model: example-textgeneration-gated-2b\n", "model.unknown"),
+        (f"model: {GATED}\nmodel_version: 7.0.0\n", "model.unknown-version"),
+        ("model: example-too-new\n", "model.unreadable"),
+        ("model: example-reasoning-recipe-only-9b\n", "model.not-trainable"),
+    ],
+)
+def test_what_a_drop_would_be_refused_for_is_refused(tunedrop: Command, folder: Path, text: str, code: str) -> None:
+    (folder / "tune.yaml").write_text(text)
+
+    result = tunedrop("plan", str(folder), "--json")
+
+    assert result.exit_code == 1
+    assert code in [each["code"] for each in as_json(result)["problems"]]
+
+
+@pytest.mark.usefixtures("account", "catalogue")
+def test_a_wrong_template_is_a_problem_of_the_plan(tunedrop: Command, folder: Path) -> None:
+    tune(folder)
+    (folder / "template.json").write_text('{"prompt": 7}')
+
+    result = tunedrop("plan", str(folder), "--json")
+
+    assert result.exit_code == 1
+    document = as_json(result)
+    assert not document["accepted"]
+    assert any("template" in code for code in document["data"]["counts"])
+
+
+@pytest.mark.usefixtures("account", "catalogue")
+def test_a_folder_without_tune_yaml_cannot_be_planned(tunedrop: Command, folder: Path) -> None:
+    result = tunedrop("plan", str(folder))
+
+    assert result.exit_code == 2
+    assert "tune.yaml is missing" in result.stderr

@@ -477,6 +477,19 @@ def test_one_label_alone_is_told() -> None:
     assert _warned(INSTRUCTION, {"train.jsonl": lines(rows)}, "data.one-label", template=TEMPLATE) == [("", None)]
 
 
+@pytest.mark.parametrize("blank", ["", " \t"])
+def test_a_field_that_is_empty_in_few_rows_is_told_and_one_that_is_in_many_is_not(blank: str) -> None:
+    rows = [{**row, "context": blank if number % 50 == 7 else question(number)} for number, row in _numbered(200)]
+    files = {"train.jsonl": lines(rows)}
+    assert _warned(INSTRUCTION, files, "data.empty-field") == [("train.jsonl", at) for at in (8, 58, 108, 158)]
+    rows = [{**row, "context": blank if number % 3 else question(number)} for number, row in _numbered(200)]
+    assert not judge({"train.jsonl": lines(rows)}, INSTRUCTION).counts
+
+
+def _numbered(count: int) -> list[tuple[int, dict[str, str]]]:
+    return list(enumerate(instruction_rows(count)))
+
+
 def test_labels_of_one_letter_are_no_empty_answers() -> None:
     rows = [{**row, "label": "ABCD"[number % 4]} for number, row in enumerate(labelled_rows(150))]
     report = judge({"train.jsonl": lines(rows)}, INSTRUCTION, template=TEMPLATE)

@@ -241,6 +241,20 @@ def test_labels_stay_labels_until_all_ranges_together_have_too_many() -> None:
         assert (merged.labels is None) == (most == 14)
 
 
+def test_empty_fields_are_told_in_the_order_of_the_rows() -> None:
+    rows = instruction_rows(400)
+    for number in (*range(3, 400, 50), 4, 55):
+        rows[number] = {**rows[number], "context": ""}
+    for number in (10, 53, 60):
+        rows[number] = {**rows[number], "instruction": "", "context": f"Case {number}, of its own."}
+    files = {"train.jsonl": lines(rows)}
+    changes: dict[str, Any] = {"limits": Limits(findings_per_warning=5)}
+    settings_ = calibrated(Memory(files), data_files(files), rules(INSTRUCTION, **changes))
+    whole = judge(files, INSTRUCTION, **changes)
+    assert whole.counts == {"data.empty-field": 12}
+    assert judge_in_ranges(files, {"train.jsonl": range(100, 60_000, 900)}, settings_) == whole
+
+
 def test_pictures_that_another_range_mentions_are_no_spare_ones() -> None:
     rows = [{"file_name": f"{number}.png", "prompt": question(number), "completion": "yes"} for number in range(30)]
     files = {"train/metadata.jsonl": lines(rows)}

@@ -108,6 +108,7 @@ class _Assessment:
         near, near_leaked = self._near_copies()
         for file, _ in self._files:
             self._tell_images(file)
+        self._forget_optional_fields()
         labels = self._labels()
         rows = self._side_counts()
         self._tell_shortages(rows)
@@ -220,6 +221,13 @@ class _Assessment:
             self._tell(Flaw("data.nothing-held-out", message))
         elif 0 < held_out < self._limits.few_held_out_rows and not text:
             self._tell(Flaw("data.few-held-out-rows", f"{_count(held_out, 'row')} to measure with."))
+
+    def _forget_optional_fields(self) -> None:
+        """Take no offence at what very many rows leave empty: it is meant."""
+        rows = sum(sum(summary.rows.values()) for _, summary in self._files)
+        if self._counts["data.empty-field"] > self._limits.empty_fields * rows:
+            self._warnings.pop("data.empty-field", None)
+            self._counts.pop("data.empty-field")
 
     def _tell_images(self, file: DataFile) -> None:
         """Tell of pictures that no row mentions."""

@@ -26,6 +26,8 @@ class Limits(Record):
     """An answer of fewer characters, white space aside, is nearly empty, unless answers are labels."""
     short_row_tokens: int = 8
     """A row of fewer tokens, prompt and answer together, is short."""
+    empty_fields: float = 0.05
+    """Empty fields beside filled ones are warned of up to this share of the rows; more of them are meant so."""
     labels: int = 1_000
     """Answers are labels when no more distinct ones than this occur, each many times over."""
     label_characters: int = 128

@@ -15,6 +15,8 @@ import xxhash
 from numpy.typing import NDArray
 
 from tunedrop.domain.plan import FileRole, Technique
+from tunedrop.domain.problem import excerpt
+from tunedrop.domain.strict_json import quoted
 from tunedrop.validation import near_duplicates, tables, tokens
 from tunedrop.validation.blocks import BYTE_ORDER_MARK, Block, FileFault, LongLine, cut, foreign_format, inflate
 from tunedrop.validation.documents import one_a_line
@@ -382,6 +384,10 @@ class _Scanner:
         self._columns.append((digests, batch.sizes.astype(np.uint32), bands))
         if good.rows:
             self._measure(good.rows, held_out, at)
+            for number, field in self._rows.blanks(good.rows, surely_led=good.chosen is None):
+                if not self._counted("data.empty-field"):
+                    flaw = Flaw("data.empty-field", f"The field {quoted(field)} is empty.", excerpt(field))
+                    self._remark(at.place(number, flaw))
             self._hand_on(good, held_out, write)
 
     def _no_bands(self, records: int) -> NDArray[np.uint32]:

@@ -1,7 +1,7 @@
 """Instruction rows: one JSON object a line, with a text for each field that the template names."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from operator import attrgetter
 from typing import Annotated, Any
@@ -62,7 +62,8 @@ class InstructionRows:
         self._decode_accepted = msgspec.json.Decoder(self._row).decode_lines
         self._said = attrgetter(*(f"f{fields.index(each)}" for each in dict.fromkeys((asked, answered))))
         self._says_two_things = asked != answered
-        self._leading = dict.fromkeys((asked, answered))
+        self._texts_of = {field: attrgetter(f"f{index}") for index, field in enumerate(fields)}
+        self._led = {field: texts for field, texts in self._texts_of.items() if field not in (asked, answered)}
         self._fields = fields
         self._contract = _contract(fields)
         self._plain_answer = f"f{fields.index(answered)}" if template.completion_text == f"{{{answered}}}" else None
@@ -107,11 +108,9 @@ class InstructionRows:
             path = ", ".join(self._template.prompt_fields)
             return Judged(None, b"", (Flaw("data.empty-prompt", "The row has an empty prompt.", path),))
         clean = json.dumps(texts, ensure_ascii=False).encode() + b"\n"
-        empty = [field for field in self._leading if not str(texts[field]).strip()]
-        flaws = tuple(Flaw("data.empty-field", f"The field {quoted(field)} is empty.", field) for field in empty)
         measured = measured_by({name: document[name] for name in document if name not in self._fields})
         row = self._measured_row(*texts.values(), measured) if measured else self._row(*texts.values())
-        return Judged(row, clean, (*unread(document, self._fields), *flaws))
+        return Judged(row, clean, unread(document, self._fields))
 
     def written(self, text: bytes) -> bytes:
         """Return accepted lines as they are, or as the prompts and completions that the template makes of them."""
@@ -125,6 +124,14 @@ class InstructionRows:
         if self._plain_answer:
             return list(map(attrgetter(self._plain_answer), rows))
         return [self._template.completion(self._texts(row)) for row in rows]
+
+    def blanks(self, rows: Sequence[Any], *, surely_led: bool) -> Iterator[tuple[int, str]]:
+        """Yield number and field of what is blank, row by row; what the fast path took is not blank in front."""
+        fields = self._led if surely_led else self._texts_of
+        found = [field for field, texts in fields.items() if not all(map(str.strip, map(texts, rows)))]
+        if found:
+            for number, row in enumerate(rows):
+                yield from ((number, field) for field in found if not fields[field](row).strip())
 
     def texts(self, row: Any) -> list[str]:
         """Return the rendered prompt and completion."""

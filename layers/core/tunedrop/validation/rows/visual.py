@@ -1,7 +1,7 @@
 """Rows of visual question answering: a picture, a prompt about it, and the answer."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Annotated, Any
 
@@ -118,6 +118,11 @@ class VisualRows:
     def answers(self, rows: Sequence[Any]) -> list[str]:
         """Return the completions."""
         return [row.completion for row in rows]
+
+    def blanks(self, rows: Sequence[Any], *, surely_led: bool) -> Iterator[tuple[int, str]]:
+        """Yield nothing: of a good row nothing is blank."""
+        del rows, surely_led
+        yield from ()
 
     def texts(self, row: Any) -> list[str]:
         """Return prompt and completion; the picture's own tokens are the model's secret."""

@@ -1,0 +1,224 @@
+"""Mistakes that people make in each technique: each is told at its line, with its code, and its neighbours are not."""
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+from datasets import (
+    CHAT,
+    INSTRUCTION,
+    TEXT,
+    VISUAL,
+    answer,
+    chat_rows,
+    instruction_rows,
+    judge,
+    lines,
+    question,
+    text_lines,
+)
+from PIL import Image
+
+from tunedrop.domain.plan import Technique
+from tunedrop.validation.limits import Limits
+
+_ASKED = {"role": "user", "content": "What was my balance at the end of last month?"}
+_ANSWERED = {"role": "assistant", "content": "It was twelve pounds and thirty pence in all."}
+_SYSTEM = {"role": "system", "content": "You help the customers of a bank."}
+_ROW = {"instruction": "Say what the capital of France is.", "context": "Geography, one.", "response": "It is Paris."}
+_PICTURE_ROW = {"file_name": "images/200.png", "prompt": "What is in the picture?", "completion": "A grey square of 8."}
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
+def _talk(*messages: object, key: str = "messages") -> bytes:
+    return _json({key: messages})
+
+
+def _changed(row: Mapping[str, Any], **changes: Any) -> bytes:
+    return _json({key: value for key, value in {**row, **changes}.items() if value is not ...})
+
+
+def _picture(width: int, height: int, kind: str = "PNG") -> bytes:
+    buffer = io.BytesIO()
+    Image.effect_noise((width, height), 80).save(buffer, kind)
+    return buffer.getvalue()
+
+
+_CHAT = [
+    ("data.unknown-role", _talk({**_ASKED, "role": "human"}, _ANSWERED)),
+    ("data.unknown-role", _talk(_ASKED, {**_ANSWERED, "role": "model"})),
+    ("data.unknown-role", _talk({**_ASKED, "role": " user"}, _ANSWERED)),
+    ("data.unknown-role", _talk({"role": "developer", "content": "Be kind."}, _ASKED, _ANSWERED)),
+    ("data.unknown-role", _talk(_ASKED, _ANSWERED, {"role": "tool", "content": "1"}, _ANSWERED)),
+    ("data.not-text", _talk({**_ASKED, "content": [{"type": "text", "text": "hello"}]}, _ANSWERED)),
+    ("data.not-text", _talk(_ASKED, {"role": "assistant", "content": None, "tool_calls": []})),
+    ("data.missing-field", _talk(_ASKED, {"role": "assistant", "tool_calls": []})),
+    ("data.missing-field", _talk({"Role": "user", "content": "hello"}, _ANSWERED)),
+    ("data.missing-field", _talk({}, _ANSWERED)),
+    ("data.extra-message-key", _talk({**_ASKED, "name": "bob"}, _ANSWERED)),
+    ("data.extra-message-key", _talk(_ASKED, {**_ANSWERED, "weight": 0})),
+    ("data.role-order", _talk(_ASKED, _ANSWERED, _ANSWERED)),
+    ("data.role-order", _talk(_SYSTEM, _ANSWERED)),
+    ("data.role-order", _talk(_ASKED, _SYSTEM, _ANSWERED)),
+    ("data.ends-with-user", _talk(_SYSTEM, _ASKED)),
+    ("data.not-a-list", _json({"messages": json.dumps([_ASKED, _ANSWERED])})),
+    ("data.not-a-message", _talk([_ASKED, _ANSWERED])),
+    ("data.not-a-message", _talk(_ASKED, None)),
+    ("data.not-an-object", _json(json.dumps({"messages": [_ASKED, _ANSWERED]}))),
+    ("data.not-an-object", _json([_ASKED, _ANSWERED])),
+    ("data.no-messages", _json({"Messages": [_ASKED, _ANSWERED]})),
+    ("data.no-messages", _json(_ASKED)),
+    ("data.no-messages", _json({"prompt": "hello", "completion": "good day"})),
+    ("data.sharegpt", _talk({"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}, key="conversations")),
+    ("data.not-json", str({"messages": [_ASKED, _ANSWERED]}).encode()),
+    ("data.not-json", _talk(_ASKED, _ANSWERED) + b","),
+    ("data.not-json", _talk(_ASKED, _ANSWERED) * 2),
+    ("data.not-json", b"# a comment"),
+    ("data.empty-content", _talk(_ASKED, {**_ANSWERED, "content": "\u00a0\n"})),
+    ("data.near-empty-answer", _talk(_ASKED, {**_ANSWERED, "content": "\u200b\u200b"})),
+    ("data.extra-field", _json({"messages": [_ASKED, _ANSWERED], "id": 7})),
+]
+_INSTRUCTION = [
+    ("data.missing-field", _changed(_ROW, response=..., Response="x")),
+    ("data.missing-field", _json({"instruction": "a", "context": "b", "response ": "c"})),
+    ("data.missing-field", _json({"instruction": "a", "input": "b", "output": "c"})),
+    ("data.missing-field", _talk(_ASKED, _ANSWERED)),
+    ("data.missing-field", b"{}"),
+    ("data.not-text", _changed(_ROW, response=4.5)),
+    ("data.not-text", _changed(_ROW, response=["It is Paris."])),
+    ("data.not-text", _changed(_ROW, context=None)),
+    ("data.not-text", _changed(_ROW, instruction=False)),
+    ("data.empty-completion", _changed(_ROW, response=" \n")),
+    ("data.empty-prompt", _changed(_ROW, instruction="", context="\t")),
+    ("data.empty-field", _changed(_ROW, context="")),
+    ("data.near-empty-answer", _changed(_ROW, response="nan")),
+    ("data.near-empty-answer", _changed(_ROW, response="#N/A")),
+    ("data.not-json", _json(_ROW).replace(b"Paris", b'"Paris"')),
+    ("data.not-json", _json(_ROW).replace(b"Paris", b"\\xParis")),
+    ("data.not-json", _json(_ROW)[:-2]),
+    ("data.not-json", b"instruction,context,response"),
+    ("data.not-json", b"\xc2\xa0" + _json(_ROW)),
+    ("data.not-an-object", _json([_ROW])),
+    ("data.not-finite", _changed(_ROW, score=float("nan"))),
+    ("data.truncated", _changed(_ROW, response="It is Paris. " * 3_000)),
+]
+_TEXT = [
+    ("data.not-utf8", b"A line in Latin-1: caf\xe9"),
+    ("data.not-utf8", b"A character that is cut: caf\xc3"),
+    ("data.nul", "A line in UTF-16".encode("utf-16-le")),
+    ("data.line-too-long", b"x" * 60_001),
+    ("data.secret", b"The key is AK" + b"IAQ3EGRIZNEB5TCWL2, keep it."),
+]
+_TABLE = [
+    ("data.ragged-row", b"To be, or not to be, that is the question,x"),
+    ("data.ragged-row", b"separated;by semicolons"),
+    ("data.not-csv", b'"To be" or not to be,x'),
+    ("data.not-utf8", b"caf\xe9,x"),
+    ("data.empty-text", b" ,x"),
+    ("data.formula", b"=HYPERLINK(1),x"),
+    ("data.repeated-header", b"text,source"),
+    ("data.blank-line", b""),
+]
+_RECORDS = [
+    ("data.missing-field", _json({"Text": "a"})),
+    ("data.not-text", _json({"text": None})),
+    ("data.not-text", _json({"text": ["a"]})),
+    ("data.not-json", _json({"text": "a"}) + b","),
+    ("data.duplicate-key", b'{"text": "a", "text": "b"}'),
+    ("data.empty-text", _json({"text": "  "})),
+]
+_PHOTO = _picture(64, 64, "JPEG")
+_PICTURES = {
+    **{f"images/{number}.png": _picture(8, 8) for number in range(201)},
+    "images/half.jpg": _PHOTO[: len(_PHOTO) // 2],
+    "images/end.jpg": _PHOTO[:-2],
+    "images/page.jpg": b"<html></html>",
+    "images/pointer.png": b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 1\n",
+    "images/none.png": b"",
+    "images/dot.png": _picture(1, 1),
+    "images/photo.png": _PHOTO,
+    "images/old.bmp": _picture(8, 8, "BMP"),
+}
+_VISUAL = [
+    *(
+        (code, _changed(_PICTURE_ROW, file_name=name))
+        for code, name in (
+            ("data.image-missing", "images/999.png"),
+            ("data.image-missing", "200.png"),
+            ("data.image-missing", "images/200.PNG"),
+            ("data.image-missing", "images/200"),
+            ("data.image-missing", " images/200.png"),
+            ("data.image-path", "../images/200.png"),
+            ("data.image-path", "/images/200.png"),
+            ("data.image-path", "./images/200.png"),
+            ("data.image-path", "images\\200.png"),
+            ("data.image-path", "https://example.com/200.png"),
+            ("data.image-path", ""),
+            ("data.image-broken", "images/half.jpg"),
+            ("data.image-broken", "images/end.jpg"),
+            ("data.image-broken", "images/none.png"),
+            ("data.image-format", "images/page.jpg"),
+            ("data.image-format", "images/pointer.png"),
+            ("data.image-format", "images/old.bmp"),
+            ("data.image-too-small", "images/dot.png"),
+            ("data.image-mislabelled", "images/photo.png"),
+            ("data.not-text", ["images/200.png"]),
+            ("data.not-text", None),
+        )
+    ),
+    ("data.missing-field", _changed(_PICTURE_ROW, file_name=..., image="images/200.png")),
+    ("data.missing-field", _changed(_PICTURE_ROW, prompt=..., question="What is it?")),
+    ("data.not-text", _changed(_PICTURE_ROW, completion=["A square.", "A grey square."])),
+    ("data.empty-prompt", _changed(_PICTURE_ROW, prompt=" ")),
+    ("data.empty-completion", _changed(_PICTURE_ROW, completion="")),
+    ("data.extra-field", _changed(_PICTURE_ROW, id=3)),
+]
+
+_VISUAL_ROWS = [
+    {"file_name": f"images/{number}.png", "prompt": question(number), "completion": answer(number)}
+    for number in range(200)
+]
+
+
+@pytest.mark.parametrize(
+    ("technique", "name", "good", "mistakes", "head"),
+    [
+        (CHAT, "train.jsonl", lines(chat_rows(300)), _CHAT, b""),
+        (INSTRUCTION, "train.jsonl", lines(instruction_rows(300)), _INSTRUCTION, b""),
+        (TEXT, "train.txt", "\n".join(text_lines(300)).encode(), _TEXT, b""),
+        (
+            TEXT,
+            "train.csv",
+            b"\n".join(b'"%b",x' % each.encode() for each in text_lines(300)),
+            _TABLE,
+            b"text,source\n",
+        ),
+        (TEXT, "train.json", lines({"text": each} for each in text_lines(300)), _RECORDS, b""),
+        (VISUAL, "metadata.jsonl", lines(_VISUAL_ROWS), _VISUAL, b""),
+    ],
+    ids=["chat", "instruction", "text", "CSV", "JSON", "pictures"],
+)
+def test_each_mistake_is_told_at_its_line_and_no_other(
+    technique: Technique, name: str, good: bytes, mistakes: Sequence[tuple[str, bytes]], head: bytes
+) -> None:
+    rows = good.splitlines()
+    expected: dict[int, str] = {}
+    for number, (code, line) in enumerate(mistakes):
+        at = 5 * number + 2
+        rows.insert(at, line)
+        expected[at + 1 + head.count(b"\n")] = code
+    content = head + b"".join(row + b"\n" for row in rows)
+    report = judge(
+        {name: content}, technique, pictures=_PICTURES, max_input_length=4_000, limits=Limits(line_bytes=60_000)
+    )
+    told: dict[int, list[str]] = {}
+    for each in report.findings:
+        if each.line and each.code not in {"data.duplicate", "data.near-duplicate", "data.short-row"}:
+            told.setdefault(each.line, []).append(each.code)
+    assert told.keys() == expected.keys()
+    assert {line: codes for line, codes in told.items() if expected[line] not in codes} == {}

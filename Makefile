@@ -23,8 +23,7 @@ local: setup ## Leave the embedded AWS running, and print how to speak to it
 	$(VENV)/bin/python -m local up
 
 test: lint ## Check style, types and behaviour
-	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/end_to_end
-	$(VENV)/bin/python -m pytest tests/end_to_end
+	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup ## Check style and types
 	$(VENV)/bin/ruff check .

@@ -1,9 +1,30 @@
-"""What every test needs: no credentials but made-up ones."""
+"""What every test needs: no credentials but made-up ones, and a worker of pytest-xdist that runs it in order."""
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
+
+END_TO_END = "tests/end_to_end/"
+
+
+class Scheduling(LoadFileScheduling):
+    """Give a worker the tests of one file, or all end-to-end tests, for they share one deployment."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return END_TO_END if nodeid.startswith(END_TO_END) else str(super()._split_scope(nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    return Scheduling(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no worker is left alone with it."""
+    items.sort(key=lambda item: not item.nodeid.startswith(END_TO_END))
 
 
 @pytest.fixture(autouse=True, scope="session")

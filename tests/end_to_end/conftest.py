@@ -19,9 +19,10 @@ RANGE_MEGABYTES = "0.004"
 def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
     """Deploy the application once; tests use datasets of their own."""
     models = (TINY_LLAMA, TINY_LLAMA_GATED)
-    with Engine(
-        tmp_path_factory.mktemp("aws"), settings(models=models, imported_models=10, seconds_per_minute=2.0)
-    ) as engine:
+    # Each invocation that runs beside others of its function starts a worker: more than a few at once only queue for
+    # the cores.
+    chosen = settings(models=models, imported_models=10, seconds_per_minute=2.0, async_concurrency=4)
+    with Engine(tmp_path_factory.mktemp("aws"), chosen) as engine:
         outputs = furnish(
             engine, models=models, ValidateAtOnceMegabytes=AT_ONCE_MEGABYTES, ValidationRangeMegabytes=RANGE_MEGABYTES
         )

@@ -10,7 +10,7 @@ from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tunedrop_cli.aws import DEFAULT_STACK, Target
-from tunedrop_cli.commands import chat, drop, models, plan, runs, show, validate, watch
+from tunedrop_cli.commands import chat, drop, models, plan, redrive, runs, show, validate, watch
 from tunedrop_cli.errors import CommandError, explained
 from tunedrop_cli.options import Options
 from tunedrop_cli.views import console
@@ -79,5 +79,6 @@ for _command, _epilog in (
     (runs.runs, runs.EXAMPLES),
     (show.show, show.EXAMPLES),
     (chat.chat, chat.EXAMPLES),
+    (redrive.redrive, redrive.EXAMPLES),
 ):
     app.command(epilog=_epilog)(_explaining(_command))

@@ -24,7 +24,14 @@ from tunedrop_cli.main import app
 STACK = "tunedrop"
 REGION = "us-east-1"
 
-OUTPUTS = {"DropBucketName": "drops", "RunBucketName": "run-files", "RunsTableName": "runs"}
+DEAD_LETTERS = f"https://sqs.{REGION}.amazonaws.com/123456789012/dead-letters"
+
+OUTPUTS = {
+    "DropBucketName": "drops",
+    "RunBucketName": "run-files",
+    "RunsTableName": "runs",
+    "DeadLetterQueueUrl": DEAD_LETTERS,
+}
 
 
 @contextmanager

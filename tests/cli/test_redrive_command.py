@@ -114,5 +114,6 @@ def test_a_letter_whose_function_cannot_be_called_stays(
     assert waiting(queue) == 1
 
 
-def test_an_empty_queue_is_said_to_be_empty(queue: Any, tunedrop: Callable[..., Result]) -> None:
+@pytest.mark.usefixtures("queue")
+def test_an_empty_queue_is_said_to_be_empty(tunedrop: Callable[..., Result]) -> None:
     assert "The dead-letter queue is empty." in tunedrop("redrive").output

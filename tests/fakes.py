@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from tests.samples import ACCOUNT, DROP_BUCKET, NOW, REGION, RUN_BUCKET, WORKFLOW_ARN
+from tunedrop.domain import budget
+from tunedrop.domain.budget import Ledger
 from tunedrop.domain.decide import settled
 from tunedrop.domain.jumpstart import HyperparameterSpec, JumpStartModel, TrainingArtifacts
 from tunedrop.domain.plan import PinnedFile, PinnedObject
@@ -14,6 +16,7 @@ from tunedrop.domain.run import Run, RunStatus, Training
 from tunedrop.domain.surroundings import Key, Subnet
 from tunedrop.domain.training_request import REQUEST_HASH_TAG
 from tunedrop.errors import (
+    CapReachedError,
     ClaimHeldError,
     ForeignResourceError,
     ModelUnavailableError,
@@ -41,11 +44,13 @@ class FakeClock:
 
 @dataclass
 class InMemoryRunStore:
-    """Runs as JSON, and who holds which claim; `written` is told of every write, as the table's stream is."""
+    """Runs as JSON, who holds which claim, what is spent; `written` is told of every write, as the stream is."""
 
     written: Callable[[Run], None] = lambda _run: None
     runs: dict[str, str] = field(default_factory=dict)
     holders: dict[str, str] = field(default_factory=dict)
+    ledgers: dict[str, Ledger] = field(default_factory=dict)
+    cap_cents: int | None = None
 
     def get(self, run_id: str) -> Run | None:
         document = self.runs.get(run_id)
@@ -65,13 +70,33 @@ class InMemoryRunStore:
             holder = self.holders.get(claim, after.run_id)
             if holder != after.run_id:
                 raise ClaimHeldError(claim, holder)
+        ledgers = self._accounted(before, after)
         for claim in after.claims - before.claims:
             self.holders[claim] = after.run_id
         for claim in before.claims - after.claims:
             self.holders.pop(claim, None)
+        self.ledgers = ledgers
         stored = after.model_copy(update={"version": before.version + 1})
         self._store(stored)
         return stored
+
+    def ledger(self, month: str) -> Ledger:
+        return self.ledgers.get(month, Ledger(month=month))
+
+    def _accounted(self, before: Run, after: Run) -> dict[str, Ledger]:
+        ledgers = dict(self.ledgers)
+        for charge in budget.opened(before.charges, after.charges):
+            ledger = ledgers.get(charge.month, Ledger(month=charge.month))
+            if self.cap_cents is not None and ledger.committed + charge.most_cents > self.cap_cents:
+                raise CapReachedError(ledger.committed, self.cap_cents)
+            reserved = {**ledger.reserved, charge.job_name: charge.most_cents}
+            ledgers[charge.month] = ledger.model_copy(update={"reserved": reserved})
+        for charge, actual in budget.settled(before.charges, after.charges):
+            ledger = ledgers[charge.month]
+            reserved = {name: amount for name, amount in ledger.reserved.items() if name != charge.job_name}
+            update = {"reserved": reserved, "spent": ledger.spent + actual}
+            ledgers[charge.month] = ledger.model_copy(update=update)
+        return ledgers
 
     def live(self, status: RunStatus | None = None) -> Iterator[Run]:
         runs = [Run.model_validate_json(document) for document in self.runs.values()]
@@ -218,6 +243,9 @@ class InMemoryAliases:
         self.values[name] = model_arn
 
 
+BILLABLE_SECONDS = 3000
+
+
 @dataclass
 class FakeTrainingJobs:
     """SageMaker's training jobs; `finish` is the training."""
@@ -257,6 +285,7 @@ class FakeTrainingJobs:
             attempt=attempt,
             status=status,
             secondary_status="Training" if status == "InProgress" else status,
+            billable_seconds=None if status == "InProgress" else BILLABLE_SECONDS,
             artifact_uri=self._artifact(job_name) if status == "Completed" else None,
         )
         return training, self.reasons[job_name] if status == "Failed" else ""

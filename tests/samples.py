@@ -17,6 +17,7 @@ from tunedrop.domain.observations import (
     PlanMade,
     PlanRefused,
     Refused,
+    RoomWanted,
     Scored,
 )
 from tunedrop.domain.plan import (
@@ -119,6 +120,7 @@ PLAN_MADE = PlanMade(plan=PLAN)
 PLAN_REFUSED = PlanRefused(problems=(PROBLEM,))
 DATASET_ACCEPTED = DatasetAccepted(summary=DATA)
 DATASET_REFUSED = DatasetRefused(problems=(PROBLEM,), counts={PROBLEM.code: 3}, summary=DATA)
+ROOM_WANTED = RoomWanted(job_name=JOB_NAME, attempt=1)
 JOB_ACCEPTED = JobAccepted(job_name=JOB_NAME, job_arn=JOB_ARN, attempt=1)
 IMPORT_STARTED = ImportStarted(job_name=MODEL_NAME, job_arn=IMPORT_JOB_ARN, model_name=MODEL_NAME)
 IMPORT_COMPLETED = ImportSeen(status="Completed", model_arn=MODEL_ARN)
@@ -177,15 +179,15 @@ WAY: dict[RunStatus, tuple[Observation, ...]] = {
     RunStatus.PLANNING: (),
     RunStatus.VALIDATING: (PLAN_MADE,),
     RunStatus.LAUNCHING: (PLAN_MADE, DATASET_ACCEPTED),
-    RunStatus.TRAINING: (PLAN_MADE, DATASET_ACCEPTED, JOB_ACCEPTED),
-    RunStatus.DEPLOYING: (PLAN_MADE, DATASET_ACCEPTED, JOB_ACCEPTED, job_seen("Completed")),
+    RunStatus.TRAINING: (PLAN_MADE, DATASET_ACCEPTED, ROOM_WANTED, JOB_ACCEPTED),
+    RunStatus.DEPLOYING: (PLAN_MADE, DATASET_ACCEPTED, ROOM_WANTED, JOB_ACCEPTED, job_seen("Completed")),
     RunStatus.EVALUATING: (
-        *(PLAN_MADE, DATASET_ACCEPTED, JOB_ACCEPTED, job_seen("Completed")),
+        *(PLAN_MADE, DATASET_ACCEPTED, ROOM_WANTED, JOB_ACCEPTED, job_seen("Completed")),
         *(ImportSlotWanted(), IMPORT_STARTED, IMPORT_COMPLETED),
     ),
     RunStatus.REJECTED: (PLAN_REFUSED,),
     RunStatus.FAILED: (PLAN_MADE, DATASET_ACCEPTED, REFUSED),
-    RunStatus.STOPPED: (PLAN_MADE, DATASET_ACCEPTED, JOB_ACCEPTED, job_seen("Stopped")),
+    RunStatus.STOPPED: (PLAN_MADE, DATASET_ACCEPTED, ROOM_WANTED, JOB_ACCEPTED, job_seen("Stopped")),
 }
 WAY[RunStatus.PROMOTED] = (*WAY[RunStatus.EVALUATING], scored(passed=True), ALIAS_WRITTEN)
 WAY[RunStatus.NOT_PROMOTED] = (*WAY[RunStatus.EVALUATING], scored(passed=False))

@@ -8,7 +8,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from tunedrop.bootstrap import Application, observed
 from tunedrop.contracts.events import RunStatusChanged
 from tunedrop.domain.decide import Effect
-from tunedrop.steps.launch import LaunchTraining
+from tunedrop.steps.launch import LaunchTraining, ReserveRoom
+from tunedrop.steps.track import DescribeTraining
 
 application = Application.from_environment()
 
@@ -19,4 +20,11 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
     run_id = parse(event=event, model=RunStatusChanged).detail.run_id
     settings = application.settings
     launch = LaunchTraining(application.jobs, settings.stack, settings.training_role_arn, settings.run_bucket)
-    application.advance(run_id, {Effect.LAUNCH: launch})
+    application.advance(
+        run_id,
+        {
+            Effect.SETTLE: DescribeTraining(application.jobs),
+            Effect.RESERVE: ReserveRoom(settings.stack),
+            Effect.LAUNCH: launch,
+        },
+    )

@@ -1,11 +1,14 @@
 """Runs are kept by compare-and-swap, with their claims; the same in DynamoDB and in memory."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Lock
 from typing import Any
 
 import pytest
 from aws_lambda_powertools.utilities.parser import parse
+from botocore.exceptions import ClientError
 
 from tests.fakes import InMemoryRunStore
 from tests.samples import (
@@ -23,10 +26,11 @@ from tests.stack import RESOURCES, announcement, is_announced
 from tunedrop.adapters.dynamodb import DynamoDBRunStore
 from tunedrop.contracts.events import RunStatusChanged
 from tunedrop.domain import names
+from tunedrop.domain.budget import Charge, Ledger
 from tunedrop.domain.decide import settled
 from tunedrop.domain.observations import NoticeClaimed, NoticeSent
 from tunedrop.domain.run import Run, RunStatus
-from tunedrop.errors import ClaimHeldError, VersionConflictError
+from tunedrop.errors import CapReachedError, ClaimHeldError, VersionConflictError
 from tunedrop.ports import RunStore
 
 TABLE = "runs"
@@ -193,3 +197,168 @@ def test_a_long_shelf_is_read_page_by_page(table: Any) -> None:
     for number in range(8):
         store.create(other_run(f"run-{number}").model_copy(update={"reason": padding}))
     assert len(list(store.live())) == 8
+
+
+# ---------------------------------------------------------------- the months' accounts
+
+CAP_CENTS = 100_00
+MONTH = "2026-11"
+
+
+@pytest.fixture(params=["memory", "dynamodb"])
+def capped(request: pytest.FixtureRequest) -> RunStore:
+    if request.param == "memory":
+        return InMemoryRunStore(cap_cents=CAP_CENTS)
+    return DynamoDBRunStore(request.getfixturevalue("table"), TABLE, CAP_CENTS)
+
+
+def charged(run: Run, *charges: Charge) -> Run:
+    return run.model_copy(update={"charges": charges})
+
+
+def charge(job_name: str = "job-a1", most_cents: int = 10_00, cents: int | None = None, month: str = MONTH) -> Charge:
+    return Charge(month=month, job_name=job_name, attempt=1, usd_per_hour=1.0, most_cents=most_cents, cents=cents)
+
+
+def test_a_month_in_which_nothing_was_launched_has_an_empty_account(capped: RunStore) -> None:
+    assert capped.ledger(MONTH) == Ledger(month=MONTH)
+
+
+def test_a_charge_is_reserved_and_settled_with_the_run(capped: RunStore) -> None:
+    capped.create(new_run())
+    reserved = capped.commit(new_run(), charged(new_run(), charge()))
+    assert capped.ledger(MONTH) == Ledger(month=MONTH, reserved={"job-a1": 10_00})
+    same = capped.commit(reserved, reserved.model_copy(update={"reason": "Something else."}))
+    assert capped.ledger(MONTH).committed == 10_00
+    settled = capped.commit(same, charged(same, charge(cents=4_21)))
+    assert capped.ledger(MONTH) == Ledger(month=MONTH, spent=4_21)
+    again = capped.commit(settled, charged(settled, charge(cents=4_21), charge("job-a2", month="2026-12")))
+    capped.commit(again, charged(again, charge(cents=4_21), charge("job-a2", month="2026-12", cents=0)))
+    assert capped.ledger(MONTH) == Ledger(month=MONTH, spent=4_21)
+    assert capped.ledger("2026-12") == Ledger(month="2026-12")
+
+
+def test_a_job_that_cost_more_than_was_reserved_is_booked_as_it_is(capped: RunStore) -> None:
+    capped.create(new_run())
+    reserved = capped.commit(new_run(), charged(new_run(), charge(most_cents=CAP_CENTS)))
+    capped.commit(reserved, charged(reserved, charge(most_cents=CAP_CENTS, cents=CAP_CENTS + 3)))
+    assert capped.ledger(MONTH).committed == CAP_CENTS + 3
+
+
+def test_a_month_without_room_refuses_the_write_and_stays_as_it_is(capped: RunStore) -> None:
+    capped.create(new_run())
+    capped.create(other_run())
+    capped.commit(new_run(), charged(new_run(), charge(most_cents=90_01)))
+    with pytest.raises(CapReachedError) as refused:
+        capped.commit(other_run(), charged(other_run(), charge("job-b1")))
+    assert (refused.value.committed_cents, refused.value.cap_cents) == (90_01, CAP_CENTS)
+    assert capped.get("a-later-run") == other_run()
+    assert capped.ledger(MONTH).reserved == {"job-a1": 90_01}
+    assert capped.commit(other_run(), charged(other_run(), charge("job-b1", most_cents=9_99))).charges
+
+
+def test_more_than_the_whole_cap_never_finds_room_not_even_in_an_empty_month(capped: RunStore) -> None:
+    capped.create(new_run())
+    with pytest.raises(CapReachedError):
+        capped.commit(new_run(), charged(new_run(), charge(most_cents=CAP_CENTS + 1)))
+    assert capped.ledger(MONTH) == Ledger(month=MONTH)
+
+
+def test_without_a_cap_the_account_is_kept_all_the_same(store: RunStore) -> None:
+    store.create(new_run())
+    store.commit(new_run(), charged(new_run(), charge(most_cents=10**9)))
+    assert store.ledger(MONTH).committed == 10**9
+
+
+def test_a_write_that_comes_too_late_reserves_nothing(capped: RunStore) -> None:
+    capped.create(new_run())
+    capped.commit(new_run(), charged(new_run(), charge()))
+    with pytest.raises(VersionConflictError):
+        capped.commit(new_run(), charged(new_run(), charge("job-x", most_cents=CAP_CENTS)))
+    assert capped.ledger(MONTH).reserved == {"job-a1": 10_00}
+
+
+class Serialised:
+    """A client whose calls come one after the other, as transactions do in DynamoDB; moto by itself has no locks."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._lock = Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._client, name)
+
+        def locked(**arguments: Any) -> Any:
+            with self._lock:
+                return call(**arguments)
+
+        return locked
+
+
+def test_of_thirty_drops_at_once_ten_find_room_and_the_account_is_exact(table: Any) -> None:
+    store = DynamoDBRunStore(Serialised(table), TABLE, CAP_CENTS)  # type: ignore[arg-type]  # a client by its calls
+    runs = [other_run(f"run-{number}") for number in range(30)]
+    for run in runs:
+        store.create(run)
+
+    def launch(run: Run) -> bool:
+        try:
+            store.commit(run, charged(run, charge(f"job-{run.run_id}")))
+        except CapReachedError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(30) as threads:
+        launched = list(threads.map(launch, runs))
+    assert sum(launched) == 10
+    ledger = store.ledger(MONTH)
+    assert (ledger.committed, len(ledger.reserved), ledger.spent) == (CAP_CENTS, 10, 0)
+    written = [run for run in (store.get(each.run_id) for each in runs) if run and run.charge]
+    assert {f"job-{run.run_id}" for run in written} == set(ledger.reserved)
+
+    with ThreadPoolExecutor(10) as threads:
+        list(
+            threads.map(
+                lambda run: store.commit(run, charged(run, run.charges[0].model_copy(update={"cents": 7}))), written
+            )
+        )
+    assert store.ledger(MONTH) == Ledger(month=MONTH, spent=70)
+
+
+def test_transactions_that_meet_are_tried_again(table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    client = Meeting(table, conflicts=2)
+    store = DynamoDBRunStore(client, TABLE, CAP_CENTS)  # type: ignore[arg-type]  # a client by its calls
+    store.create(new_run())
+    assert store.commit(new_run(), charged(new_run(), charge())).charge
+    assert len(pauses) == 2
+    client.conflicts = 100
+    store.create(other_run())
+    with pytest.raises(VersionConflictError):
+        store.commit(other_run(), charged(other_run(), charge("job-b1")))
+    assert store.ledger(MONTH).reserved == {"job-a1": 10_00}
+
+
+class Meeting:
+    """A client whose first transactions meet another one on the month's account."""
+
+    def __init__(self, client: Any, conflicts: int) -> None:
+        self._client = client
+        self.conflicts = conflicts
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def transact_write_items(self, **arguments: Any) -> Any:
+        if self.conflicts:
+            self.conflicts -= 1
+            raise ClientError(
+                {
+                    "Error": {"Code": "TransactionCanceledException", "Message": "[None, TransactionConflict]"},
+                    "ResponseMetadata": {"HTTPStatusCode": 400},
+                    "CancellationReasons": [{"Code": "None"}, {"Code": "TransactionConflict"}],
+                },
+                "TransactWriteItems",
+            )
+        return self._client.transact_write_items(**arguments)

@@ -48,7 +48,7 @@ ROUTES = {
     "tunedrop/run-status-changed.deploying-due": {DEPLOY},
     "tunedrop/run-status-changed.evaluating": {EVALUATE},
     "tunedrop/run-status-changed.evaluating-due": {EVALUATE},
-    "tunedrop/run-status-changed.failed": {DEPLOY, NOTIFY},
+    "tunedrop/run-status-changed.failed": {DEPLOY, NOTIFY, TRACK},
     "tunedrop/run-status-changed.launching": {LAUNCH},
     "tunedrop/run-status-changed.launching-due": {LAUNCH},
     "tunedrop/run-status-changed.not-promoted": {DEPLOY, NOTIFY},

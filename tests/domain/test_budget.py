@@ -3,60 +3,17 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from tunedrop.domain.budget import Ledger, cents, month_of, most_cents, release, reserve, room, settle
+from tests.fakes import InMemoryRunStore
+from tests.samples import new_run
+from tunedrop.domain.budget import Charge, Ledger, cap_cents, cents, longest_runtime, month_of, most_cents, words
+from tunedrop.domain.run import Run
+from tunedrop.errors import CapReachedError, VersionConflictError
 
-EMPTY = Ledger(month="2026-11")
-
-
-def test_thirty_drops_of_ten_dollars_under_a_cap_of_a_hundred_are_ten_launches() -> None:
-    ledger, launched = EMPTY, 0
-    for number in range(30):
-        after = reserve(ledger, f"job-{number}", cents(10), cents(100))
-        if after:
-            ledger, launched = after, launched + 1
-    assert (launched, ledger.committed, room(ledger, cents(100))) == (10, 100_00, 0)
-
-
-def test_a_job_that_cost_less_makes_room() -> None:
-    ledger = reserve(EMPTY, "a", 60_00, 100_00)
-    assert ledger
-    assert reserve(ledger, "b", 60_00, 100_00) is None
-    ledger = settle(ledger, "a", 12_34)
-    assert (ledger.spent, dict(ledger.reserved)) == (12_34, {})
-    assert reserve(ledger, "b", 60_00, 100_00)
-
-
-def test_a_job_that_was_never_billed_gives_all_of_it_back() -> None:
-    ledger = reserve(EMPTY, "a", 60_00, 100_00)
-    assert ledger
-    assert release(ledger, "a") == EMPTY
-
-
-def test_asking_twice_reserves_once_and_settling_twice_books_once() -> None:
-    once = reserve(EMPTY, "a", 10, 100)
-    assert once
-    assert reserve(once, "a", 10, 100) == once
-    settled = settle(once, "a", 7)
-    assert settle(settled, "a", 7) == settled
-    assert release(settled, "a") == settled
-
-
-def test_what_aws_bills_beyond_the_reservation_is_booked_and_holds_back_the_next() -> None:
-    ledger = reserve(EMPTY, "a", 100, 100)
-    assert ledger
-    ledger = settle(ledger, "a", 103)
-    assert (ledger.committed, room(ledger, 100)) == (103, 0)
-    assert reserve(ledger, "b", 1, 100) is None
-
-
-def test_negative_amounts_are_no_amounts() -> None:
-    with pytest.raises(ValueError, match="-1 cents"):
-        reserve(EMPTY, "a", -1, 100)
-    with pytest.raises(ValueError, match="-1 cents"):
-        settle(EMPTY, "a", -1)
+MONTH = "2026-11"
 
 
 def test_a_month_is_the_one_in_utc() -> None:
@@ -70,64 +27,80 @@ def test_dollars_are_rounded_up_to_cents(usd: float, whole: int) -> None:
     assert cents(usd) == whole
 
 
+@pytest.mark.parametrize(("usd", "whole"), [(0, None), (0.001, 0), (10, 1000), (0.07 * 100, 700), (10.009, 1000)])
+def test_a_cap_is_rounded_down_to_cents_and_none_for_zero(usd: float, whole: int | None) -> None:
+    assert cap_cents(usd) == whole
+
+
+@pytest.mark.parametrize(("amount", "text"), [(0, "$0"), (96_00, "$96"), (1_234_05, "$1,234.05")])
+def test_cents_are_told_as_dollars(amount: int, text: str) -> None:
+    assert words(amount) == text
+
+
 def test_a_reservation_covers_the_limit_and_the_grace_after_it() -> None:
     assert most_cents(36, timedelta(hours=1)) == 37_20
 
 
+@given(budget=st.floats(0.01, 10_000), price=st.floats(0.01, 1_000))
+def test_a_job_never_costs_more_than_its_budget_and_a_second_more_would(budget: float, price: float) -> None:
+    longest = longest_runtime(budget, price)
+    if longest:
+        assert most_cents(price, longest) <= cents(budget)
+        assert price * (longest.total_seconds() + 121) / 3600 >= budget * (1 - 1e-9)
+
+
 class Month(RuleBasedStateMachine):
-    """Reserve, settle and release in any order, each event perhaps delivered twice; the cap never moves."""
+    """Reserve, settle and release in any order, each write perhaps repeated; the cap never moves."""
 
     live = Bundle("live")
 
     def __init__(self) -> None:
         super().__init__()
-        self.cap = 10_000
-        self.ledger = EMPTY
+        self.store = InMemoryRunStore(cap_cents=10_000)
         self.reserved: dict[str, int] = {}
         self.spent = 0
         self.names = 0
 
-    @rule(target=live, amount=st.integers(0, 4_000))
-    def launch(self, amount: int) -> str:
+    def write(self, before: Run, after: Run, *, twice: bool) -> None:
+        self.store.commit(before, after)
+        if twice:
+            with pytest.raises(VersionConflictError):
+                self.store.commit(before, after)
+
+    @rule(target=live, amount=st.integers(0, 4_000), twice=st.booleans())
+    def launch(self, amount: int, *, twice: bool) -> str:
         self.names += 1
-        name = f"job-{self.names}"
-        after = reserve(self.ledger, name, amount, self.cap)
-        fits = sum(self.reserved.values()) + self.spent + amount <= self.cap
-        assert (after is not None) == fits
-        if after:
-            self.ledger = after
-            self.reserved[name] = amount
-        return name
+        run = new_run(f"run-{self.names}")
+        self.store.create(run)
+        job_name = f"job-{self.names}"
+        charge = Charge(month=MONTH, job_name=job_name, attempt=1, usd_per_hour=1.0, most_cents=amount)
+        try:
+            self.write(run, run.model_copy(update={"charges": (charge,)}), twice=twice)
+        except CapReachedError:
+            assert sum(self.reserved.values()) + self.spent + amount > 10_000
+        else:
+            self.reserved[run.run_id] = amount
+        return run.run_id
 
-    @rule(name=live, amount=st.integers(0, 4_000))
-    def launch_again(self, name: str, amount: int) -> None:
-        if name in self.reserved:
-            assert reserve(self.ledger, name, amount, self.cap) == self.ledger
-
-    @rule(name=consumes(live), share=st.floats(0, 1), twice=st.booleans())
-    def end(self, name: str, share: float, *, twice: bool) -> None:
-        actual = int(self.reserved.get(name, 0) * share)
-        for _ in range(2 if twice else 1):
-            self.ledger = settle(self.ledger, name, actual)
-        if name in self.reserved:
-            del self.reserved[name]
-            self.spent += actual
-
-    @rule(name=consumes(live))
-    def never_start(self, name: str) -> None:
-        self.ledger = release(self.ledger, name)
-        self.reserved.pop(name, None)
+    @rule(run_id=consumes(live), share=st.floats(0, 1), twice=st.booleans())
+    def end(self, run_id: str, share: float, *, twice: bool) -> None:
+        run = self.store.get(run_id)
+        assert run
+        if run.charge is None:
+            return
+        actual = int(run.charge.most_cents * share)
+        settled = run.charge.model_copy(update={"cents": actual})
+        self.write(run, run.model_copy(update={"charges": (settled,)}), twice=twice)
+        del self.reserved[run_id]
+        self.spent += actual
 
     @invariant()
-    def never_above_the_cap(self) -> None:
-        assert 0 <= self.ledger.committed <= self.cap
-        assert self.ledger.committed + room(self.ledger, self.cap) == self.cap
-
-    @invariant()
-    def counts_exactly(self) -> None:
-        assert dict(self.ledger.reserved) == self.reserved
-        assert self.ledger.spent == self.spent
-        assert self.ledger == Ledger.model_validate_json(self.ledger.model_dump_json())
+    def counts_exactly_and_never_above_the_cap(self) -> None:
+        ledger = self.store.ledger(MONTH)
+        assert sorted(ledger.reserved.values()) == sorted(self.reserved.values())
+        assert ledger.spent == self.spent
+        assert 0 <= ledger.committed <= 10_000
+        assert ledger == Ledger.model_validate_json(ledger.model_dump_json())
 
 
 TestMonth = Month.TestCase

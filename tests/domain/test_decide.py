@@ -1,7 +1,7 @@
 """All that can become of a run: a search through `decide` itself, then examples status by status."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from tests.samples import (
     IMPORT_COMPLETED,
     IMPORT_STARTED,
     JOB_ACCEPTED,
+    JOB_NAME,
     MODEL_ARN,
     NOW,
     PLAN,
@@ -21,6 +22,7 @@ from tests.samples import (
     PLAN_REFUSED,
     PROBLEM,
     REFUSED,
+    ROOM_WANTED,
     STACK,
     job_seen,
     new_run,
@@ -37,6 +39,7 @@ from tunedrop.domain.decide import (
     NOTICE_LEASE,
     NOTIFIED,
     RETIRING,
+    ROOM_WAIT,
     TRY_AGAIN,
     Effect,
     decide,
@@ -46,6 +49,7 @@ from tunedrop.domain.decide import (
 )
 from tunedrop.domain.observations import (
     AliasWritten,
+    CapReached,
     ClaimRefused,
     ImportDeleted,
     ImportSeen,
@@ -62,6 +66,7 @@ from tunedrop.domain.observations import (
     Observation,
     PlanMade,
     Refused,
+    RoomWanted,
     ScoringPaused,
     Unavailable,
     WaitOver,
@@ -72,6 +77,7 @@ from tunedrop.domain.run import EDGES, TERMINAL, Change, Run, RunStatus
 SOON = timedelta(minutes=2)
 UNAVAILABLE = Unavailable(reason="No room.", retry_after=timedelta(minutes=5))
 CLAIM_REFUSED = ClaimRefused(claim=names.IMPORT_SLOT, holder="another-run")
+CAP_REACHED = CapReached(committed_cents=96_00, cap_cents=100_00)
 NOTICE_CLAIMED = NoticeClaimed(token="invocation")
 
 CAPACITY = "CapacityError: Unable to provision requested ML compute capacity."
@@ -87,21 +93,25 @@ def job_failed(reason: str) -> JobSeen:
     return job_seen("Failed").model_copy(update={"failure_reason": reason})
 
 
+JOB_DESCRIBED: tuple[Observation, ...] = (
+    job_seen("InProgress", "Starting"),
+    job_seen("InProgress", "Training"),
+    job_seen("Stopping"),
+    job_seen("Completed"),
+    job_seen("Failed"),
+    *(job_failed(reason) for reason in (CAPACITY, AWS_FAULT)),
+    job_seen("Stopped"),
+    job_seen("Stopped", "MaxRuntimeExceeded"),
+    JobMissing(),
+)
+
 POSSIBLE: dict[Effect, tuple[Observation, ...]] = {
     Effect.PLAN: (PLAN_MADE, PLAN_REFUSED),
     Effect.VALIDATE: (DATASET_ACCEPTED, DATASET_REFUSED, UNAVAILABLE, REFUSED),
+    Effect.RESERVE: (ROOM_WANTED,),
     Effect.LAUNCH: (JOB_ACCEPTED, *JOB_REFUSED, UNAVAILABLE, REFUSED),
-    Effect.DESCRIBE_TRAINING: (
-        job_seen("InProgress", "Starting"),
-        job_seen("InProgress", "Training"),
-        job_seen("Stopping"),
-        job_seen("Completed"),
-        job_seen("Failed"),
-        *(job_failed(reason) for reason in (CAPACITY, AWS_FAULT)),
-        job_seen("Stopped"),
-        job_seen("Stopped", "MaxRuntimeExceeded"),
-        JobMissing(),
-    ),
+    Effect.DESCRIBE_TRAINING: JOB_DESCRIBED,
+    Effect.SETTLE: JOB_DESCRIBED,
     Effect.TAKE_IMPORT_SLOT: (ImportSlotWanted(),),
     Effect.START_IMPORT: (IMPORT_STARTED, UNAVAILABLE, REFUSED),
     Effect.DESCRIBE_IMPORT: (ImportSeen(status="InProgress"), IMPORT_COMPLETED, ImportSeen(status="Failed")),
@@ -113,7 +123,7 @@ POSSIBLE: dict[Effect, tuple[Observation, ...]] = {
 }
 """What the performers of each effect can see; for a notice, that another invocation is at it, too."""
 
-LOOKS = frozenset({Effect.DESCRIBE_TRAINING, Effect.DESCRIBE_IMPORT, Effect.SEND_NOTICE})
+LOOKS = frozenset({Effect.DESCRIBE_TRAINING, Effect.SETTLE, Effect.DESCRIBE_IMPORT, Effect.SEND_NOTICE})
 """Effects that may change nothing, and are due again at the next event."""
 
 
@@ -142,8 +152,9 @@ def situation(run: Run, now: datetime) -> object:
     notice = told and (told.message_id, now - told.claimed_at >= NOTICE_LEASE)
     deployment = run.deployment and (run.deployment.model_arn, run.deployment.deleted)
     end = (run.status, run.change, run.claims, bool(run.reason), now - run.updated_at >= IDLE, wait, notice, deployment)
+    end = (*end, run.charge and run.charge.attempt == run.attempt)
     if run.status.terminal:
-        return end
+        return (*end, run.charge is not None and now - run.entered_at >= MISSING_JOB)
     training = run.training and (run.training.status, run.training.secondary_status)
     evaluation = run.evaluation and run.evaluation.passed
     ages = (now - run.entered_at >= LONGEST_WAIT, now - run.entered_at >= MISSING_JOB)
@@ -169,8 +180,11 @@ def of_attempt(observation: Observation, run: Run) -> Observation:
         case JobAccepted():
             current = {"attempt": run.attempt, "job_name": names.training_job(STACK, run.run_id, run.attempt)}
             return observation.model_copy(update=current)
-        case JobSeen(training=training) if run.training:
-            current = {"attempt": run.training.attempt, "job_name": run.training.job_name}
+        case RoomWanted():
+            current = {"attempt": run.attempt, "job_name": names.training_job(STACK, run.run_id, run.attempt)}
+            return observation.model_copy(update=current)
+        case JobSeen(training=training) if job := run.charge or run.training:
+            current = {"attempt": job.attempt, "job_name": job.job_name}
             return observation.model_copy(update={"training": training.model_copy(update=current)})
     return observation
 
@@ -186,6 +200,8 @@ def moves_from(run: Run, now: datetime) -> Iterator[Move]:
         yield Move(run, now, effect, observation, after)
         if after.claims - run.claims:
             yield Move(run, now, effect, CLAIM_REFUSED, decide(run, CLAIM_REFUSED, now).run)
+        if len(after.charges) > len(run.charges):
+            yield Move(run, now, effect, CAP_REACHED, decide(run, CAP_REACHED, now).run)
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +228,7 @@ def search() -> Search:
 def test_the_search_knows_every_effect_and_every_observation() -> None:
     assert set(POSSIBLE) == set(Effect)
     known = {type(each) for observations in POSSIBLE.values() for each in observations}
-    assert known | {Nudged, ClaimRefused, WaitOver} == set(Observation.__subclasses__())
+    assert known | {Nudged, CapReached, ClaimRefused, WaitOver} == set(Observation.__subclasses__())
 
 
 def test_every_edge_is_taken_and_no_other(search: Search) -> None:
@@ -309,6 +325,16 @@ def test_the_import_slot_is_held_only_while_an_import_runs_or_is_about_to(search
             assert names.IMPORT_SLOT in run.claims
 
 
+def test_room_is_reserved_before_the_launch_and_until_the_cost_is_known(search: Search) -> None:
+    holders = {run.status for run, _ in search.states.values() if run.charge}
+    assert holders == {RunStatus.LAUNCHING, RunStatus.TRAINING, RunStatus.FAILED}
+    for run, now in search.states.values():
+        assert run.status is not RunStatus.TRAINING or run.charge
+        assert Effect.LAUNCH not in effects_due(run, now) or run.charge
+        assert not settled(run) or run.charge is None
+        assert len({each.job_name for each in run.charges}) == len(run.charges)
+
+
 def test_who_waits_says_why_and_until_when(search: Search) -> None:
     waiting = [move for move in search.moves if move.after != move.before and move.after.next_try_at]
     assert {move.after.status for move in waiting} == {
@@ -353,19 +379,23 @@ def test_what_comes_too_late_changes_nothing(search: Search) -> None:
     for move in search.moves:
         work[move.before.status].add(move.effect)
     for run, now in search.states.values():
-        for observation in _judged_by_status(set(POSSIBLE) - work[run.status]):
+        for observation in _judged_by_status(work[run.status]):
             assert decide(run, observation, now).run == run
 
 
 def test_what_is_not_due_moves_no_run(search: Search) -> None:
     for run, now in search.states.values():
-        for observation in _judged_by_status(set(POSSIBLE) - set(effects_due(run, now + LONGEST_WAIT))):
+        for observation in _judged_by_status(set(effects_due(run, now + LONGEST_WAIT))):
             assert decide(run, observation, now).run.status is run.status
 
 
-def _judged_by_status(effects: set[Effect]) -> list[Observation]:
+def _judged_by_status(done: Collection[Effect | None]) -> list[Observation]:
+    """Return what none of these effects can have seen, but for what counts in every status."""
+    own = [each for effect in POSSIBLE if effect in done for each in POSSIBLE[effect]]
+    effects = set(POSSIBLE) - set(done)
     anywhere = (Looked, Unavailable, Refused, NoticeClaimed, NoticeSent, ImportDeleted)
-    return [each for effect in effects for each in POSSIBLE[effect] if not isinstance(each, anywhere)]
+    seen = [each for effect in effects for each in POSSIBLE[effect] if not isinstance(each, anywhere)]
+    return [each for each in seen if each not in own]
 
 
 def test_an_attempt_that_was_given_up_moves_no_run(search: Search) -> None:
@@ -379,7 +409,8 @@ def test_an_attempt_that_was_given_up_moves_no_run(search: Search) -> None:
             job_seen("Failed"),
             job_failed(CAPACITY),
         ):
-            if not run.training or run.training.attempt > 1:
+            # What was reserved for the first attempt may still have to be settled.
+            if not {job.attempt for job in (run.training, run.charge) if job} & {1}:
                 assert decide(run, observation, run.updated_at).run == run
 
 
@@ -408,13 +439,15 @@ def test_pain_11_without_capacity_the_run_goes_on_with_the_plan_s_next_instance_
     assert run.next_try_at == run.updated_at + next_try(run.run_id, 1)
     assert run.reason.endswith("The next try is on ml.g5.12xlarge.")
     assert effects_due(run, run.updated_at) == ()
-    assert effects_due(run, run.next_try_at) == (Effect.LAUNCH,)
-    third = observed(run, of_attempt(JOB_ACCEPTED, run), JobRefused(attempt=1, reason=QUOTA.format(2)))
+    assert effects_due(run, run.next_try_at) == (Effect.RESERVE,)
+    third = observed(
+        run, of_attempt(ROOM_WANTED, run), of_attempt(JOB_ACCEPTED, run), JobRefused(attempt=1, reason=QUOTA.format(2))
+    )
     assert (third.status, third.attempt) == (RunStatus.TRAINING, 2)
 
 
 def test_pain_10_a_quota_in_use_is_waited_for_with_another_type() -> None:
-    launching = observed(new_run(), PlanMade(plan=SEVERAL), DATASET_ACCEPTED)
+    launching = observed(new_run(), PlanMade(plan=SEVERAL), DATASET_ACCEPTED, ROOM_WANTED)
     run = observed(launching, JobRefused(attempt=1, reason=QUOTA.format(2)))
     assert (run.status, run.attempt) == (RunStatus.LAUNCHING, 2)
     assert run.entered_at == launching.entered_at
@@ -422,7 +455,7 @@ def test_pain_10_a_quota_in_use_is_waited_for_with_another_type() -> None:
 
 
 def test_pain_21_a_throttled_launch_tries_the_same_job_again() -> None:
-    launching = observed(new_run(), PlanMade(plan=SEVERAL), DATASET_ACCEPTED)
+    launching = observed(new_run(), PlanMade(plan=SEVERAL), DATASET_ACCEPTED, ROOM_WANTED)
     run = observed(launching, JobRefused(attempt=1, reason="ThrottlingException: Rate exceeded"))
     assert (run.status, run.attempt, run.plan) == (RunStatus.LAUNCHING, 1, SEVERAL)
     assert run.next_try_at
@@ -433,16 +466,17 @@ def test_after_a_day_without_capacity_the_run_fails_and_says_what_was_tried() ->
     for _ in range(2):
         run = observed(run, of_attempt(job_failed(CAPACITY), run), after=GIVE_UP_AFTER)
         if run.status is RunStatus.LAUNCHING:
-            run = observed(run, of_attempt(JOB_ACCEPTED, run))
+            run = observed(run, of_attempt(ROOM_WANTED, run), of_attempt(JOB_ACCEPTED, run))
     assert run.status is RunStatus.FAILED
     assert run.problems[0].code == "training.capacity"
     assert "Tried 2 times within 24.0 hours, on ml.g5.2xlarge, ml.g5.12xlarge." in run.problems[0].message
 
 
 def test_a_quota_of_zero_on_every_type_ends_the_run_at_once() -> None:
-    run = observed(new_run(), PlanMade(plan=SEVERAL), DATASET_ACCEPTED)
+    run = observed(new_run(), PlanMade(plan=SEVERAL), DATASET_ACCEPTED, ROOM_WANTED)
     for attempt in (1, 2):
         assert run.status is RunStatus.LAUNCHING
+        run = observed(run, JobMissing(), of_attempt(ROOM_WANTED, run))
         run = observed(run, JobRefused(attempt=attempt, reason=QUOTA.format(0)))
     assert (run.status, run.problems[0].code) == (RunStatus.FAILED, "training.no-quota")
 
@@ -467,7 +501,7 @@ SEVERAL = PLAN.model_copy(update={"choices": CHOICES}).for_attempt(1)
 
 
 def launched() -> Run:
-    return observed(new_run(), PlanMade(plan=SEVERAL), DATASET_ACCEPTED, JOB_ACCEPTED)
+    return observed(new_run(), PlanMade(plan=SEVERAL), DATASET_ACCEPTED, ROOM_WANTED, JOB_ACCEPTED)
 
 
 def test_a_new_run_is_planned() -> None:
@@ -497,8 +531,85 @@ def test_a_refused_dataset_keeps_the_first_problems_and_the_count_of_all() -> No
     assert run.reason == "train.jsonl:1: It is wrong. Fix: Mend it."
 
 
+def test_a_run_reserves_the_most_that_its_job_may_cost_and_is_launched_then() -> None:
+    run = run_in(RunStatus.LAUNCHING)
+    assert effects_due(run, NOW) == (Effect.RESERVE,)
+    reserved = observed(run, ROOM_WANTED)
+    (charge,) = reserved.charges
+    # An hour and 120 seconds of ml.g5.2xlarge at 1.515 US dollars.
+    assert (charge.month, charge.job_name, charge.most_cents, charge.cents) == ("2026-01", JOB_NAME, 157, None)
+    assert effects_due(reserved, NOW) == (Effect.LAUNCH,)
+
+
+def test_a_run_whose_price_nobody_knows_is_launched_without_a_reservation() -> None:
+    unpriced = PLAN.model_copy(update={"usd_per_hour": None})
+    run = run_in(RunStatus.LAUNCHING).model_copy(update={"plan": unpriced})
+    assert effects_due(run, NOW) == (Effect.LAUNCH,)
+    assert observed(run, JOB_ACCEPTED, job_seen("Completed")).charges == ()
+
+
+def test_a_month_without_room_is_waited_for_with_the_reason_and_the_next_try() -> None:
+    waiting = observed(run_in(RunStatus.LAUNCHING), CAP_REACHED)
+    assert waiting.status is RunStatus.LAUNCHING
+    assert waiting.reason == "Waits for room under the monthly cap of $100: $96 are committed."
+    assert waiting.next_try_at == NOW + ROOM_WAIT
+    assert decide(waiting, Nudged(), NOW + ROOM_WAIT).effects == (Effect.RESERVE,)
+    failed = observed(waiting, CAP_REACHED, after=LONGEST_WAIT)
+    assert (failed.status, failed.problems[0].code) == (RunStatus.FAILED, "wait.too-long")
+
+
+def test_who_waits_for_a_quota_keeps_the_room_that_is_reserved() -> None:
+    waiting = observed(run_in(RunStatus.LAUNCHING), ROOM_WANTED, UNAVAILABLE)
+    assert waiting.charge
+    assert decide(waiting, Nudged(), NOW + SOON + SOON + SOON).effects == (Effect.LAUNCH,)
+
+
+@pytest.mark.parametrize("status", ["Completed", "Failed", "Stopped"])
+def test_the_end_of_a_job_settles_what_it_has_cost(status: str) -> None:
+    seen = job_seen(status)
+    seen = seen.model_copy(update={"training": seen.training.model_copy(update={"billable_seconds": 1000})})
+    (charge,) = observed(run_in(RunStatus.TRAINING), seen).charges
+    assert charge.cents == 43  # 1,000 seconds at 1.515 US dollars an hour are 42.08 cents
+
+
+def test_a_job_that_was_never_billed_or_never_was_gives_its_room_back() -> None:
+    run = run_in(RunStatus.TRAINING)
+    assert [each.cents for each in observed(run, job_seen("Failed")).charges] == [0]
+    assert [each.cents for each in observed(run, JobMissing(), after=MISSING_JOB).charges] == [0]
+
+
+def test_a_run_that_failed_while_it_was_launched_settles_when_it_is_known_what_became_of_the_job() -> None:
+    failed = observed(run_in(RunStatus.LAUNCHING), ROOM_WANTED, REFUSED)
+    assert failed.status is RunStatus.FAILED
+    assert failed.charge
+    assert Effect.SETTLE in effects_due(failed, NOW)
+    # Another invocation may be creating it at this moment.
+    assert observed(failed, JobMissing(), job_seen("InProgress")) == failed
+    assert [each.cents for each in observed(failed, JobMissing(), after=MISSING_JOB).charges] == [0]
+    zombie = job_seen("Stopped")
+    zombie = zombie.model_copy(update={"training": zombie.training.model_copy(update={"billable_seconds": 60})})
+    assert [each.cents for each in observed(failed, zombie).charges] == [3]
+
+
+def test_room_for_a_job_that_aws_refused_is_kept_until_it_is_known_that_there_is_none() -> None:
+    refused = observed(new_run(), PlanMade(plan=SEVERAL), DATASET_ACCEPTED, ROOM_WANTED, JOB_REFUSED[0])
+    assert (refused.attempt, refused.charge and refused.charge.attempt) == (2, 1)
+    due = decide(refused, Nudged(), NOW + timedelta(hours=1))
+    assert due.effects == (Effect.SETTLE,)
+    none = observed(due.run, JobMissing())
+    assert ([each.cents for each in none.charges], effects_due(none, none.updated_at)) == ([0], (Effect.RESERVE,))
+    # Another invocation had created it: it is stopped by the reconciler, and paid for.
+    running = observed(due.run, job_seen("InProgress"))
+    assert (running.status, running.charge) == (RunStatus.LAUNCHING, refused.charge)
+    assert running.next_try_at
+    zombie = job_seen("Stopped")
+    zombie = zombie.model_copy(update={"training": zombie.training.model_copy(update={"billable_seconds": 60})})
+    stopped = observed(running, Nudged(), zombie, after=ROOM_WAIT)
+    assert ([each.cents for each in stopped.charges], stopped.attempt) == ([3], 2)
+
+
 def test_a_full_quota_is_waited_for_and_tried_again_on_a_nudge() -> None:
-    waiting = observed(run_in(RunStatus.LAUNCHING), UNAVAILABLE)
+    waiting = observed(run_in(RunStatus.LAUNCHING), ROOM_WANTED, UNAVAILABLE)
     assert (waiting.status, waiting.reason) == (RunStatus.LAUNCHING, "No room.")
     assert effects_due(waiting, NOW + SOON) == ()
     assert not wants_nudge(waiting, NOW + SOON)

@@ -16,12 +16,13 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.deployment import Context, Deployment, job_event
-from tests.fakes import MODEL
-from tests.samples import STACK
-from tests.stack import receivers
+from tests.fakes import BILLABLE_SECONDS, MODEL
+from tests.samples import STACK, run_in
+from tests.stack import FUNCTIONS, receivers
 from tunedrop.domain import names
+from tunedrop.domain.budget import cents, month_of
 from tunedrop.domain.decide import NOTIFIED, settled
-from tunedrop.domain.run import Run, RunStatus
+from tunedrop.domain.run import Change, Run, RunStatus
 from tunedrop.errors import QuotaExceededError, TransientError
 
 TUNE_YAML = f"model: {MODEL.model_id}\nevaluate: {{against: [base, champion]}}\n"
@@ -32,6 +33,9 @@ AWS_FAULT = "InternalServerError: We encountered an internal error."
 COPIES = 3
 RETRIES = 2
 DEPTH = 2
+MOST_CENTS = 157
+"""What the job of `tests.samples` may cost: an hour and 120 seconds at 1.515 US dollars an hour."""
+JOB_CENTS = cents(1.515 * BILLABLE_SECONDS / 3600)
 STEPS = 4000
 
 
@@ -65,11 +69,12 @@ class World:
         self.told_and_died = 0
         self.shortages: list[str] = []
         """Why the next jobs fail, whatever they are."""
+        self.functions = frozenset(FUNCTIONS)
         self.created: Counter[str] = Counter()
         self.tunedrop = Deployment(patch, self.send, self.disturb)
 
     def send(self, function: str, event: dict[str, Any]) -> None:
-        if self.random.random() >= self.trouble:
+        if function in self.functions and self.random.random() >= self.trouble:
             self.on_the_way += [Delivery(function, event, Context()) for _ in range(COPIES)]
 
     def disturb(self, call: str) -> None:
@@ -91,6 +96,8 @@ class World:
                 self.on_the_way.append(delivery._replace(attempt=delivery.attempt + 1))
         finally:
             self.depth -= 1
+            if self.depth == 0:
+                check_accounts(self)
 
     def tick(self) -> None:
         for function, schedule in (("track_deployment", "every-minute"), ("reconcile_runs", "every-five-minutes")):
@@ -157,6 +164,8 @@ def check(world: World) -> None:
     tunedrop = world.tunedrop
     runs = tunedrop.runs()
     by_run = {run.run_id: run for run in runs}
+    check_accounts(world)
+    assert not any(tunedrop.store.ledger(month).reserved for month in tunedrop.store.ledgers)
     for name in tunedrop.jobs.requests:
         run = by_run[str(names.run_of_training_job(STACK, name))]
         assert (names.attempt_of_training_job(name) or 0) <= run.attempt == tried(run) + 1
@@ -175,6 +184,20 @@ def check(world: World) -> None:
 def tried(run: Run) -> int:
     """Count the attempts that another one followed, with or without a job; a throttled one is tried under its name."""
     return sum(each.code != "training.throttled" for each in run.failed_attempts)
+
+
+def check_accounts(world: World) -> None:
+    """Check what holds at every moment: all that runs is reserved, all that ended is booked, nothing else is."""
+    store, jobs = world.tunedrop.store, world.tunedrop.jobs
+    charges = [charge for run in world.tunedrop.runs() for charge in run.charges]
+    for month, ledger in store.ledgers.items():
+        of_month = [charge for charge in charges if charge.month == month]
+        assert ledger.reserved == {each.job_name: each.most_cents for each in of_month if each.cents is None}
+        assert ledger.spent == sum(each.cents for each in of_month if each.cents is not None)
+        assert store.cap_cents is None or ledger.committed <= store.cap_cents
+    assert set(jobs.statuses) <= {charge.job_name for charge in charges}
+    ended = {name for name, status in jobs.statuses.items() if status != "InProgress"}
+    assert {charge.job_name for charge in charges if charge.cents} <= ended
 
 
 def statuses(world: World) -> list[RunStatus]:
@@ -310,3 +333,35 @@ def test_a_lost_upload_is_found_by_the_reconciler(world: World) -> None:
     world.live_on("Completed", "Completed")
     check(world)
     assert statuses(world) == [RunStatus.PROMOTED]
+
+
+@pytest.mark.parametrize("world", range(3), indirect=True)
+def test_thirty_runs_launched_at_once_share_a_month_s_cap(world: World) -> None:
+    tunedrop, store = world.tunedrop, world.tunedrop.store
+    store.cap_cents = 10 * MOST_CENTS + 1
+    world.functions = frozenset({"launch_training", "track_training"})
+    ready = run_in(RunStatus.LAUNCHING).model_copy(update={"created_at": tunedrop.clock.now()})
+    for number in range(30):
+        store.create(ready.model_copy(update={"run_id": names.run_id("bucket", "key", str(number))}))
+    launched: list[int] = []
+    for _ in range(40):
+        while world.on_the_way:
+            world.deliver_one()
+        launched.append(len(tunedrop.jobs.requests))
+        world.train("Completed")
+        tunedrop.clock.move(timedelta(minutes=17))
+        with contextlib.suppress(CrashError, TransientError):
+            tunedrop.invoke("reconcile_runs", tunedrop.tick("every-five-minutes"))
+        ledger = store.ledger(month_of(tunedrop.clock.now()))
+        if not ledger.reserved and not world.on_the_way and store.cap_cents - ledger.spent < MOST_CENTS:
+            break
+    assert launched[0] <= 10
+    assert world.trouble or launched[0] == 10
+    # What a job has cost in the end makes room for those that wait, until the rest of the month is too little for one.
+    assert ledger.reserved == {}
+    assert ledger.spent == launched[-1] * JOB_CENTS
+    assert launched[-1] == 12
+    waiting = [run for run in tunedrop.runs() if run.status is RunStatus.LAUNCHING]
+    assert len(waiting) == 18
+    for run in waiting:
+        assert run.change is Change.DUE or (run.next_try_at and "monthly cap" in run.reason)

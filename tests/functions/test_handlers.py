@@ -181,4 +181,4 @@ def test_every_line_of_the_log_names_the_run(tunedrop: Deployment, monkeypatch: 
     tunedrop.store.create(run_in(RunStatus.LAUNCHING))
     tunedrop.invoke("launch_training", sample("tunedrop/run-status-changed.launching"))
     lines = [json.loads(line) for line in log.getvalue().splitlines()]
-    assert [(line["message"], line["correlation_id"]) for line in lines] == [("Run written", RUN_ID)]
+    assert [(line["message"], line["correlation_id"]) for line in lines] == [("Run written", RUN_ID)] * 2

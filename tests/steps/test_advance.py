@@ -10,6 +10,7 @@ from tests.samples import (
     DATASET_ACCEPTED,
     JOB_ACCEPTED,
     PLAN_MADE,
+    ROOM_WANTED,
     RUN_ID,
     job_seen,
     new_run,
@@ -81,12 +82,13 @@ def test_there_is_nothing_to_do_for_a_run_that_is_not_there(store: InMemoryRunSt
 
 def test_a_function_does_all_that_it_can_and_leaves_the_rest(store: InMemoryRunStore) -> None:
     store.create(new_run())
-    performers = Performers({Effect.LAUNCH: JOB_ACCEPTED, Effect.PLAN: PLAN_MADE, Effect.VALIDATE: DATASET_ACCEPTED})
+    seen = {Effect.LAUNCH: JOB_ACCEPTED, Effect.RESERVE: ROOM_WANTED}
+    performers = Performers({**seen, Effect.PLAN: PLAN_MADE, Effect.VALIDATE: DATASET_ACCEPTED})
     run = go(store, performers)
-    assert performers.done == [Effect.PLAN, Effect.VALIDATE, Effect.LAUNCH]
+    assert performers.done == [Effect.PLAN, Effect.VALIDATE, Effect.RESERVE, Effect.LAUNCH]
     assert run == store.get(RUN_ID)
     assert run
-    assert (run.status, run.version) == (RunStatus.TRAINING, 3)
+    assert (run.status, run.version) == (RunStatus.TRAINING, 4)
 
 
 def test_a_function_that_can_do_nothing_writes_nothing(store: InMemoryRunStore) -> None:
@@ -191,3 +193,14 @@ def test_a_workflow_that_ends_before_its_run_is_seen_to_wait_is_seen_all_the_sam
     assert run
     assert run.status is RunStatus.LAUNCHING
     assert performers.done == [Effect.VALIDATE, Effect.VALIDATE]
+
+
+def test_a_month_without_room_lets_the_run_wait(store: InMemoryRunStore) -> None:
+    store.cap_cents = 150
+    store.create(run_in(RunStatus.LAUNCHING))
+    performers = Performers({Effect.RESERVE: ROOM_WANTED, Effect.LAUNCH: JOB_ACCEPTED})
+    run = go(store, performers)
+    assert performers.done == [Effect.RESERVE]
+    assert run
+    assert run.next_try_at
+    assert run.reason == "Waits for room under the monthly cap of $1.50: $0 are committed."

@@ -159,6 +159,8 @@ def test_a_function_is_given_the_settings_that_it_uses_and_no_others(function: s
     given = set(FUNCTIONS[function].get("Environment", {}).get("Variables", {}))
     if function == "deploy_model":
         needed.add("IMPORT_ROLE_ARN")  # the one function that starts imports
+    if function == "launch_training":
+        needed.add("MONTHLY_CAP_USD")  # the one function that reserves
     everybody = set(GLOBALS["Environment"]["Variables"]) | {"AWS_REGION"}
     assert needed <= given | everybody
     assert given - ENVIRONMENT_OF_LIBRARIES <= needed

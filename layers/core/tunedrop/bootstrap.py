@@ -18,6 +18,7 @@ from tunedrop.adapters.sagemaker import SageMakerTrainingJobs
 from tunedrop.adapters.sns import SNSNotifier
 from tunedrop.adapters.ssm import SSMAliases
 from tunedrop.adapters.step_functions import StepFunctionsWorkflows
+from tunedrop.domain.budget import cap_cents
 from tunedrop.domain.decide import Effect
 from tunedrop.domain.observations import Observation
 from tunedrop.domain.run import Run
@@ -66,7 +67,8 @@ class Application:
     @cached_property
     def runs(self) -> ObservedRuns:
         """Return the store of runs."""
-        return ObservedRuns(DynamoDBRunStore(self._client("dynamodb"), self.settings.runs_table))
+        cap = cap_cents(self.settings.monthly_cap_usd)
+        return ObservedRuns(DynamoDBRunStore(self._client("dynamodb"), self.settings.runs_table, cap))
 
     @cached_property
     def drops(self) -> S3Drops:

@@ -23,6 +23,16 @@ class ClaimHeldError(TunedropError):
         self.holder = holder
 
 
+class CapReachedError(TunedropError):
+    """The month has no room for a job under the stack's cap."""
+
+    def __init__(self, committed_cents: int, cap_cents: int) -> None:
+        """Say what is reserved and spent already, and the cap."""
+        super().__init__(f"{committed_cents} of {cap_cents} cents are committed")
+        self.committed_cents = committed_cents
+        self.cap_cents = cap_cents
+
+
 class UnknownModelError(TunedropError):
     """JumpStart has no such model in the region."""
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from aws_lambda_powertools import Logger, Tracer, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 
+from tunedrop.domain.budget import Ledger
 from tunedrop.domain.run import Change, Run, RunStatus
 from tunedrop.ports import RunStore
 
@@ -45,6 +46,10 @@ class ObservedRuns:
     def live(self, status: RunStatus | None = None) -> Iterator[Run]:
         """Yield the live runs."""
         return self._runs.live(status)
+
+    def ledger(self, month: str) -> Ledger:
+        """Return a month's account."""
+        return self._runs.ledger(month)
 
 
 def _record(run: Run) -> None:

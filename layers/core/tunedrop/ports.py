@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Literal, Protocol
 
+from tunedrop.domain.budget import Ledger
 from tunedrop.domain.jumpstart import JumpStartModel, TrainingArtifacts
 from tunedrop.domain.model import Record
 from tunedrop.domain.plan import PinnedFile, PinnedObject
@@ -29,14 +30,18 @@ class RunStore(Protocol):
         """Store a new run; False when it exists already, which is left as it is."""
 
     def commit(self, before: Run, after: Run) -> Run:
-        """Replace `before` by `after`, with claims taken and given back, in one conditional write.
+        """Replace `before` by `after`, with claims taken and given back, charges reserved and settled, in one write.
 
         Returns the run as stored, its version one higher. Raises VersionConflictError when somebody wrote since
-        `before` was read, ClaimHeldError when another run holds a claim that `after` takes.
+        `before` was read, ClaimHeldError when another run holds a claim that `after` takes, CapReachedError when the
+        month has no room for a charge that `after` opens.
         """
 
     def live(self, status: RunStatus | None = None) -> Iterator[Run]:
         """Yield the runs for which something is left to do, oldest first."""
+
+    def ledger(self, month: str) -> Ledger:
+        """Return the account of a month, such as `2026-11`; an empty one when no job was launched in it."""
 
 
 class DropListing(Record):

@@ -26,6 +26,8 @@ class Settings(BaseModel):
     validate_at_once_megabytes: float = Field(alias="VALIDATE_AT_ONCE_MEGABYTES", default=0, ge=0)
     """Larger datasets are read by the workflow; a megabyte has 1,048,576 bytes."""
     validation_range_megabytes: float = Field(alias="VALIDATION_RANGE_MEGABYTES", default=0, ge=0)
+    monthly_cap_usd: float = Field(alias="MONTHLY_CAP_USD", default=0, ge=0)
+    """What the training jobs of a month may cost together; 0 for any amount."""
     base_models: dict[str, str] = Field(alias="BASE_MODELS", default_factory=dict)
     """JumpStart model id → id of Bedrock's own on-demand model of the same weights; adds to the built-in table."""
     instance_prices: str = Field(alias="INSTANCE_PRICES", default="{}")

@@ -1,6 +1,8 @@
-"""The runs in DynamoDB: one item a run, one item a claim, every write conditional."""
+"""The runs in DynamoDB: one item a run, a claim, and a month's account; every write conditional."""
 
 import logging
+import random
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -8,9 +10,11 @@ from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
 from tunedrop.adapters import failures
+from tunedrop.domain import budget
+from tunedrop.domain.budget import Charge, Ledger
 from tunedrop.domain.decide import settled
 from tunedrop.domain.run import Run, RunStatus
-from tunedrop.errors import ClaimHeldError, TransientError, VersionConflictError
+from tunedrop.errors import CapReachedError, ClaimHeldError, TransientError, VersionConflictError
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -23,14 +27,30 @@ SETTLED = "settled"
 NOBODY = "-"
 """The holder of a claim that was given back."""
 
+CONFLICT_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+"""Seconds, each made random, between the tries of a transaction that met another one on the same item.
+
+Drops that come at once meet on the month's account. boto3 does not try a cancelled transaction again by itself.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html#transaction-conflict-handling
+"""
+
+
+class _NoLedgerError(Exception):
+    """The month's item is yet to be made."""
+
+    def __init__(self, month: str) -> None:
+        super().__init__(month)
+        self.month = month
+
 
 class DynamoDBRunStore:
     """Keep runs in a table with the key `id` and the index `shelf-index` on (`shelf`, `created_at`)."""
 
-    def __init__(self, client: "BaseClient", table: str) -> None:
-        """Use the table through a DynamoDB client."""
+    def __init__(self, client: "BaseClient", table: str, cap_cents: int | None = None) -> None:
+        """Use the table through a DynamoDB client; `cap_cents` is what a month's jobs may cost, None for any amount."""
         self._client: Any = client
         self._table = table
+        self._cap = cap_cents
 
     def get(self, run_id: str) -> Run | None:
         """Return the run as last written, by a consistent read."""
@@ -52,7 +72,7 @@ class DynamoDBRunStore:
         return True
 
     def commit(self, before: Run, after: Run) -> Run:
-        """Write the run if nobody wrote since, together with the claims that it takes and gives back."""
+        """Write the run if nobody wrote since, with the claims and charges that it opens and closes."""
         stored = after.model_copy(update={"version": before.version + 1})
         put = {
             "TableName": self._table,
@@ -61,20 +81,34 @@ class DynamoDBRunStore:
             "ExpressionAttributeValues": {":version": {"N": str(before.version)}},
         }
         taken = sorted(after.claims - before.claims)
+        reserved = list(budget.opened(before.charges, after.charges))
+        settled_now = list(budget.settled(before.charges, after.charges))
+        # Claims and reservations, which may be refused, come right after the run, in this order: see `_refusal`.
         writes = [
             {"Put": put},
             *({"Put": self._take(claim, after.run_id)} for claim in taken),
+            *({"Update": self._reserve(charge)} for charge in reserved),
             *({"Put": self._give_back(claim, after.run_id)} for claim in sorted(before.claims - after.claims)),
+            *({"Update": self._settle(charge, actual)} for charge, actual in settled_now),
         ]
-        try:
-            with failures.transient():
-                if len(writes) == 1:
-                    self._client.put_item(**put)
-                else:
-                    self._client.transact_write_items(TransactItems=writes)
-        except ClientError as error:
-            raise self._refusal(error, taken) from error
-        return stored
+        for pause in (*CONFLICT_PAUSES, None):
+            try:
+                with failures.transient():
+                    if len(writes) == 1:
+                        self._client.put_item(**put)
+                    else:
+                        self._client.transact_write_items(TransactItems=writes)
+            except ClientError as error:
+                if pause is not None and _met_another(error):
+                    time.sleep(random.uniform(0, pause))  # noqa: S311 - no secret
+                    continue
+                refusal = self._refusal(error, taken, reserved)
+                if pause is not None and isinstance(refusal, _NoLedgerError):
+                    self._open_month(refusal.month)
+                    continue
+                raise refusal from error
+            return stored
+        raise AssertionError("the last try neither wrote nor was refused")
 
     def live(self, status: RunStatus | None = None) -> Iterator[Run]:
         """Yield the runs on the live shelf, oldest first, each read anew since the index lags behind."""
@@ -104,6 +138,63 @@ class DynamoDBRunStore:
                 return
             query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
+    def ledger(self, month: str) -> Ledger:
+        """Return the month's account, by a consistent read."""
+        with failures.transient():
+            answer = self._client.get_item(TableName=self._table, Key=_key(f"ledger#{month}"), ConsistentRead=True)
+        item = answer.get("Item")
+        if item is None:
+            return Ledger(month=month)
+        reserved = {job: int(amount["N"]) for job, amount in item["reserved"]["M"].items()}
+        return Ledger(month=month, reserved=reserved, spent=int(item["spent"]["N"]))
+
+    def _open_month(self, month: str) -> None:
+        item = {
+            **_key(f"ledger#{month}"),
+            "kind": {"S": "ledger"},
+            "committed": {"N": "0"},
+            "spent": {"N": "0"},
+            "reserved": {"M": {}},
+        }
+        try:
+            with failures.transient():
+                self._client.put_item(TableName=self._table, Item=item, ConditionExpression="attribute_not_exists(id)")
+        except ClientError as error:
+            # Another run was first.
+            if failures.code(error) != "ConditionalCheckFailedException":
+                raise
+
+    def _reserve(self, charge: Charge) -> dict[str, Any]:
+        update: dict[str, Any] = {
+            "TableName": self._table,
+            "Key": _key(f"ledger#{charge.month}"),
+            "UpdateExpression": "SET committed = committed + :cents, reserved.#job = :cents",
+            "ConditionExpression": "attribute_exists(id)",
+            "ExpressionAttributeNames": {"#job": charge.job_name},
+            "ExpressionAttributeValues": {":cents": {"N": str(charge.most_cents)}},
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        if self._cap is None:
+            return update
+        room = {":room": {"N": str(self._cap - charge.most_cents)}}
+        return update | {
+            # Never true of an item that is not there.
+            "ConditionExpression": "committed <= :room",
+            "ExpressionAttributeValues": update["ExpressionAttributeValues"] | room,
+        }
+
+    def _settle(self, charge: Charge, actual: int) -> dict[str, Any]:
+        return {
+            "TableName": self._table,
+            "Key": _key(f"ledger#{charge.month}"),
+            "UpdateExpression": "SET committed = committed + :difference, spent = spent + :actual REMOVE reserved.#job",
+            "ExpressionAttributeNames": {"#job": charge.job_name},
+            "ExpressionAttributeValues": {
+                ":difference": {"N": str(actual - charge.most_cents)},
+                ":actual": {"N": str(actual)},
+            },
+        }
+
     def _take(self, claim: str, run_id: str) -> dict[str, Any]:
         return {
             "TableName": self._table,
@@ -121,13 +212,12 @@ class DynamoDBRunStore:
             "ExpressionAttributeValues": {":run": {"S": run_id}, ":nobody": {"S": NOBODY}},
         }
 
-    @staticmethod
-    def _refusal(error: ClientError, taken: list[str]) -> Exception:
+    def _refusal(self, error: ClientError, taken: list[str], reserved: list[Charge]) -> Exception:
         match failures.code(error):
             case "ConditionalCheckFailedException":
                 return VersionConflictError()
             case "TransactionCanceledException":
-                # One reason for each write, in order: the run first, then the claims taken.
+                # One reason for each write, in order: the run first, then the claims taken and the room reserved.
                 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
                 reasons: list[dict[str, Any]] = error.response.get("CancellationReasons", [])
                 codes = [reason.get("Code") for reason in reasons]
@@ -137,11 +227,23 @@ class DynamoDBRunStore:
                     if reason.get("Code") == "ConditionalCheckFailed":
                         holder = reason.get("Item", {}).get("holder", {}).get("S", "another")
                         return ClaimHeldError(claim, holder)
+                for charge, reason in zip(reserved, reasons[1 + len(taken) :], strict=False):
+                    if reason.get("Code") == "ConditionalCheckFailed":
+                        if not reason.get("Item"):
+                            return _NoLedgerError(charge.month)
+                        return CapReachedError(int(reason["Item"]["committed"]["N"]), self._cap or 0)
                 if "TransactionConflict" in codes:
                     return VersionConflictError()
                 return TransientError(str(error))
         unforeseen: Exception = error
         return unforeseen
+
+
+def _met_another(error: ClientError) -> bool:
+    """Tell whether nothing but other transactions was in the way."""
+    reasons: list[dict[str, Any]] = error.response.get("CancellationReasons", [])
+    codes = {reason.get("Code") for reason in reasons} - {"None", None}
+    return failures.code(error) == "TransactionCanceledException" and codes == {"TransactionConflict"}
 
 
 def _key(identifier: str) -> dict[str, Any]:

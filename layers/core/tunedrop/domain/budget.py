@@ -1,25 +1,24 @@
-"""The monthly cap: what runs may still spend, reserved before a job is launched and settled after it.
+"""The month's account: what training jobs may still cost, reserved before each is launched and settled after it.
 
-A month's ledger is one item beside the runs (`id` = `ledger#2026-11`, `kind` = `ledger`). The store writes it in the
-transaction that decides the launch, so that neither is written without the other:
+A month's ledger is one item beside the runs (`id` = `ledger#2026-11`, `kind` = `ledger`). A run lists a charge for each
+job; the store compares the lists before and after, as it does with claims, and writes the ledger in the transaction
+that writes the run, so that neither is written without the other:
 
     TransactWriteItems
       Put     the run                if version = :version
       Update  the ledger             SET committed = committed + :cents, reserved.#job = :cents
-                                     if committed <= :cap_minus_cents AND attribute_not_exists(reserved.#job)
+                                     if committed <= :cap_minus_cents
 
 DynamoDB's conditions cannot add, therefore the item keeps the sum `committed` = reserved + spent as a number of its
 own, and the writer subtracts from the cap. No one reads before writing, so thirty drops at once cannot all see the
-same room. `settle` and `release` are the same transaction with the run's end: `SET committed = committed + :difference
-REMOVE reserved.#job`, if attribute_exists(reserved.#job). The first reservation of a month makes the item in a write
-of its own: `committed = 0`, an empty map, if attribute_not_exists(id).
+same room; and the run's version makes sure that nothing is reserved or settled twice.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.ConditionExpressions.html
 
-This module is the arithmetic of those expressions, in whole cents, since sums of floats are not exact.
+All amounts are whole cents, since sums of floats are not exact.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 from tunedrop.domain.model import Record
@@ -31,19 +30,33 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StopTrainingJob.ht
 """
 
 
+class Charge(Record):
+    """Account for one training job, in cents."""
+
+    month: str
+    """As `2026-11`, in UTC: the month in which its room was reserved, whenever the job ends."""
+    job_name: str
+    attempt: int
+    usd_per_hour: float
+    """Of all its instances together."""
+    most_cents: int
+    """What it may cost at most; reserved until it is known what it has cost."""
+    cents: int | None = None
+    """What it has cost; None while that is open."""
+
+
 class Ledger(Record):
     """Account for one month, in cents."""
 
     month: str
-    """As `2026-11`, in UTC: the month in which a job is launched, whenever it ends."""
     reserved: Mapping[str, int] = {}
-    """By training job's name: what each that runs may cost at most."""
+    """By training job's name: what each that is not settled may cost at most."""
     spent: int = 0
-    """What those that ended have cost."""
+    """What those that are settled have cost."""
 
     @property
     def committed(self) -> int:
-        """What is reserved and spent together."""
+        """What is reserved and spent together: the cap is held against it."""
         return sum(self.reserved.values()) + self.spent
 
 
@@ -57,44 +70,37 @@ def cents(usd: float) -> int:
     return math.ceil(round(usd * 100, 6))
 
 
+def cap_cents(usd: float) -> int | None:
+    """Round a cap down to whole cents; None for 0, which stands for no cap."""
+    return math.floor(round(usd * 100, 6)) if usd else None
+
+
 def most_cents(usd_per_hour: float, max_runtime: timedelta) -> int:
-    """Return what a job costs at most: until SageMaker stops it at its limit, and the grace after that."""
+    """Return what a job costs at most: until SageMaker stops it at its limit, and the grace after that.
+
+    `usd_per_hour` is that of all its instances together.
+    """
     return cents(usd_per_hour * ((max_runtime + STOP_GRACE) / timedelta(hours=1)))
 
 
-def reserve(ledger: Ledger, job_name: str, amount: int, cap: int) -> Ledger | None:
-    """Set the amount aside; None when the month has no room for it. A job that has its amount already keeps that."""
-    if amount < 0:
-        raise ValueError(f"{amount} cents cannot be reserved")
-    if job_name in ledger.reserved:
-        return ledger
-    if ledger.committed + amount > cap:
-        return None
-    return _with(ledger, {**ledger.reserved, job_name: amount}, ledger.spent)
+def longest_runtime(budget_usd: float, usd_per_hour: float) -> timedelta:
+    """Return the time limit, in whole seconds, with which a job costs its budget at most; zero when it buys none."""
+    seconds = math.floor(round(budget_usd / usd_per_hour * 3600, 6))
+    return max(timedelta(0), timedelta(seconds=seconds) - STOP_GRACE)
 
 
-def settle(ledger: Ledger, job_name: str, actual: int) -> Ledger:
-    """Book what the job has cost in place of what was reserved; one that has no reservation is settled already.
-
-    A job that cost more than `most_cents` is booked as it is: the cap then holds back the next one.
-    """
-    if actual < 0:
-        raise ValueError(f"a job cannot have cost {actual} cents")
-    if job_name not in ledger.reserved:
-        return ledger
-    others = {name: amount for name, amount in ledger.reserved.items() if name != job_name}
-    return _with(ledger, others, ledger.spent + actual)
+def words(amount: int) -> str:
+    """Write cents as people read them: `$96`, `$96.50`."""
+    return f"${amount // 100:,}" + (f".{amount % 100:02}" if amount % 100 else "")
 
 
-def release(ledger: Ledger, job_name: str) -> Ledger:
-    """Give back what was reserved for a job that was never billed."""
-    return settle(ledger, job_name, 0)
+def opened(before: tuple[Charge, ...], after: tuple[Charge, ...]) -> Iterator[Charge]:
+    """Yield the charges that a write reserves room for."""
+    known = {each.job_name for each in before}
+    yield from (each for each in after if each.job_name not in known)
 
 
-def room(ledger: Ledger, cap: int) -> int:
-    """Return the cents that are left to reserve."""
-    return max(0, cap - ledger.committed)
-
-
-def _with(ledger: Ledger, reserved: Mapping[str, int], spent: int) -> Ledger:
-    return Ledger(month=ledger.month, reserved=reserved, spent=spent)
+def settled(before: tuple[Charge, ...], after: tuple[Charge, ...]) -> Iterator[tuple[Charge, int]]:
+    """Yield the charges that a write settles, each with what the job has cost."""
+    open_before = {each.job_name for each in before if each.cents is None}
+    yield from ((each, each.cents) for each in after if each.job_name in open_before and each.cents is not None)

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from tunedrop.domain.budget import cents
 from tunedrop.domain.run import Run, Training
 
 
@@ -32,3 +33,12 @@ def training_usd(run: Run, now: datetime) -> float | None:
             return None
         usd += seconds * usd_per_hour / 3600
     return usd
+
+
+def job_cents(training: Training | None, usd_per_hour: float, now: datetime) -> int:
+    """Return what a job has cost, in whole cents.
+
+    What is billed is BillableTimeInSeconds, times the instances, times the price.
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeTrainingJob.html
+    """
+    return cents(_seconds(training, now) * usd_per_hour / 3600)

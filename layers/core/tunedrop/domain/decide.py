@@ -9,11 +9,13 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from tunedrop.domain import capacity, names
+from tunedrop.domain import budget, capacity, names
+from tunedrop.domain.cost import job_cents
 from tunedrop.domain.diagnosis import diagnose
 from tunedrop.domain.model import Record
 from tunedrop.domain.observations import (
     AliasWritten,
+    CapReached,
     ClaimRefused,
     DatasetAccepted,
     DatasetRefused,
@@ -33,6 +35,7 @@ from tunedrop.domain.observations import (
     PlanMade,
     PlanRefused,
     Refused,
+    RoomWanted,
     Scored,
     ScoringPaused,
     Unavailable,
@@ -48,7 +51,9 @@ class Effect(StrEnum):
 
     PLAN = "plan"
     VALIDATE = "validate"
+    RESERVE = "reserve"
     LAUNCH = "launch"
+    SETTLE = "settle"
     DESCRIBE_TRAINING = "describe-training"
     TAKE_IMPORT_SLOT = "take-import-slot"
     START_IMPORT = "start-import"
@@ -97,6 +102,12 @@ LONGEST_WAIT = timedelta(hours=24)
 PROBLEMS_ON_RECORD = 50
 """Problems that the record keeps, of all that are counted: a DynamoDB item holds 400 KB at most."""
 
+ROOM_WAIT = timedelta(minutes=15)
+"""How long a run that found no room under the monthly cap waits before it asks again."""
+
+ENDED = frozenset({"Completed", "Failed", "Stopped"})
+"""SageMaker's statuses of a training job that costs nothing more."""
+
 RETIRING = frozenset({RunStatus.NOT_PROMOTED, RunStatus.FAILED, RunStatus.STOPPED})
 """The ends after which the import is deleted."""
 
@@ -117,7 +128,8 @@ def effects_due(run: Run, now: datetime) -> tuple[Effect, ...]:
 
 def settled(run: Run) -> bool:
     """Tell whether nothing is left to do for a run, ever."""
-    return run.status.terminal and not _retirement_due(run) and (run.status not in NOTIFIED or _told(run))
+    told = run.status not in NOTIFIED or _told(run)
+    return run.status.terminal and told and not _retirement_due(run) and run.charge is None
 
 
 def wants_nudge(run: Run, now: datetime) -> bool:
@@ -136,7 +148,9 @@ def _work_due(run: Run, now: datetime) -> tuple[Effect, ...]:
         case RunStatus.VALIDATING:
             return (Effect.VALIDATE,)
         case RunStatus.LAUNCHING:
-            return (Effect.LAUNCH,)
+            if _refused_before(run):
+                return (Effect.SETTLE,)
+            return (Effect.RESERVE if _room_due(run) else Effect.LAUNCH,)
         case RunStatus.TRAINING:
             return (Effect.DESCRIBE_TRAINING,)
         case RunStatus.DEPLOYING:
@@ -146,7 +160,20 @@ def _work_due(run: Run, now: datetime) -> tuple[Effect, ...]:
         case RunStatus.EVALUATING:
             return (Effect.WRITE_ALIAS if run.evaluation else Effect.SCORE,)
         case _:
-            return (Effect.DELETE_IMPORT,) if _retirement_due(run) else ()
+            deletion = (Effect.DELETE_IMPORT,) if _retirement_due(run) else ()
+            # A run that ended while its launch was tried does not know whether there is a job that costs something.
+            return (*deletion, Effect.SETTLE) if run.charge else deletion
+
+
+def _room_due(run: Run) -> bool:
+    """Tell whether the attempt's job may not be created yet: its price is known, and nothing is reserved."""
+    priced = run.plan is not None and run.plan.usd_per_hour is not None
+    return priced and not (run.charge and run.charge.attempt == run.attempt)
+
+
+def _refused_before(run: Run) -> bool:
+    """Tell whether room is reserved for a job that AWS refused: another invocation may have created it all the same."""
+    return run.charge is not None and run.charge.attempt != run.attempt
 
 
 def _retirement_due(run: Run) -> bool:
@@ -183,6 +210,8 @@ def _after(run: Run, observation: Observation, now: datetime) -> Run:
             return _retired(run, now)
         case Unavailable():
             return _unavailable(run, observation, now)
+        case JobSeen() | JobMissing() if run.status.terminal:
+            return _settled_late(run, observation, now)
         case Refused(problem=problem):
             return run if run.status.terminal else _end(run, RunStatus.FAILED, now, (problem,))
     judge = _JUDGES.get(run.status)
@@ -223,13 +252,69 @@ def _validating(run: Run, observation: Observation, now: datetime) -> Run:
 
 def _launching(run: Run, observation: Observation, now: datetime) -> Run:
     match observation:
+        case RoomWanted(job_name=job_name, attempt=attempt) if attempt == run.attempt and _room_due(run):
+            charge = _charge(run, job_name, now)
+            return _change(run, now, charges=(*run.charges, charge), reason="", next_try_at=None)
+        case CapReached(committed_cents=committed, cap_cents=cap) if _room_due(run):
+            reason = (
+                f"Waits for room under the monthly cap of {budget.words(cap)}: {budget.words(committed)} are committed."
+            )
+            return _waited(run, reason, ROOM_WAIT, now)
+        case JobSeen() | JobMissing() if _refused_before(run):
+            return _earlier_settled(run, observation, now)
         # A job of an attempt that was given up meanwhile is the reconciler's to stop.
-        case JobAccepted(job_name=job_name, job_arn=job_arn, attempt=attempt) if attempt == run.attempt:
+        case JobAccepted(job_name=job_name, job_arn=job_arn, attempt=attempt) if (
+            attempt == run.attempt and not _room_due(run)
+        ):
             training = Training(job_name=job_name, job_arn=job_arn, attempt=attempt, status="InProgress")
             return _enter(run, RunStatus.TRAINING, now, training=training)
-        case JobRefused(attempt=attempt, reason=reason) if attempt == run.attempt:
+        case JobRefused(attempt=attempt, reason=reason) if attempt == run.attempt and not _room_due(run):
             return _attempt_failed(run, diagnose(reason, (), _plan_of(run)), now)
     return run
+
+
+def _charge(run: Run, job_name: str, now: datetime) -> budget.Charge:
+    if run.plan is None or run.plan.usd_per_hour is None:
+        raise AssertionError(f"run {run.run_id} has no price to reserve")
+    longest = timedelta(seconds=run.plan.training.max_runtime_seconds)
+    return budget.Charge(
+        month=budget.month_of(now),
+        job_name=job_name,
+        attempt=run.attempt,
+        usd_per_hour=run.plan.usd_per_hour,
+        most_cents=budget.most_cents(run.plan.usd_per_hour, longest),
+    )
+
+
+def _settled(run: Run, training: Training | None, now: datetime) -> tuple[budget.Charge, ...]:
+    """Settle the open charge with what the job has cost: nothing, when there is none."""
+    return tuple(
+        each.model_copy(update={"cents": job_cents(training, each.usd_per_hour, now)}) if each.cents is None else each
+        for each in run.charges
+    )
+
+
+def _earlier_settled(run: Run, observation: JobSeen | JobMissing, now: datetime) -> Run:
+    """Settle a job that AWS refused, once it is known whether there is one; the pause before has outlived its maker."""
+    if isinstance(observation, JobMissing):
+        return _change(run, now, charges=_settled(run, None, now))
+    training = observation.training
+    if run.charge is None or training.job_name != run.charge.job_name:
+        return run
+    if training.status in ENDED:
+        return _change(run, now, charges=_settled(run, training, now))
+    return _waited(run, f"Waits for the training job {training.job_name} to be stopped.", ROOM_WAIT, now)
+
+
+def _settled_late(run: Run, observation: JobSeen | JobMissing, now: datetime) -> Run:
+    if run.charge is None:
+        return run
+    if isinstance(observation, JobMissing):
+        return _change(run, now, charges=_settled(run, None, now)) if now - run.entered_at >= MISSING_JOB else run
+    training = observation.training
+    if training.job_name != run.charge.job_name or training.status not in ENDED:
+        return run
+    return _change(run, now, training=training, charges=_settled(run, training, now))
 
 
 def _training(run: Run, observation: Observation, now: datetime) -> Run:
@@ -237,9 +322,10 @@ def _training(run: Run, observation: Observation, now: datetime) -> Run:
         case JobSeen(training=training) if run.training and training.job_name == run.training.job_name:
             if training == run.training:
                 return run
+            charges = _settled(run, training, now) if training.status in ENDED else run.charges
             match training.status:
                 case "Completed":
-                    return _enter(run, RunStatus.DEPLOYING, now, training=training)
+                    return _enter(run, RunStatus.DEPLOYING, now, training=training, charges=charges)
                 case "Failed":
                     problem = _diagnosed(run, training, observation.failure_reason)
                     return _attempt_failed(run, problem, now, training)
@@ -247,7 +333,7 @@ def _training(run: Run, observation: Observation, now: datetime) -> Run:
                     # Time limits end as Stopped, possibly with a partial artifact: never a success.
                     # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeTrainingJob.html
                     problem = _stopped(run, training)
-                    return _end(run, RunStatus.STOPPED, now, (problem,), training=training)
+                    return _end(run, RunStatus.STOPPED, now, (problem,), training=training, charges=charges)
             return _change(run, now, training=training)
         case JobMissing() if now - run.entered_at >= MISSING_JOB:
             problem = Problem(
@@ -256,7 +342,7 @@ def _training(run: Run, observation: Observation, now: datetime) -> Run:
                 where=run.training.job_name if run.training else "",
                 fix="Drop the dataset again.",
             )
-            return _end(run, RunStatus.FAILED, now, (problem,))
+            return _end(run, RunStatus.FAILED, now, (problem,), charges=_settled(run, None, now))
     return run
 
 
@@ -288,15 +374,18 @@ def _attempt_failed(run: Run, problem: Problem, now: datetime, training: Trainin
         usd_per_hour=plan.usd_per_hour,
     )
     attempts = (*run.failed_attempts, failed)
+    # Whether there is a job that was refused, only Describe tells.
+    charges = _settled(run, training, now) if training else run.charges
     types = {each.instance_type for each in plan.choices} or {failed.instance_type}
     if not capacity.worth_another(attempts, types):
-        return _end(run, RunStatus.FAILED, now, (capacity.gave_up(problem, attempts),), training=training)
+        problem = capacity.gave_up(problem, attempts)
+        return _end(run, RunStatus.FAILED, now, (problem,), training=training, charges=charges)
     # A throttled call may have reached SageMaker all the same: only its own name finds out.
     attempt = run.attempt if problem.code == capacity.THROTTLED else run.attempt + 1
     plan = plan.for_attempt(attempt)
     reason = f"{problem.message} The next try is on {plan.training.instance_type}."
     delay = capacity.next_try(run.run_id, len(attempts))
-    update = {"attempt": attempt, "failed_attempts": attempts, "plan": plan}
+    update = {"attempt": attempt, "failed_attempts": attempts, "plan": plan, "charges": charges}
     if run.status is RunStatus.LAUNCHING:
         return _wait(run, reason, delay, now, **update)
     launching = {"training": None, "reason": reason, "next_try_at": now + delay}
@@ -376,18 +465,24 @@ def _nudged(run: Run, now: datetime) -> Run:
 
 
 def _unavailable(run: Run, observation: Unavailable, now: datetime) -> Run:
-    if not run.status.terminal and now - run.entered_at >= LONGEST_WAIT:
-        problem = Problem(
-            code="wait.too-long",
-            message=f"Waited {LONGEST_WAIT.total_seconds() / 3600:.0f} hours: {observation.reason}",
-            fix="Clear the cause, then drop the dataset again.",
-        )
-        return _end(run, RunStatus.FAILED, now, (problem,))
     if run.status.terminal:
         return _wait(run, run.reason, observation.retry_after, now)
-    # Who waits for Bedrock before an import exists gives the slot to whoever can use it.
+    # Who waits for Bedrock before an import exists gives the slot to whoever can use it. Who waits for SageMaker keeps
+    # the room that is reserved: another invocation may have created the job.
     claims = run.claims if run.deployment else run.claims - {names.IMPORT_SLOT}
-    return _wait(run, observation.reason, observation.retry_after, now, claims=claims)
+    return _waited(run, observation.reason, observation.retry_after, now, claims=claims)
+
+
+def _waited(run: Run, reason: str, delay: timedelta, now: datetime, **update: object) -> Run:
+    """Let the run wait once more, unless it has waited too long."""
+    if now - run.entered_at < LONGEST_WAIT:
+        return _wait(run, reason, delay, now, **update)
+    problem = Problem(
+        code="wait.too-long",
+        message=f"Waited {LONGEST_WAIT.total_seconds() / 3600:.0f} hours: {reason}",
+        fix="Clear the cause, then drop the dataset again.",
+    )
+    return _end(run, RunStatus.FAILED, now, (problem,))
 
 
 def _retired(run: Run, now: datetime) -> Run:

@@ -71,6 +71,20 @@ class DatasetRefused(Observation):
     """None when no row was read."""
 
 
+class RoomWanted(Observation):
+    """The run asks for room in the month's account for the most that its next training job may cost."""
+
+    job_name: str
+    attempt: int
+
+
+class CapReached(Observation):
+    """The month has no room for the job under the stack's cap."""
+
+    committed_cents: int
+    cap_cents: int
+
+
 class JobAccepted(Observation):
     """The training job exists, made now or before, and is this run's."""
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from tunedrop.domain.budget import Charge
 from tunedrop.domain.model import Record
 from tunedrop.domain.plan import MetricName, Plan
 from tunedrop.domain.problem import Problem
@@ -224,7 +225,8 @@ class Notice(Record):
 class Run(Record):
     """Hold all that is known of a run.
 
-    `version` counts the writes and guards each of them (compare-and-swap). `claims` names what only one run may hold.
+    `version` counts the writes and guards each of them (compare-and-swap). `claims` names what only one run may hold,
+    and `charges` what its training jobs may cost and have cost.
     """
 
     run_id: str
@@ -257,4 +259,11 @@ class Run(Record):
     problem_counts: dict[str, int] = Field(default_factory=dict)
     """All problems, by code."""
     claims: frozenset[str] = frozenset()
+    charges: tuple[Charge, ...] = ()
+    """One for each training job, in order; none for a job whose price nobody knows."""
     notices: dict[RunStatus, Notice] = Field(default_factory=dict)
+
+    @property
+    def charge(self) -> Charge | None:
+        """The charge that is still open."""
+        return next((each for each in self.charges if each.cents is None), None)

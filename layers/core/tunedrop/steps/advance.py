@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 
 from tunedrop.domain.decide import Decision, Effect, decide, effects_due
-from tunedrop.domain.observations import ClaimRefused, Looked, Observation
+from tunedrop.domain.observations import CapReached, ClaimRefused, Looked, Observation
 from tunedrop.domain.run import Run
-from tunedrop.errors import ClaimHeldError, TransientError, VersionConflictError
+from tunedrop.errors import CapReachedError, ClaimHeldError, TransientError, VersionConflictError
 from tunedrop.ports import Clock, RunStore
 
 Performer = Callable[[Run], Observation]
@@ -63,3 +63,6 @@ def _commit(run: Run, observation: Observation, runs: RunStore, clock: Clock) ->
         return Decision(run=runs.commit(run, decision.run), effects=decision.effects)
     except ClaimHeldError as held:
         return _commit(run, ClaimRefused(claim=held.claim, holder=held.holder), runs, clock)
+    except CapReachedError as full:
+        seen = CapReached(committed_cents=full.committed_cents, cap_cents=full.cap_cents)
+        return _commit(run, seen, runs, clock)

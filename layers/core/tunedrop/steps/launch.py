@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from tunedrop.domain import names
-from tunedrop.domain.observations import JobAccepted, JobRefused, Observation, Refused, Unavailable
+from tunedrop.domain.observations import JobAccepted, JobRefused, Observation, Refused, RoomWanted, Unavailable
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import Run
 from tunedrop.domain.training_request import create_training_job_request
@@ -13,6 +13,17 @@ from tunedrop.ports import TrainingJobs
 
 DELETION_WAIT = timedelta(minutes=5)
 """How long to wait before a job is tried again whose name is not free yet."""
+
+
+@dataclass(frozen=True)
+class ReserveRoom:
+    """Ask for room in the month's account, before the job is created."""
+
+    stack: str
+
+    def __call__(self, run: Run) -> Observation:
+        """Name the job; the commit that follows decides whether there is room for it."""
+        return RoomWanted(job_name=names.training_job(self.stack, run.run_id, run.attempt), attempt=run.attempt)
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,11 @@ class DescribeTraining:
     jobs: TrainingJobs
 
     def __call__(self, run: Run) -> Observation:
-        """Describe the run's training job."""
-        if run.training is None:
+        """Describe the run's training job: the one whose cost is open, else the last one that is known."""
+        job = run.charge or run.training
+        if job is None:
             raise AssertionError(f"run {run.run_id} is {run.status} without a training job")
-        seen = self.jobs.describe(run.training.job_name, run.training.attempt)
+        seen = self.jobs.describe(job.job_name, job.attempt)
         if seen is None:
             return JobMissing()
         training, failure_reason = seen

@@ -93,7 +93,7 @@ def measured(kind: str, *, near: bool = True) -> dict[str, Any]:
         capture_output=True,
         check=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     result: dict[str, Any] = json.loads(done.stdout)
     return result

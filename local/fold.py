@@ -17,13 +17,15 @@ def fold(template: Mapping[str, Any], parameters: Mapping[str, str] | None = Non
 
     Raises:
         KeyError: a parameter has neither value nor default.
+        ValueError: a condition is none.
     """
     given = parameters or {}
     values: dict[str, Any] = {}
     for name, parameter in template.get("Parameters", {}).items():
         value = given[name] if name in given else parameter["Default"]
         values[name] = str(value).split(",") if parameter["Type"] == "CommaDelimitedList" else value
-    conditions = {name: _settled(each, values, {}) for name, each in template.get("Conditions", {}).items()}
+    written = template.get("Conditions", {})
+    conditions = {name: _holds(each, written, values) for name, each in written.items()}
     kept = {
         name: {key: value for key, value in resource.items() if key != "Condition"}
         for name, resource in template["Resources"].items()
@@ -31,6 +33,27 @@ def fold(template: Mapping[str, Any], parameters: Mapping[str, str] | None = Non
     }
     rest = {key: value for key, value in template.items() if key not in ("Parameters", "Conditions", "Resources")}
     return dict(_settled({**rest, "Resources": kept}, values, conditions))
+
+
+def _holds(condition: Any, written: Mapping[str, Any], parameters: Mapping[str, Any]) -> bool:
+    """Decide a condition, and those that it names."""
+
+    def holds(inner: Any) -> bool:
+        return _holds(inner, written, parameters)
+
+    match condition:
+        case {"Condition": str(name)}:
+            return holds(written[name])
+        case {"Fn::Not": [inner]}:
+            return not holds(inner)
+        case {"Fn::And": list(parts)}:
+            return all(map(holds, parts))
+        case {"Fn::Or": list(parts)}:
+            return any(map(holds, parts))
+        case {"Fn::Equals": [left, right]}:
+            # CloudFormation compares texts: a number that a template writes equals the parameter's text.
+            return str(_settled(left, parameters, {})) == str(_settled(right, parameters, {}))
+    raise ValueError(f"not a condition: {condition}")
 
 
 def _settled(value: Any, parameters: Mapping[str, Any], conditions: Mapping[str, bool]) -> Any:
@@ -54,10 +77,6 @@ def _settled(value: Any, parameters: Mapping[str, Any], conditions: Mapping[str,
 
 def _computed(value: dict[str, Any]) -> Any:
     match value:
-        case {"Fn::Equals": [left, right]}:
-            return left == right
-        case {"Fn::Not": [bool(inner)]}:
-            return not inner
         case {"Fn::Join": [str(separator), list(parts)]} if all(isinstance(each, str) for each in parts):
             return separator.join(parts)
     return value

@@ -12,6 +12,7 @@ from tunedrop.domain.notice import GROUPS_LIMIT, notice
 from tunedrop.domain.pricing import Price
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import RunStatus
+from tunedrop.domain.spot import WARNING
 
 STARTED = """\
 The data of "banking77" is valid and training has started.
@@ -224,3 +225,12 @@ def test_an_estimate_is_one_line_of_range_and_basis() -> None:
     assert "\nEstimate: 0.54 to 2.10 US dollars, 0.1 to 0.3 hours (4,000 bytes at about 4 bytes a token)\n" in body
     assert "\nEstimate: 0.1 to 0.3 hours (" in notice(run(RunStatus.TRAINING, plan=unpriced), NOW).body
     assert "Estimate" not in notice(run(RunStatus.TRAINING, plan=unknown), NOW).body
+
+
+def test_a_training_on_spot_is_told_with_its_warning() -> None:
+    spot = TRAINING_PLAN.model_copy(update={"max_wait_seconds": 7200})
+    plan = PLAN.model_copy(update={"training": spot, "warnings": (WARNING,)})
+    body = notice(run(RunStatus.TRAINING, plan=plan), NOW).body
+
+    assert "1 x ml.g5.2xlarge, managed spot" in body
+    assert f"Warnings of the plan:\n- {WARNING}\n" in body

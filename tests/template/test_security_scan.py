@@ -75,9 +75,13 @@ def test_conditions_are_settled_as_cloudformation_does() -> None:
         "Conditions": {
             "HasNames": {"Fn::Not": [{"Fn::Equals": [{"Fn::Join": ["", {"Ref": "Names"}]}, ""]}]},
             "HasKey": {"Fn::Not": [{"Fn::Equals": [{"Ref": "Key"}, ""]}]},
+            "HasBoth": {"Fn::And": [{"Condition": "HasNames"}, {"Condition": "HasKey"}]},
+            "HasAny": {"Fn::Or": [{"Condition": "HasNames"}, {"Condition": "HasKey"}]},
         },
         "Resources": {
             "Named": {"Type": "T", "Condition": "HasNames", "Properties": {"Names": {"Ref": "Names"}}},
+            "Both": {"Type": "T", "Condition": "HasBoth"},
+            "Any": {"Type": "T", "Condition": "HasAny"},
             "Always": {
                 "Type": "T",
                 "Properties": {
@@ -90,7 +94,9 @@ def test_conditions_are_settled_as_cloudformation_does() -> None:
     }
     plain = fold(template)["Resources"]
     assert plain == {"Always": {"Type": "T", "Properties": {"Rules": [1], "Name": {"Fn::Sub": "${AWS::StackName}"}}}}
+    assert set(fold(template, {"Key": "k"})["Resources"]) == {"Always", "Any"}
     full = fold(template, {"Names": "a,b", "Key": "k"})["Resources"]
+    assert set(full) == {"Always", "Any", "Both", "Named"}
     assert full["Named"] == {"Type": "T", "Properties": {"Names": ["a", "b"]}}
     assert full["Always"]["Properties"]["Key"] == "k"
     assert full["Always"]["Properties"]["Rules"] == [1, 2]

@@ -113,7 +113,7 @@ class TrainingPlan(Record):
     @property
     def place(self) -> str:
         """Say on what is trained, in words for a person."""
-        return f"{self.instance_count} x {self.instance_type}"
+        return f"{self.instance_count} x {self.instance_type}{', managed spot' if self.max_wait_seconds else ''}"
 
 
 class ServerlessTrainingPlan(Record):

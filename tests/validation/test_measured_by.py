@@ -11,6 +11,7 @@ from tunedrop.domain.plan import FileRole, Technique
 from tunedrop.domain.prompt_template import PromptTemplate
 from tunedrop.validation.dataset import in_order, validate
 from tunedrop.validation.report import ValidationReport
+from tunedrop.validation.rows.instruction import InstructionRows
 from tunedrop.validation.rows.visual import VisualRows
 
 MEASURED = {"segment": "bakery", "document": "ledger 7", "answers": ["one", "two"]}
@@ -67,6 +68,16 @@ def test_a_template_may_name_them_and_both_read_them() -> None:
     assert {row["segment"] for row in sink.measured} == {"bakery"}
     assert b'"segment": "bakery"' in sink.trained
     assert "data.extra-field" not in report.warnings
+
+
+def test_where_the_template_is_applied_for_training_the_rows_hold_prompt_and_completion_alone() -> None:
+    template = PromptTemplate(prompt_text="{segment}: {text}", completion_text="{label}")
+    rows = InstructionRows(template, applied=True)
+    line = json.dumps({"segment": "bakery", "text": "a", "label": "b", "document": "ledger 7"}).encode() + b"\n"
+    judged = rows.judge(line)
+    assert json.loads(rows.written(judged.line)) == {"prompt": "bakery: a", "completion": "b"}
+    asked = {"prompt": "bakery: a", "completion": "b", "segment": "bakery", "document": "ledger 7"}
+    assert rows.held_out(judged.row) == asked
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test lint package security bench bench-validator clean
+.PHONY: help setup demo local test lint shuffled package security bench bench-validator clean
 
 PYTHON ?= python3
 TECHNIQUE ?= instruction
@@ -29,6 +29,9 @@ lint: setup ## Check style and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+shuffled: setup ## Train on right and on shuffled labels, and see the one promoted and the other not
+	$(VENV)/bin/python -m pytest tests/end_to_end/shuffled_labels.py
 
 package: setup $(SAM) ## Validate the template, build for Lambda without Docker, and print the sizes
 	$(SAM) validate --lint --template template.yaml --region us-east-1

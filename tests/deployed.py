@@ -79,10 +79,10 @@ class Application:
         return names.run_id(bucket, key, version)
 
     def drop(self, dataset: str, seed: int = 0, **spec: Any) -> str:
-        """Drop the colours: 60 rows to learn from, 12 to be judged by; another seed makes other rows."""
+        """Drop the colours: 60 rows to learn from, 24 to be judged by; another seed makes other rows."""
         files = {
             "train.jsonl": lines(rows(100 * seed, 10)),
-            "held-out.jsonl": lines(rows(100 * seed + 50, 2)),
+            "held-out.jsonl": lines(rows(100 * seed + 50, 4)),
             "template.json": json.dumps(TEMPLATE).encode(),
         }
         self.upload(dataset, files)

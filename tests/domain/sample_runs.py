@@ -246,6 +246,8 @@ def evaluation_report() -> EvaluationReport:
         verdict="It is better.",
         sides={"candidate": side(0.9, AnswerPrice(busy=0.01, alone=785)), "base": side(0.5, None)},
         comparisons={"base": {"exact_match": compared, "anls": compared}},
+        guess=0.3,
+        guess_comparison=compared,
         labels=(LabelResult(label="Meals", rows=5, sides=counts),),
         confusions=(Confusion(side="candidate", expected="Meals", answered=None, rows=1),),
         segments=(

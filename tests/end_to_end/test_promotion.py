@@ -20,7 +20,7 @@ def test_the_tuned_model_beats_the_base_on_the_same_rows(promoted: Run) -> None:
     evaluation = promoted.evaluation
     assert evaluation is not None
     assert evaluation.base is not None
-    assert evaluation.base.rows == evaluation.candidate.rows == 12
+    assert evaluation.base.rows == evaluation.candidate.rows == 24
     assert evaluation.candidate.value >= evaluation.base.value + 0.5
 
 

@@ -11,6 +11,9 @@ from tunedrop.domain.run import Comparison
 from tunedrop.domain.scoring import Rival, verdict
 from tunedrop.evaluation.paired import RESAMPLES, compare, interval, mcnemar, sign_flips
 
+SURE = Rival(0.0, Comparison(gain=1, low=1, high=1, p_value=0, better=9, worse=0, rows=9, documents=9))
+"""A gain over guessing that nobody doubts."""
+
 
 def compared(
     candidate: Sequence[float], other: Sequence[float], documents: Sequence[str | None] | None = None
@@ -113,7 +116,7 @@ def test_of_equal_models_hardly_any_is_promoted_however_few_the_rows() -> None:
         for _ in range(150):
             candidate, other = ([float(draw.random() < 0.5) for _ in range(rows)] for _ in range(2))
             found = compared(candidate, other)
-            promoted += verdict(sum(candidate) / rows, {"base": Rival(sum(other) / rows, found)}, 0.05).passed
+            promoted += verdict(sum(candidate) / rows, {"base": Rival(sum(other) / rows, found)}, SURE, 0.05).passed
         assert promoted <= 150 * 0.05
 
 

@@ -289,9 +289,20 @@ def test_a_candidate_trained_well_is_promoted() -> None:
     assert report.comparisons["base"]["exact_match"].low > 0.5
 
 
+@pytest.mark.parametrize("base", [guess(1), lambda _, __: "I cannot tell."], ids=["guesses", "knows no label"])
 @pytest.mark.parametrize("seed", range(2, 12))
-def test_a_candidate_trained_on_shuffled_labels_is_not_promoted(seed: int) -> None:
-    assert not Bookkeeper(80, {MODEL_ARN: guess(seed), "base": guess(1)}).judged().passed
+def test_a_candidate_trained_on_shuffled_labels_is_not_promoted(seed: int, base: Callable[[int, str], str]) -> None:
+    assert not Bookkeeper(80, {MODEL_ARN: guess(seed), "base": base}).judged().passed
+
+
+def test_a_candidate_that_always_gives_the_same_answer_is_not_promoted() -> None:
+    rows = Bookkeeper(80, {MODEL_ARN: lambda _, __: LABELS[0], "base": lambda _, __: "?"}).files
+    texts = [json.loads(line)["completion"] for line in rows.objects[names.held_out_key(RUN_ID)].splitlines()]
+    usual = max(LABELS, key=texts.count)
+    report = Bookkeeper(80, {MODEL_ARN: lambda _, __: usual, "base": lambda _, __: "?"}).judged()
+    assert report.comparisons["base"]["exact_match"].low > 0.05
+    assert not report.passed
+    assert "most frequent right answer" in report.verdict
 
 
 def test_a_candidate_that_is_better_by_luck_on_ten_rows_is_not_promoted_and_more_rows_are_asked_for() -> None:

@@ -65,6 +65,10 @@ class EvaluationReport(Record):
     sides: dict[str, Score]
     comparisons: dict[str, dict[MetricName, Comparison]]
     """Rival → metric → how the candidate compares."""
+    guess: float
+    """Score of the most frequent right answer, were it given to every row, by the metric that decides."""
+    guess_comparison: Comparison
+    """How the candidate compares with that."""
     labels: tuple[LabelResult, ...]
     """The most frequent first; empty where answers are no labels."""
     confusions: tuple[Confusion, ...]

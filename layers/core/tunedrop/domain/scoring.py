@@ -40,12 +40,26 @@ def gain(candidate: float, other: float) -> float:
     return round(candidate - other, GAIN_DIGITS)
 
 
-def verdict(candidate: float, against: Mapping[str, Rival], min_gain: float) -> Verdict:
+def verdict(candidate: float, against: Mapping[str, Rival], guess: Rival, min_gain: float) -> Verdict:
     """Decide on promotion: the candidate must surely be better than each of `against`, by `min_gain` or more.
 
     Scores are in 0..1. `against` holds the models that exist, by the name that people read (`base`, `champion`).
-    Without any, a score above zero passes.
+    `guess` is the score of one and the same answer to every row, which the candidate must surely beat as well: a base
+    that does not know the labels scores nothing, and whoever has learnt no more than their names would pass.
     """
+    compared = _compared(candidate, against, min_gain)
+    if not compared.passed or _certain(guess.comparison, 0.0):
+        return compared
+    return Verdict(
+        passed=False,
+        sentence=f"{compared.sentence} But answering every row with the most frequent right answer scores "
+        f"{guess.score:.3f}, and the tuned model is not surely better than that "
+        f"(gain {interval_words(guess.comparison)}, p = {guess.comparison.p_value:.3f}): see whether "
+        "the labels of the training rows are right, and hold out more rows.",
+    )
+
+
+def _compared(candidate: float, against: Mapping[str, Rival], min_gain: float) -> Verdict:
     if not against:
         return Verdict(candidate > 0, f"The tuned model scored {candidate:.3f}; it was compared with nothing.")
     compared = " and ".join(

@@ -1,5 +1,6 @@
 """What all answers come to: scores, comparisons, tables, and the verdict."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, get_args
 
@@ -68,9 +69,11 @@ def results(
     sides = {side: _score(plan.metric, values[side], given, price_of) for side, given in answers.items()}
     texts = {side: [each.answer.text for each in given] for side, given in answers.items()}
     differing = tables.differing(texts, CANDIDATE, BASE) if BASE in answers else []
+    guess = _guess(plan.metric, rows, deciding[CANDIDATE], documents)
     passed, sentence = verdict(
         sides[CANDIDATE].value,
         {side: Rival(sides[side].value, by_metric[plan.metric]) for side, by_metric in comparisons.items()},
+        guess,
         plan.min_gain,
     )
     if BASE in answers and not differing:
@@ -92,6 +95,8 @@ def results(
         verdict=sentence,
         sides=sides,
         comparisons=comparisons,
+        guess=guess.score,
+        guess_comparison=guess.comparison,
         labels=by_label,
         confusions=confusions,
         segments=tables.segment_table([row.segment for row in rows], deciding),
@@ -100,6 +105,15 @@ def results(
             differing, [row.asked for row in rows], [row.right for row in rows], texts, deciding
         ),
     )
+
+
+def _guess(
+    metric: MetricName, rows: Sequence[HeldOutRow], candidate: Sequence[float], documents: Sequence[str | None]
+) -> Rival:
+    """Compare the candidate with who knows the held-out rows' most frequent answer, and nothing of the question."""
+    ((answer, _),) = Counter(row.completion.strip() for row in rows).most_common(1)
+    values = [score(metric, row.right, answer) for row in rows]
+    return Rival(sum(values) / len(values), compare({metric: candidate}, {metric: values}, documents)[metric])
 
 
 def _the_same(rows: int) -> str:

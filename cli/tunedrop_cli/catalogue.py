@@ -15,6 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.exceptions import ConnectionError as ConnectionFailure
 
+from tunedrop.adapters.hub import HubCatalogue
 from tunedrop.adapters.jumpstart_documents import MANIFEST_KEY, ManifestRow, Place, SpecCatalogue
 from tunedrop.domain.jumpstart import JumpStartModel
 from tunedrop.errors import UnreadableModelError
@@ -24,7 +25,7 @@ from tunedrop_cli.errors import CommandError, code
 READERS = 16
 """Specs that are read at a time: each is a small object, and the wait is the network's."""
 
-_CALLS = Config(
+MANY_CALLS = Config(
     retries={"mode": "standard", "total_max_attempts": 3},
     connect_timeout=5,
     read_timeout=20,
@@ -41,7 +42,7 @@ def open_catalogue(session: boto3.Session, bucket: str | None, told: Callable[[s
     """
     place = Place.of(str(session.region_name))
     anonymous = bucket is None and session.get_credentials() is None
-    config = _CALLS.merge(Config(signature_version=UNSIGNED)) if anonymous else _CALLS
+    config = MANY_CALLS.merge(Config(signature_version=UNSIGNED)) if anonymous else MANY_CALLS
     documents = _Documents(session.client("s3", config=config), bucket or place.content_bucket, told)
     if bucket is None:
         return SpecCatalogue(place, documents.read)
@@ -49,7 +50,7 @@ def open_catalogue(session: boto3.Session, bucket: str | None, told: Callable[[s
 
 
 def described(
-    catalogue: SpecCatalogue, rows: Sequence[ManifestRow], progress: Callable[[], None]
+    catalogue: SpecCatalogue | HubCatalogue, rows: Sequence[ManifestRow], progress: Callable[[], None]
 ) -> Iterator[JumpStartModel]:
     """Read the models of the rows, many at a time, in their order; those that cannot be read are left out."""
 

@@ -8,6 +8,7 @@ import boto3
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tunedrop.adapters.hub import HubCatalogue
 from tunedrop.adapters.jumpstart_documents import SpecCatalogue
 from tunedrop.domain.planning import LONGEST_TRAINING, PlanRules
 from tunedrop.domain.stack_parameters import StackParameterError
@@ -15,11 +16,14 @@ from tunedrop.settings import Settings
 from tunedrop.steps.plan_rules import rules_of
 from tunedrop_cli import options
 from tunedrop_cli.aws import Stack, open_stack
-from tunedrop_cli.catalogue import open_catalogue
+from tunedrop_cli.catalogue import MANY_CALLS, open_catalogue
 from tunedrop_cli.errors import CommandError, explained
 
 CONTENT_BUCKET = "JumpStartContentBucket"
 """The stack parameter that names a bucket in place of JumpStart's own."""
+
+PRIVATE_HUB = "PrivateHub"
+"""The stack parameter that names the hub which alone has the stack's models."""
 
 SDK_CONTENT_BUCKET = "AWS_JUMPSTART_CONTENT_BUCKET_OVERRIDE"
 
@@ -35,7 +39,7 @@ _DEFAULTS = {
 class Ground:
     """Hold what models are looked up in, what runs may do, and what could not be found out."""
 
-    catalogue: SpecCatalogue
+    catalogue: SpecCatalogue | HubCatalogue
     rules: PlanRules
     stack: Stack | None
     unknown: list[str] = field(default_factory=list)
@@ -60,6 +64,9 @@ def ground(context: typer.Context) -> Ground:
         raise CommandError(
             "\n".join(map(str, error.problems)), "Deploy the stack again with the parameter mended."
         ) from error
+    if hub := parameters.get(PRIVATE_HUB):
+        client = session.client("sagemaker", config=MANY_CALLS)
+        return Ground(HubCatalogue(client, session.region_name, hub), rules, stack, unknown)
     bucket = parameters.get(CONTENT_BUCKET) or os.environ.get(SDK_CONTENT_BUCKET) or None
     return Ground(open_catalogue(session, bucket, unknown.append), rules, stack, unknown)
 

@@ -10,13 +10,17 @@ from tunedrop.bootstrap import Application, observed
 from tunedrop.contracts.events import ObjectCreated, PlanEvent
 from tunedrop.domain.decide import Effect
 from tunedrop.domain.run import Change, Drop
+from tunedrop.ports import Catalogue
 from tunedrop.steps.plan import PlanRun
 from tunedrop.steps.plan_rules import rules_of
 from tunedrop.steps.reconcile import new_run
 
 application = Application.from_environment()
-catalogue = JumpStartCatalogue(application.settings.region)
-rules = rules_of(application.settings)
+settings = application.settings
+catalogue: Catalogue = (
+    application.hub(settings.private_hub) if settings.private_hub else JumpStartCatalogue(settings.region)
+)
+rules = rules_of(settings)
 
 
 @observed

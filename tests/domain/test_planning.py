@@ -784,6 +784,14 @@ def test_a_deprecated_or_vulnerable_model_is_warned_of() -> None:
     assert "2 known vulnerabilities" in vulnerable
 
 
+def test_what_is_not_in_the_private_hub_is_refused_by_the_hubs_name() -> None:
+    problem = unknown_model(parse_tune_yaml(b"model: exmaple-llama"), ("example-llama",), "curated")
+
+    assert problem.code == "model.not-in-hub"
+    assert "private hub curated" in problem.message
+    assert "Did you mean example-llama?" in problem.fix
+
+
 def test_an_unknown_model_is_told_with_the_nearest() -> None:
     problem = unknown_model(parse_tune_yaml(b"model: exmaple-llama"), ("example-llama", "example-llama-2"))
 

@@ -186,6 +186,22 @@ def test_compressed_output_is_said_so(gated: Run) -> None:
     assert request_of(run)["OutputDataConfig"]["CompressionType"] == "GZIP"
 
 
+def test_a_private_hubs_weights_come_by_the_channel_that_names_its_entry(gated: Run) -> None:
+    assert gated.plan is not None
+    entry = "arn:aws:sagemaker:us-east-1:123456789012:hub-content/curated/ModelReference/example/1.0.0"
+    changes = {"hub_content_arn": entry, "model_uri": "s3://jumpstart-private/train.tar.gz"}
+    # As the plan has it for every type that may be trained on.
+    choices = tuple(each.model_copy(update={"model_uri": changes["model_uri"]}) for each in gated.plan.choices)
+    training = gated.plan.training.model_copy(update=changes)
+    plan = gated.plan.model_copy(update={"training": training, "choices": choices})
+
+    weights = channels(request_of(gated.model_copy(update={"plan": plan})))["model"]["DataSource"]["S3DataSource"]
+
+    assert weights["S3Uri"] == "s3://jumpstart-private/train.tar.gz"
+    assert weights["HubAccessConfig"] == {"HubContentArn": entry}
+    assert weights["ModelAccessConfig"] == {"AcceptEula": True}
+
+
 @pytest.mark.parametrize("missing", ["plan", "data"])
 def test_a_run_that_is_not_ready_makes_no_request(gated: Run, missing: str) -> None:
     with pytest.raises(ValueError, match="not ready"):

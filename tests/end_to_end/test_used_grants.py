@@ -19,6 +19,9 @@ OTHERS = ("test_large_dataset.py", "test_promotion.py", "test_rejections.py", "t
 UNSEEN_HERE = {
     ("DeployModelFunctionRole", "s3:ListBucket"): "without it S3 answers 403, not 404, where an object is missing",
     ("EvaluateModelFunctionRole", "s3:ListBucket"): "without it S3 answers 403, not 404, where an object is missing",
+    ("PlanRunFunctionRole", "sagemaker:DescribeHubContent"): "the stack here has no private hub",
+    ("PlanRunFunctionRole", "sagemaker:ListHubContents"): "the stack here has no private hub",
+    ("LaunchTrainingFunctionRole", "sagemaker:TrainHubModel"): "the stack here has no private hub",
     ("MergeScansFunctionRole", "s3:ListBucket"): "without it S3 answers 403, not 404, where an object is missing",
     ("ValidateDatasetFunctionRole", "s3:ListBucketVersions"): "no local model looks at pictures",
     ("ValidationWorkflowRole", "states:DescribeExecution"): "the embedded AWS looks at the children by itself",

@@ -44,6 +44,7 @@ NEEDED_BY_ADAPTER = {
     "conversation": set(),
     "drops": {"DROP_BUCKET"},
     "files": {"RUN_BUCKET"},
+    "hub": set(),
     "imports": set(),
     "jobs": set(),
     "keys": set(),
@@ -299,8 +300,20 @@ def test_no_role_may_remove_a_training_job_and_so_free_its_name() -> None:
     assert not {grant.role for grant in grants() if grant.action == "sagemaker:DeleteTrainingJob"}
 
 
+def test_no_other_hub_than_the_stacks_own_is_read_or_trained_from() -> None:
+    hubs = [grant for grant in grants() if grant.action.startswith("sagemaker:") and "Hub" in grant.action]
+    assert {grant.action.partition(":")[2] for grant in hubs} == {
+        "DescribeHubContent",
+        "ListHubContents",
+        "TrainHubModel",
+    }
+    for grant in hubs:
+        assert all("/${PrivateHub}" in resource["Fn::Sub"] for resource in grant.resources)
+
+
 def test_jobs_of_other_stacks_are_out_of_reach() -> None:
-    jobs = [grant for grant in grants() if grant.action.startswith("sagemaker:") and "*" not in grant.resources]
+    calls = [grant for grant in grants() if grant.action.startswith("sagemaker:") and "*" not in grant.resources]
+    jobs = [grant for grant in calls if "Hub" not in grant.action]
     assert jobs
     for grant in jobs:
         assert all(resource["Fn::Sub"].endswith(":training-job/${AWS::StackName}-*") for resource in grant.resources)

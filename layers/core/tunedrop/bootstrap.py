@@ -12,6 +12,7 @@ from tunedrop.adapters.bedrock import BedrockConversation, BedrockModelImports
 from tunedrop.adapters.clock import SystemClock
 from tunedrop.adapters.dynamodb import DynamoDBRunStore
 from tunedrop.adapters.ec2 import EC2Network
+from tunedrop.adapters.hub import HubCatalogue
 from tunedrop.adapters.kms import KMSKeys
 from tunedrop.adapters.s3 import S3Drops, S3ModelFiles, S3RunFiles
 from tunedrop.adapters.sagemaker import SageMakerTrainingJobs
@@ -89,6 +90,10 @@ class Application:
     def workflows(self) -> StepFunctionsWorkflows:
         """Return the workflow that validates large datasets."""
         return StepFunctionsWorkflows(self._client("stepfunctions"), self.settings.validation_workflow_arn)
+
+    def hub(self, name: str) -> HubCatalogue:
+        """Return a private hub's catalogue."""
+        return HubCatalogue(self._client("sagemaker"), self.settings.region, name)
 
     @cached_property
     def network(self) -> EC2Network:

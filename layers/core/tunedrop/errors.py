@@ -34,13 +34,14 @@ class CapReachedError(TunedropError):
 
 
 class UnknownModelError(TunedropError):
-    """JumpStart has no such model in the region."""
+    """JumpStart has no such model in the region, or the stack's private hub has none."""
 
-    def __init__(self, model_id: str, suggestions: tuple[str, ...] = ()) -> None:
-        """Name what was asked for and the nearest ids that exist."""
-        super().__init__(f"no JumpStart model {model_id}")
+    def __init__(self, model_id: str, suggestions: tuple[str, ...] = (), hub: str | None = None) -> None:
+        """Name what was asked for, the nearest ids that exist, and the private hub that was asked, if one was."""
+        super().__init__(f"no model {model_id} in {hub or 'JumpStart'}")
         self.model_id = model_id
         self.suggestions = suggestions
+        self.hub = hub
 
 
 class UnknownModelVersionError(TunedropError):

@@ -35,6 +35,8 @@ class Settings(BaseModel):
     policy: str = Field(alias="POLICY", default="{}")
     """JSON, as the stack parameter has it: what the platform team allows."""
 
+    private_hub: str = Field(alias="PRIVATE_HUB", default="")
+    """The hub that alone has the models of this stack; empty for JumpStart's own catalogue."""
     instance_types: tuple[str, ...] = Field(alias="INSTANCE_TYPES", default=("*",))
     """Globs of the instance types that IAM lets the launch use."""
     longest_training_seconds: int = Field(alias="LONGEST_TRAINING_SECONDS", default=0, ge=0)

@@ -93,6 +93,8 @@ class TrainingPlan(Record):
     image_uri: str
     script_uri: str
     model_uri: str | None
+    hub_content_arn: str | None = None
+    """The entry of the private hub that gives the weights out; None for JumpStart's own catalogue."""
     environment: dict[str, str]
     hyperparameters: dict[str, str]
     """JumpStart's names, defaults filled in, container settings included; plain strings, not JSON-encoded."""

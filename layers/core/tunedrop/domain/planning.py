@@ -214,6 +214,7 @@ def _by_script(
             image_uri=first.image_uri,
             script_uri=first.script_uri,
             model_uri=first.model_uri,
+            hub_content_arn=model.hub_content_arn,
             environment=first.environment,
             hyperparameters=first.hyperparameters,
             instance_type=instance_type,
@@ -356,9 +357,16 @@ def _tokens(files: DropFiles) -> TokenCount | None:
     return guessed_tokens(sum(training.values()), images=images)
 
 
-def unknown_model(spec: TuneSpec, suggestions: Sequence[str]) -> Problem:
-    """Say that JumpStart has no such model, and which it has under a similar name."""
+def unknown_model(spec: TuneSpec, suggestions: Sequence[str], hub: str | None = None) -> Problem:
+    """Say that JumpStart, or the stack's private hub, has no such model, and which it has under a similar name."""
     nearest = f"Did you mean {' or '.join(suggestions)}? " if suggestions else ""
+    if hub:
+        return Problem(
+            code="model.not-in-hub",
+            message=f"The private hub {hub}, which alone has the models of this stack, has no model {spec.model}.",
+            where=spec.where("model"),
+            fix=f"{nearest}See what it has with `tunedrop models`, or ask those who keep the hub to add the model.",
+        )
     return Problem(
         code="model.unknown",
         message=f"JumpStart has no model {spec.model} in this region.",

@@ -139,9 +139,17 @@ def _channels(run: Run, training: TrainingPlan, run_bucket: str) -> list[dict[st
     channels = _data_channels(run, run_bucket, training_channel="training")
     channels.append(_channel("code", training.script_uri))
     if training.model_uri:
+        weights = _channel("model", training.model_uri)
+        if training.hub_content_arn:
+            # A private hub gives its models out only so; the acceptance goes with the channel.
+            # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_S3DataSource.html
+            source = weights["DataSource"]["S3DataSource"]
+            source["HubAccessConfig"] = {"HubContentArn": training.hub_content_arn}
+            if run.plan and run.plan.eula:
+                source["ModelAccessConfig"] = {"AcceptEula": True}
         channels.append(
             {
-                **_channel("model", training.model_uri),
+                **weights,
                 "ContentType": "application/x-sagemaker-model",
                 "CompressionType": "None",
                 "InputMode": "File",

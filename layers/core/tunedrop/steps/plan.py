@@ -95,7 +95,7 @@ def plan_folder(
     try:
         model = catalogue.model(spec.model, spec.model_version)
     except UnknownModelError as error:
-        return (unknown_model(spec, error.suggestions),)
+        return (unknown_model(spec, error.suggestions, error.hub),)
     except UnknownModelVersionError as error:
         return (unknown_model_version(spec, error.versions),)
     except UnreadableModelError as error:

@@ -9,9 +9,13 @@ from tunedrop.adapters.jumpstart import JumpStartCatalogue
 from tunedrop.bootstrap import Application, observed
 from tunedrop.contracts.events import ObjectCreated, PlanEvent
 from tunedrop.domain.decide import Effect
+from tunedrop.domain.planning import PlanRules
+from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import Change, Drop
+from tunedrop.domain.stack_parameters import StackParameterError
 from tunedrop.ports import Catalogue
-from tunedrop.steps.plan import PlanRun
+from tunedrop.steps.advance import Performer
+from tunedrop.steps.plan import PlanRun, refuse_all
 from tunedrop.steps.plan_rules import rules_of
 from tunedrop.steps.reconcile import new_run
 
@@ -20,7 +24,11 @@ settings = application.settings
 catalogue: Catalogue = (
     application.hub(settings.private_hub) if settings.private_hub else JumpStartCatalogue(settings.region)
 )
-rules = rules_of(settings)
+try:
+    rules: PlanRules | tuple[Problem, ...] = rules_of(settings)
+except StackParameterError as error:
+    # A run that cannot be planned is to end with the reason, not in the dead-letter queue.
+    rules = error.problems
 
 
 @observed
@@ -28,7 +36,13 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
     """Create the run of an uploaded `tune.yaml`, and plan it."""
     seen = parse(event=event, model=PlanEvent).root
     run_id = _run_of_drop(seen) if isinstance(seen, ObjectCreated) else seen.detail.run_id
-    plan = PlanRun(
+    application.advance(run_id, {Effect.PLAN: _planner()})
+
+
+def _planner() -> Performer:
+    if not isinstance(rules, PlanRules):
+        return refuse_all(rules)
+    return PlanRun(
         application.drops,
         application.files,
         catalogue,
@@ -37,7 +51,6 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
         application.network,
         application.keys,
     )
-    application.advance(run_id, {Effect.PLAN: plan})
 
 
 def _run_of_drop(event: ObjectCreated) -> str:

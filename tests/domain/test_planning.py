@@ -1,6 +1,7 @@
 """A plan is made, or everything that keeps it from being made is told at once."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from tests.samples import DROP
 from tunedrop.contracts.tune_spec import TuneSpecError, parse_tune_yaml
+from tunedrop.domain.budget import most_cents
 from tunedrop.domain.drop_files import FILE_LIMIT, NAMES_SHOWN
 from tunedrop.domain.jumpstart import HyperparameterSpec, JumpStartModel, MetricDefinition, TrainingArtifacts
 from tunedrop.domain.plan import FileRole, PinnedObject, Plan, Technique, VpcConfig
@@ -394,8 +396,33 @@ def test_a_specs_own_shorter_limit_holds() -> None:
 def test_a_budget_stops_the_job_where_it_is_spent() -> None:
     made = plan("budget_usd: 3.03")
 
-    assert made.training.max_runtime_seconds == 2 * 3600
+    # SageMaker lets a job run 120 seconds more after it has asked it to stop: they are paid, too.
+    assert made.training.max_runtime_seconds == 2 * 3600 - 120
     assert made.budget_usd == 3.03
+
+
+def test_a_run_without_a_budget_has_the_stack_s_and_none_may_have_more() -> None:
+    rules = replace(RULES, max_budget_usd=3.03)
+    assert plan(rules=rules).budget_usd == 3.03
+    assert plan("budget_usd: 2", rules=rules).budget_usd == 2
+    problem = refusal("budget_usd: 3.04", rules=rules)
+    assert (problem.code, problem.where) == ("budget.above-limit", "tune.yaml:2")
+    assert "3.03" in problem.fix
+
+
+def test_a_run_that_no_month_has_room_for_is_refused_with_the_budget_that_would_do() -> None:
+    rules = replace(RULES, monthly_cap_usd=10)
+    problem = refusal(rules=rules)
+    assert problem.code == "cap.too-small"
+    assert "budget_usd: 10" in problem.fix
+    made = plan("budget_usd: 10", rules=rules)
+    assert most_cents(1.515, timedelta(seconds=made.training.max_runtime_seconds)) == 10_00
+
+
+def test_under_a_cap_a_price_must_be_known() -> None:
+    problem = refusal("instance_type: ml.p4d.24xlarge", rules=replace(RULES, monthly_cap_usd=10_000))
+    assert problem.code == "cap.unknown-price"
+    assert "InstancePrices" in problem.fix
 
 
 def test_a_generous_budget_does_not_lengthen_the_limit() -> None:
@@ -412,7 +439,7 @@ def test_a_price_of_the_stacks_own_goes_before_the_table_and_makes_a_budget_poss
     rules = PlanRules(region="us-east-2", instance_prices={"ml.g5.2xlarge": 2.0})
     made = plan("budget_usd: 3", rules=rules)
 
-    assert (made.usd_per_hour, made.training.max_runtime_seconds) == (2.0, 5400)
+    assert (made.usd_per_hour, made.training.max_runtime_seconds) == (2.0, 5280)
 
 
 def test_a_plan_estimates_what_the_training_takes() -> None:
@@ -438,8 +465,8 @@ def test_a_budget_that_buys_less_than_a_start_is_refused_with_the_least_that_doe
     problem = refusal("budget_usd: 1e-9\ninstance_type: ml.g5.48xlarge")
 
     assert problem.code == "budget.too-small"
-    assert "3.39" in problem.fix
-    assert plan("budget_usd: 3.40\ninstance_type: ml.g5.48xlarge")
+    assert "4.08" in problem.fix
+    assert plan("budget_usd: 4.08\ninstance_type: ml.g5.48xlarge")
 
 
 def test_all_problems_are_told_at_once() -> None:

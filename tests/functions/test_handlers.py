@@ -5,13 +5,16 @@ import json
 
 import pytest
 
-from tests.deployment import Context, Deployment, job_event
+from tests.deployment import Context, Deployment, job_event, load
 from tests.fakes import MODEL
 from tests.samples import ACCOUNT, JOB_NAME, RUN_ID, STACK, run_in
-from tests.stack import FUNCTIONS, sample
+from tests.stack import FUNCTIONS, environment, sample
 from tunedrop.domain import names
 from tunedrop.domain.run import Change, RunStatus
+from tunedrop.domain.stack_parameters import StackParameterError
 from tunedrop.observability import logger
+from tunedrop.settings import Settings
+from tunedrop.steps.plan_rules import rules_of
 from tunedrop.steps.validate import LOOK_AGAIN
 
 TUNE_YAML = f"model: {MODEL.model_id}\n"
@@ -182,3 +185,18 @@ def test_every_line_of_the_log_names_the_run(tunedrop: Deployment, monkeypatch: 
     tunedrop.invoke("launch_training", sample("tunedrop/run-status-changed.launching"))
     lines = [json.loads(line) for line in log.getvalue().splitlines()]
     assert [(line["message"], line["correlation_id"]) for line in lines] == [("Run written", RUN_ID)] * 2
+
+
+@pytest.mark.parametrize("parameter", ["base_models", "instance_prices", "policy"])
+def test_a_stack_parameter_that_cannot_be_read_ends_the_run_with_what_is_wrong(
+    tunedrop: Deployment, monkeypatch: pytest.MonkeyPatch, parameter: str
+) -> None:
+    settings = Settings.from_environment(environment("plan_run")).model_copy(update={parameter: '{"a": '})
+    with pytest.raises(StackParameterError) as refused:
+        rules_of(settings)
+    monkeypatch.setattr(load("plan_run"), "rules", refused.value.problems)
+    tunedrop.invoke("plan_run", tunedrop.upload("receipts", "model: any\n"))
+    (run,) = tunedrop.runs()
+    assert run.status is RunStatus.REJECTED
+    assert run.problems[0].where == f"stack parameter {parameter.title().replace('_', '')}"
+    assert run.problems[0].fix.startswith("Deploy with a value such as ")

@@ -1,6 +1,5 @@
 """What the template tells a function through its environment."""
 
-import json
 import os
 from collections.abc import Mapping
 
@@ -28,8 +27,10 @@ class Settings(BaseModel):
     validation_range_megabytes: float = Field(alias="VALIDATION_RANGE_MEGABYTES", default=0, ge=0)
     monthly_cap_usd: float = Field(alias="MONTHLY_CAP_USD", default=0, ge=0)
     """What the training jobs of a month may cost together; 0 for any amount."""
-    base_models: dict[str, str] = Field(alias="BASE_MODELS", default_factory=dict)
-    """JumpStart model id → id of Bedrock's own on-demand model of the same weights; adds to the built-in table."""
+    max_budget_usd: float = Field(alias="MAX_BUDGET_USD", default=0, ge=0)
+    """The budget of a run that names none, and the most that one may name; 0 for none."""
+    base_models: str = Field(alias="BASE_MODELS", default="{}")
+    """JSON, as the stack parameter has it: JumpStart model id → id of Bedrock's own model of the same weights."""
     instance_prices: str = Field(alias="INSTANCE_PRICES", default="{}")
     """JSON, as the stack parameter has it: instance type → US dollars an hour."""
     policy: str = Field(alias="POLICY", default="{}")
@@ -56,11 +57,6 @@ class Settings(BaseModel):
     @classmethod
     def _none_for_empty(cls, value: object) -> object:
         return value or None
-
-    @field_validator("base_models", mode="before")
-    @classmethod
-    def _parse(cls, value: object) -> object:
-        return json.loads(value) if isinstance(value, str) else value
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":

@@ -3,6 +3,13 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from tunedrop.domain.stack_parameters import parse_parameter
+
+PARAMETER = "BaseModels"
+"""The stack parameter that adds to the table: JSON, JumpStart model id → Bedrock model id."""
+
+EXAMPLE = '{"meta-textgeneration-llama-3-8b-instruct": "meta.llama3-8b-instruct-v1:0"}'
+
 _BASE_MODELS: Mapping[str, str] = MappingProxyType(
     {
         "meta-textgeneration-llama-3-8b-instruct": "meta.llama3-8b-instruct-v1:0",
@@ -34,3 +41,8 @@ def base_models(region: str) -> dict[str, str]:
         jumpstart: f"{group}.{bedrock}" if bedrock.startswith(_ONLY_BY_PROFILE) else bedrock
         for jumpstart, bedrock in _BASE_MODELS.items()
     }
+
+
+def parse_base_models(text: str) -> dict[str, str]:
+    """Read the stack parameter; raises StackParameterError with all that is wrong, and nothing else."""
+    return dict(parse_parameter(PARAMETER, text, dict[str, str], EXAMPLE))

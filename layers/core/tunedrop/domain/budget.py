@@ -29,6 +29,12 @@ STOP_GRACE = timedelta(seconds=120)
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StopTrainingJob.html
 """
 
+_LONGEST_JOB = 28 * 24 * 3600
+"""Seconds that SageMaker lets a job run.
+
+https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StoppingCondition.html
+"""
+
 
 class Charge(Record):
     """Account for one training job, in cents."""
@@ -85,7 +91,7 @@ def most_cents(usd_per_hour: float, max_runtime: timedelta) -> int:
 
 def longest_runtime(budget_usd: float, usd_per_hour: float) -> timedelta:
     """Return the time limit, in whole seconds, with which a job costs its budget at most; zero when it buys none."""
-    seconds = math.floor(round(budget_usd / usd_per_hour * 3600, 6))
+    seconds = math.floor(round(min(budget_usd / usd_per_hour * 3600, _LONGEST_JOB), 6))
     return max(timedelta(0), timedelta(seconds=seconds) - STOP_GRACE)
 
 

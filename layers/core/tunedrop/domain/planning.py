@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from tunedrop.contracts.tune_spec import TuneSpec
 from tunedrop.domain import contradictions, names, serverless, spot
+from tunedrop.domain.budget import cents, longest_runtime, most_cents, words
 from tunedrop.domain.capacity import alternatives
 from tunedrop.domain.cost_estimate import CostEstimate, TokenCount
 from tunedrop.domain.data_target import data_target
@@ -71,6 +72,10 @@ class PlanRules:
     instance_prices: Mapping[str, float] = field(default_factory=dict)
     """Instance type → US dollars an hour, where the platform team knows better than the table."""
     policy: Policy = field(default_factory=Policy)
+    max_budget_usd: float | None = None
+    """The budget of a run that names none, and the most that one may name."""
+    monthly_cap_usd: float | None = None
+    """What the jobs of a month may cost together; a job that may cost more would wait for ever."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,9 @@ def make_plan(
     dataset = names.dataset_of(drop.key)
     if dataset is None:
         raise ValueError(f"{drop.key!a} starts no run")
+    above_limit = _above_limit(spec, rules)
+    if spec.budget_usd is None:
+        spec = spec.model_copy(update={"budget_usd": rules.max_budget_usd})
     prefix = f"datasets/{dataset}/"
     asked = spec.technique
     found = names_in(prefix, objects)
@@ -115,6 +123,7 @@ def make_plan(
     any_trainer = (
         *_technique_contradicted(spec, seen),
         *_eula_problems(spec, model),
+        *above_limit,
         *served.problems,
     )
     if model.training_supported:
@@ -187,6 +196,7 @@ def _by_script(
         *_technique_problems(spec, model, technique, techniques_of(model)),
         *_instance_problems(spec, model, instance_type),
         *_budget_problems(spec, rules, instance_type, usd_per_hour, longest),
+        *_cap_problems(spec, rules, instance_type, usd_per_hour, longest),
         *hyperparameter_problems,
         *drop_files.problems,
     )
@@ -267,7 +277,7 @@ def _by_recipe(
         *serverless.refusals(
             spec.model_dump(exclude_defaults=True), spec.where, allowed=rules.serverless, isolated=rules.isolated
         ),
-        *_token_budget_problems(spec, model),
+        *_token_budget_problems(spec, rules, model),
         *hyperparameter_problems,
         *drop_files.problems,
     )
@@ -345,7 +355,14 @@ def _other_choices(
             costs[each] = told.usd.likely if told and told.usd else known_price.usd_per_hour
     types = alternatives(model, first.instance_type, rules.policy, costs, spec.budget_usd)
     others = (choice(each) for each in types if each != first.instance_type)
-    return tuple(each for each in others if each.max_runtime_seconds >= SHORTEST_TRAINING.total_seconds())
+    return tuple(
+        each
+        for each in others
+        if each.max_runtime_seconds >= SHORTEST_TRAINING.total_seconds()
+        and not _cap_problems(
+            spec, rules, each.instance_type, each.usd_per_hour, timedelta(seconds=each.max_runtime_seconds)
+        )
+    )
 
 
 def _tokens(files: DropFiles) -> TokenCount | None:
@@ -492,12 +509,12 @@ def _budget_problems(
                 code="budget.unknown-price",
                 message=f"The budget cannot be kept: the price of {instance_type} in {rules.region} is not known.",
                 where=spec.where("budget_usd"),
-                fix="Remove budget_usd, choose another instance_type, or have the stack's parameter InstancePrices "
-                "name its price.",
+                fix="Choose another instance_type, or have the stack's parameter InstancePrices name its price; "
+                "without a budget, here and in the stack's MaxBudgetUsd, no price is needed.",
             )
         ]
     if longest < SHORTEST_TRAINING:
-        least = SHORTEST_TRAINING / timedelta(hours=1) * usd_per_hour
+        least = most_cents(usd_per_hour, SHORTEST_TRAINING) / 100
         return [
             Problem(
                 code="budget.too-small",
@@ -510,17 +527,62 @@ def _budget_problems(
     return []
 
 
-def _token_budget_problems(spec: TuneSpec, model: JumpStartModel) -> list[Problem]:
-    """Refuse a budget where AWS bills tokens: nobody knows their price here, and no limit of AWS's stops at a sum."""
-    if spec.budget_usd is None:
+def _above_limit(spec: TuneSpec, rules: PlanRules) -> list[Problem]:
+    if spec.budget_usd is None or rules.max_budget_usd is None or spec.budget_usd <= rules.max_budget_usd:
+        return []
+    return [
+        Problem(
+            code="budget.above-limit",
+            message=f"budget_usd is {spec.budget_usd:g}, and this stack lets a run spend {rules.max_budget_usd:g} US "
+            "dollars at most.",
+            where=spec.where("budget_usd"),
+            fix=f"Write {rules.max_budget_usd:g} or less, or ask those who deployed the stack to change its parameter "
+            "MaxBudgetUsd.",
+        )
+    ]
+
+
+def _cap_problems(
+    spec: TuneSpec, rules: PlanRules, instance_type: str, usd_per_hour: float | None, longest: timedelta
+) -> list[Problem]:
+    """Refuse a job that no month has room for; `longest` is its time limit."""
+    if rules.monthly_cap_usd is None:
+        return []
+    if usd_per_hour is None:
+        return [
+            Problem(
+                code="cap.unknown-price",
+                message=f"The stack's monthly cap cannot be kept: the price of {instance_type} in {rules.region} is "
+                "not known.",
+                where=spec.where("instance_type"),
+                fix="Choose another instance_type, or have the stack's parameter InstancePrices name its price.",
+            )
+        ]
+    most = most_cents(usd_per_hour, longest)
+    if most <= cents(rules.monthly_cap_usd):
+        return []
+    return [
+        Problem(
+            code="cap.too-small",
+            message=f"The training may cost {words(most)}, more than the whole monthly cap of this stack, "
+            f"{words(cents(rules.monthly_cap_usd))}.",
+            where=spec.where("budget_usd"),
+            fix=f"Write `budget_usd: {rules.monthly_cap_usd:g}` or less: SageMaker stops the job there.",
+        )
+    ]
+
+
+def _token_budget_problems(spec: TuneSpec, rules: PlanRules, model: JumpStartModel) -> list[Problem]:
+    """Refuse a budget or a cap where AWS bills tokens: nobody knows their price here, and AWS stops at no sum."""
+    if spec.budget_usd is None and rules.monthly_cap_usd is None:
         return []
     return [
         Problem(
             code="budget.unknown-price",
-            message=f"The budget cannot be kept: SageMaker customises {model.model_id} serverless and bills it by what "
-            "it trains on, at a price that Tunedrop does not know.",
+            message=f"The budget or the stack's cap cannot be kept: SageMaker customises {model.model_id} serverless "
+            "and bills it by what it trains on, at a price that Tunedrop does not know.",
             where=spec.where("budget_usd"),
-            fix="Remove budget_usd and look the price up (https://aws.amazon.com/sagemaker/ai/pricing/), or choose a "
+            fix="Do without a budget and look the price up (https://aws.amazon.com/sagemaker/ai/pricing/), or choose a "
             f"model that is trained on an instance, such as {_TEXT_MODEL}.",
         )
     ]
@@ -533,8 +595,7 @@ def _longest_training(
     longest = min(rules.longest_training, timedelta(seconds=model.max_runtime_seconds))
     if budget_usd is None or usd_per_hour is None:
         return longest
-    hours = min(budget_usd / usd_per_hour, longest / timedelta(hours=1))
-    return timedelta(seconds=int(hours * 3600))
+    return min(longest, longest_runtime(budget_usd, usd_per_hour))
 
 
 def _model_warnings(model: JumpStartModel) -> list[str]:

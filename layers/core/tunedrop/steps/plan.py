@@ -22,6 +22,11 @@ from tunedrop.errors import ObjectTooLargeError, UnknownModelError, UnknownModel
 from tunedrop.ports import Catalogue, Clock, Drops, Keys, Network, RunFiles
 
 
+def refuse_all(problems: tuple[Problem, ...]) -> Callable[[Run], Observation]:
+    """Refuse every drop for what is wrong with the stack itself."""
+    return lambda _run: PlanRefused(problems=problems)
+
+
 @dataclass(frozen=True)
 class PlanRun:
     """Pin the drop's files, look the model up, and check both against what is asked."""

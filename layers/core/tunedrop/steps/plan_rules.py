@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from tunedrop.domain.base_models import base_models
+from tunedrop.domain.base_models import base_models, parse_base_models
 from tunedrop.domain.plan import vpc_config
 from tunedrop.domain.planning import PlanRules
 from tunedrop.domain.policy import parse_policy
@@ -14,8 +14,10 @@ def rules_of(settings: Settings) -> PlanRules:
     """Read the stack's rules; raises StackParameterError for a parameter that is wrong."""
     return PlanRules(
         region=settings.region,
-        base_models={**base_models(settings.region), **settings.base_models},
+        base_models={**base_models(settings.region), **parse_base_models(settings.base_models)},
         instance_prices=parse_instance_prices(settings.instance_prices),
+        max_budget_usd=settings.max_budget_usd or None,
+        monthly_cap_usd=settings.monthly_cap_usd or None,
         policy=parse_policy(settings.policy, settings.instance_types),
         longest_training=timedelta(seconds=settings.longest_training_seconds),
         kms_key_arn=settings.kms_key_arn,

@@ -20,6 +20,7 @@ from tests.fakes import (
     FakeModelImports,
     FakeNetwork,
     FakeTrainingJobs,
+    FakeTrainingLog,
     FakeWorkflows,
     InMemoryAliases,
     InMemoryDrops,
@@ -100,6 +101,7 @@ class Deployment:
         self.models = InMemoryModelFiles()
         self.workflows = FakeWorkflows()
         self.jobs = FakeTrainingJobs(files=self.files)
+        self.training_log = FakeTrainingLog()
         self.imports = FakeModelImports(clock=self.clock)
         self.aliases = InMemoryAliases()
         self.notifier = RecordingNotifier()
@@ -148,6 +150,7 @@ class Deployment:
             "network": FakeNetwork(),
             "keys": FakeKeys(),
             "jobs": _Watched(self.jobs, disturb),
+            "training_log": _Watched(self.training_log, disturb),
             "imports": _Watched(self.imports, disturb),
             "aliases": _Watched(self.aliases, disturb),
             "notifier": _Watched(self.notifier, disturb),

@@ -309,6 +309,16 @@ class FakeTrainingJobs:
         return f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:training-job/{name}"
 
 
+@dataclass
+class FakeTrainingLog:
+    """What jobs have printed."""
+
+    lines: dict[str, list[str]] = field(default_factory=dict)
+
+    def tail(self, job_name: str, lines: int) -> tuple[str, ...]:
+        return tuple(self.lines.get(job_name, ())[-lines:])
+
+
 def _request_hash(request: Mapping[str, object]) -> str:
     tags = request["Tags"]
     assert isinstance(tags, list)

@@ -23,5 +23,5 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
     else:
         run_id = seen.detail.run_id
     if run_id:
-        describe = DescribeTraining(application.jobs)
+        describe = DescribeTraining(application.jobs, application.training_log)
         application.advance(run_id, {Effect.DESCRIBE_TRAINING: describe, Effect.SETTLE: describe})

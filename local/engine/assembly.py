@@ -16,7 +16,7 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack import app as ministack
 
-from local.engine import s3_events, s3_ranges, schedules
+from local.engine import logs, s3_events, s3_ranges, schedules
 from local.engine.async_queue import AsyncQueue
 from local.engine.database import Database
 from local.engine.delivery import Delivery
@@ -44,6 +44,7 @@ class _Engine:
         self._endpoint_url = f"http://127.0.0.1:{port}"
         self._database = Database(data_dir / "engine.sqlite3")
         iam = Iam(Decisions(data_dir / "decisions.jsonl"))
+        logs.authorize_as_aws_does()
         self._lambdas = Lambdas(iam, self._endpoint_url, work_dir, _say)
         self._async_queue = AsyncQueue(self._database, settings, self._lambdas, iam)
         self._delivery = Delivery(self._async_queue, settings.deliveries)

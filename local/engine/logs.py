@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
 
+from ministack.core import iam_actions
 from ministack.services import cloudwatch_logs
+
+_OF_STREAMS = frozenset({"GetLogEvents", "PutLogEvents", "DeleteLogStream"})
+
+
+def authorize_as_aws_does() -> None:
+    """Name the resources of CloudWatch Logs as policies must: the stream where there is one, else `<group>:*`.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/iam-access-control-overview-cwl.html
+    """
+    named = iam_actions.extract_resource_arn
+
+    def resource_arn(
+        service: str, method: str, path: str, headers: Mapping[str, str], body: bytes, *others: Any, **named_others: Any
+    ) -> str:
+        arn: str = named(service, method, path, headers, body, *others, **named_others)
+        if service != "logs" or ":log-group:" not in arn or arn.count(":") != 6:  # noqa: PLR2004 - a group's own ARN
+            return arn
+        stream = json.loads(body).get("logStreamName")
+        action = headers.get("x-amz-target", "").rpartition(".")[2]
+        return f"{arn}:log-stream:{stream}" if stream and action in _OF_STREAMS else f"{arn}:*"
+
+    iam_actions.extract_resource_arn = resource_arn
 
 
 def put(group: str, stream: str, lines: Iterable[tuple[int, str]]) -> None:

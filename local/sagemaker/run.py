@@ -19,6 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local import prefork
 from local.engine.host import Host
 from local.s3_prefix import S3Prefix, UnsafeKeyError, cause, upload, upload_folder
+from local.sagemaker.account import Account
 from local.sagemaker.channels import ArtifactCache, download_channel, with_gated_model
 from local.sagemaker.container import Container, ScriptMissingError
 from local.sagemaker.job import TrainingJob
@@ -27,6 +28,9 @@ from local.sagemaker.settings import Settings
 
 _POLL_SECONDS = 0.1
 _DEFAULT_MAX_RUNTIME_SECONDS = 86400
+_NO_CAPACITY = (
+    "CapacityError: Unable to provision requested ML compute capacity. Please retry using a different ML instance type."
+)
 _S3_ERRORS = (ClientError, BotoCoreError, S3UploadFailedError, UnsafeKeyError)
 
 
@@ -96,6 +100,8 @@ class TrainingRun(threading.Thread):
             self._ended(self)
 
     def _train(self) -> None:
+        if self._description["ResourceConfig"]["InstanceType"] in Account.read(self._host.data_dir).no_capacity:
+            raise JobFailedError(_NO_CAPACITY)
         self._log.write(self._container.notice())
         self.job.enter("Downloading")
         self._download()

@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from local.engine.host import AwsError, Host, IamCheck, Request, Response
 from local.s3_prefix import S3Prefix, UnsafeKeyError
 from local.sagemaker import requests
+from local.sagemaker.account import Account
 from local.sagemaker.channels import ArtifactCache
 from local.sagemaker.job import TERMINAL, TrainingJob, TrainingJobs
 from local.sagemaker.run import TrainingRun
@@ -127,11 +128,12 @@ class SageMaker:
             job.status not in TERMINAL and job.describe()["ResourceConfig"]["InstanceType"] == instance_type
             for job in self._jobs.all()
         )
-        if used >= self._settings.instance_quota:
+        quota = Account.read(self._host.data_dir).quotas.get(instance_type, self._settings.instance_quota)
+        if used >= quota:
             raise AwsError(
                 "ResourceLimitExceeded",
                 f"The account-level service limit '{instance_type} for training job usage' is "
-                f"{self._settings.instance_quota} Instances, with current utilization of {used} Instances and a "
+                f"{quota} Instances, with current utilization of {used} Instances and a "
                 "request delta of 1 Instances. Please use AWS Service Quotas to request an increase for this quota. If "
                 "AWS Service Quotas is not available, contact AWS support to request an increase for this quota.",
             )

@@ -430,6 +430,15 @@ def test_an_attempt_follows_what_may_come_and_nothing_else(search: Search) -> No
 # ---------------------------------------------------------------- examples
 
 
+def test_a_failed_job_is_diagnosed_from_its_log_of_which_nothing_is_kept() -> None:
+    seen = job_failed("AlgorithmError: ExecuteUserScriptError:\nExitCode 1").model_copy(
+        update={"log_tail": ("CANARY 4111 my doctor says", "torch.OutOfMemoryError: CUDA out of memory. CANARY")}
+    )
+    run = observed(run_in(RunStatus.TRAINING), seen)
+    assert [problem.code for problem in run.problems] == ["training.gpu-memory"]
+    assert "CANARY" not in run.model_dump_json()
+
+
 def test_pain_11_without_capacity_the_run_goes_on_with_the_plan_s_next_instance_type() -> None:
     run = observed(launched(), job_failed(CAPACITY))
     assert (run.status, run.attempt, run.training) == (RunStatus.LAUNCHING, 2, None)

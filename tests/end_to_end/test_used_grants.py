@@ -14,7 +14,13 @@ from local.application import TEMPLATE
 from local.deploy import load_template
 from tests.deployed import Application
 
-OTHERS = ("test_large_dataset.py", "test_promotion.py", "test_rejections.py", "test_reliability.py")
+OTHERS = (
+    "test_large_dataset.py",
+    "test_promotion.py",
+    "test_rejections.py",
+    "test_reliability.py",
+    "test_shortages.py",
+)
 
 UNSEEN_HERE = {
     ("DeployModelFunctionRole", "s3:ListBucket"): "without it S3 answers 403, not 404, where an object is missing",

@@ -25,6 +25,7 @@ PARTS = {
     "ministack.app._load_persisted_state": "03de3b870e8f811f",
     "ministack.app.load_state": "1796603c91a178d6",
     "ministack.app.save_all": "ea253a04fd05447b",
+    "ministack.core.iam_actions.extract_resource_arn": "82f51700695c62fd",
     "ministack.core.iam_evaluator._gather_role_policies": "d83d1661b86595ac",
     "ministack.core.iam_evaluator._role_name_from_assumed_arn": "7efb2dd6ac2e1e04",
     "ministack.core.iam_evaluator._service_principal_matches": "877a8fc9914bdb89",

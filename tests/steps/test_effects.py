@@ -4,7 +4,14 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.fakes import FakeClock, FakeModelImports, FakeTrainingJobs, InMemoryRunFiles, RecordingNotifier
+from tests.fakes import (
+    FakeClock,
+    FakeModelImports,
+    FakeTrainingJobs,
+    FakeTrainingLog,
+    InMemoryRunFiles,
+    RecordingNotifier,
+)
 from tests.samples import (
     ARTIFACT_URI,
     IMPORT_STARTED,
@@ -89,11 +96,16 @@ def test_each_attempt_has_a_job_of_its_own() -> None:
 def test_following_a_job_tells_what_sagemaker_knows() -> None:
     jobs = FakeTrainingJobs()
     run = run_in(RunStatus.TRAINING)
-    assert DescribeTraining(jobs)(run) == JobMissing()
+    describe = DescribeTraining(jobs, FakeTrainingLog({JOB_NAME: ["step 1", "Killed"], "another": ["step 2"]}))
+    assert describe(run) == JobMissing()
     launch(jobs)
+    going = describe(run)
+    assert isinstance(going, JobSeen)
+    assert going.log_tail == ()
     jobs.finish(JOB_NAME, "Failed")
-    seen = DescribeTraining(jobs)(run)
+    seen = describe(run)
     assert isinstance(seen, JobSeen)
+    assert seen.log_tail == ("step 1", "Killed")
     assert (seen.training.status, seen.failure_reason) == ("Failed", "AlgorithmError: out of memory")
 
 

@@ -19,6 +19,7 @@ from tunedrop.adapters.sagemaker import SageMakerTrainingJobs
 from tunedrop.adapters.sns import SNSNotifier
 from tunedrop.adapters.ssm import SSMAliases
 from tunedrop.adapters.step_functions import StepFunctionsWorkflows
+from tunedrop.adapters.training_log import CloudWatchTrainingLog
 from tunedrop.domain.budget import cap_cents
 from tunedrop.domain.decide import Effect
 from tunedrop.domain.observations import Observation
@@ -109,6 +110,11 @@ class Application:
     def jobs(self) -> SageMakerTrainingJobs:
         """Return SageMaker's training jobs."""
         return SageMakerTrainingJobs(self._client("sagemaker"))
+
+    @cached_property
+    def training_log(self) -> CloudWatchTrainingLog:
+        """Return the logs of training jobs."""
+        return CloudWatchTrainingLog(self._client("logs"))
 
     @cached_property
     def imports(self) -> BedrockModelImports:

@@ -184,6 +184,13 @@ class TrainingJobs(Protocol):
         """Stop a job; one that has ended stays as it is."""
 
 
+class TrainingLog(Protocol):
+    """Read what training scripts print."""
+
+    def tail(self, job_name: str, lines: int) -> tuple[str, ...]:
+        """Return the last lines of a job's log, oldest first; none when it has none. They may hold users' rows."""
+
+
 class ImportState(Record):
     """Say how an import job stands."""
 

@@ -327,7 +327,7 @@ def _training(run: Run, observation: Observation, now: datetime) -> Run:
                 case "Completed":
                     return _enter(run, RunStatus.DEPLOYING, now, training=training, charges=charges)
                 case "Failed":
-                    problem = _diagnosed(run, training, observation.failure_reason)
+                    problem = _diagnosed(run, training, observation.failure_reason, observation.log_tail)
                     return _attempt_failed(run, problem, now, training)
                 case "Stopped":
                     # Time limits end as Stopped, possibly with a partial artifact: never a success.
@@ -357,8 +357,8 @@ def _stopped(run: Run, training: Training) -> Problem:
     )
 
 
-def _diagnosed(run: Run, training: Training, reason: str) -> Problem:
-    problem = diagnose(reason, (), _plan_of(run))
+def _diagnosed(run: Run, training: Training, reason: str, log_tail: tuple[str, ...] = ()) -> Problem:
+    problem = diagnose(reason, log_tail, _plan_of(run))
     return problem if problem.where else problem.model_copy(update={"where": training.job_name})
 
 

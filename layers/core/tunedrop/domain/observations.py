@@ -105,6 +105,8 @@ class JobSeen(Observation):
 
     training: Training
     failure_reason: str = ""
+    log_tail: tuple[str, ...] = ()
+    """The end of the log of a job that failed, for its diagnosis alone: users' rows may stand there, it is not kept."""
 
 
 class JobMissing(Observation):

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from tunedrop.domain.diagnosis import LINES_READ
 from tunedrop.domain.observations import ImportSeen, JobMissing, JobSeen, Observation
 from tunedrop.domain.run import Run
-from tunedrop.ports import ModelImports, TrainingJobs
+from tunedrop.ports import ModelImports, TrainingJobs, TrainingLog
 
 
 @dataclass(frozen=True)
@@ -12,9 +13,13 @@ class DescribeTraining:
     """Ask SageMaker how the training job stands."""
 
     jobs: TrainingJobs
+    log: TrainingLog
 
     def __call__(self, run: Run) -> Observation:
-        """Describe the run's training job: the one whose cost is open, else the last one that is known."""
+        """Describe the run's training job: the one whose cost is open, else the last one that is known.
+
+        Of one that failed, the log often says more than SageMaker's reason.
+        """
         job = run.charge or run.training
         if job is None:
             raise AssertionError(f"run {run.run_id} is {run.status} without a training job")
@@ -22,7 +27,8 @@ class DescribeTraining:
         if seen is None:
             return JobMissing()
         training, failure_reason = seen
-        return JobSeen(training=training, failure_reason=failure_reason)
+        log_tail = self.log.tail(training.job_name, LINES_READ) if training.status == "Failed" else ()
+        return JobSeen(training=training, failure_reason=failure_reason, log_tail=log_tail)
 
 
 @dataclass(frozen=True)

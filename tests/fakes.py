@@ -194,6 +194,9 @@ class InMemoryRunFiles:
     def read(self, key: str) -> bytes | None:
         return self.objects.get(key)
 
+    def sizes(self, prefix: str) -> dict[str, int]:
+        return {key.removeprefix(prefix): len(data) for key, data in self.objects.items() if key.startswith(prefix)}
+
     def copy(self, bucket: str, source: PinnedObject, key: str) -> None:
         assert bucket == self.drops.bucket
         self.objects[key] = self.drops.read(source.key, source.version_id, source.size)
@@ -245,6 +248,14 @@ class InMemoryAliases:
 
 BILLABLE_SECONDS = 3000
 
+ARTIFACT = {
+    "config.json": b'{"architectures": ["LlamaForCausalLM"], "max_position_embeddings": 2048}',
+    "model.safetensors": b"weights",
+    "tokenizer.json": b"{}",
+    "tokenizer_config.json": b'{"tokenizer_class": "PreTrainedTokenizerFast"}',
+}
+"""What a training job leaves that Bedrock imports."""
+
 
 @dataclass
 class FakeTrainingJobs:
@@ -273,7 +284,8 @@ class FakeTrainingJobs:
         if status != "Completed":
             return
         key = self._artifact(name).removeprefix(self.files.uri(""))
-        self.files.write(f"{key}tokenizer.json", b"{}")
+        for file, content in ARTIFACT.items():
+            self.files.write(f"{key}{file}", content)
 
     def describe(self, job_name: str, attempt: int) -> tuple[Training, str] | None:
         status = self.statuses.get(job_name)

@@ -74,6 +74,13 @@ def _write_until_it_breaks(write: Callable[[bytes], None], data: bytes) -> None:
     write(None)  # type: ignore[arg-type]  # what breaks
 
 
+def test_what_lies_under_a_prefix_is_told_with_its_size(files: RunFiles) -> None:
+    files.write("runs/a/model/config.json", b"12")
+    files.write("runs/a/model/deep/x", b"")
+    files.write("runs/a/model.tar.gz", b"123")
+    assert files.sizes("runs/a/model/") == {"config.json": 2, "deep/x": 0}
+
+
 def test_a_writer_replaces_what_was_there_in_the_end(files: RunFiles) -> None:
     files.write(KEY, b"old")
     with files.writer(KEY) as write:

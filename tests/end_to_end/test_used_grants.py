@@ -23,7 +23,6 @@ OTHERS = (
 )
 
 UNSEEN_HERE = {
-    ("DeployModelFunctionRole", "s3:ListBucket"): "without it S3 answers 403, not 404, where an object is missing",
     ("EvaluateModelFunctionRole", "s3:ListBucket"): "without it S3 answers 403, not 404, where an object is missing",
     ("PlanRunFunctionRole", "sagemaker:DescribeHubContent"): "the stack here has no private hub",
     ("PlanRunFunctionRole", "sagemaker:ListHubContents"): "the stack here has no private hub",

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from tests.fakes import (
+    ARTIFACT,
     FakeClock,
     FakeModelImports,
     FakeTrainingJobs,
@@ -114,7 +115,7 @@ def start(imports: FakeModelImports, files: InMemoryRunFiles) -> object:
 
 
 def test_an_import_starts_once_with_the_training_prompt_as_its_chat_template() -> None:
-    imports, files = FakeModelImports(), InMemoryRunFiles()
+    imports, files = FakeModelImports(), trained()
     seen = start(imports, files)
     assert isinstance(seen, ImportStarted)
     assert start(imports, files) == seen
@@ -123,10 +124,40 @@ def test_an_import_starts_once_with_the_training_prompt_as_its_chat_template() -
     assert b"### Response:" in files.objects[f"{ARTIFACT_KEY}chat_template.jinja"]
 
 
+@pytest.mark.parametrize(
+    ("changed", "code", "says"),
+    [
+        ({"config.json": None, "adapter_config.json": b"{}"}, "import.adapter", "adapter"),
+        ({"config.json": b'{"architectures": ["GemmaForCausalLM"]}'}, "import.architecture", "GemmaForCausalLM"),
+        ({"tokenizer_config.json": b"no json"}, "import.tokenizer", "tokenizer_config.json"),
+        ({"model.safetensors": None}, "import.files", "*.safetensors"),
+    ],
+)
+def test_an_artifact_that_bedrock_would_refuse_is_not_imported(
+    changed: dict[str, bytes | None], code: str, says: str
+) -> None:
+    imports, files = FakeModelImports(), trained()
+    for name, content in changed.items():
+        files.objects.pop(ARTIFACT_KEY + name, None)
+        if content is not None:
+            files.write(ARTIFACT_KEY + name, content)
+    refused = start(imports, files)
+    assert isinstance(refused, Refused)
+    assert (refused.problem.code, refused.problem.where) == (code, ARTIFACT_URI)
+    assert says in refused.problem.message
+    assert refused.problem.fix
+    assert imports.states == {}
+
+
+def trained() -> InMemoryRunFiles:
+    """Return the files of a run whose training has left its artifact."""
+    return InMemoryRunFiles({ARTIFACT_KEY + name: content for name, content in ARTIFACT.items()})
+
+
 def test_an_import_has_to_wait_while_another_runs() -> None:
     imports = FakeModelImports()
     imports.start("another", "s3://x/", "another-run")
-    assert isinstance(start(imports, InMemoryRunFiles()), Unavailable)
+    assert isinstance(start(imports, trained()), Unavailable)
 
 
 def test_a_job_without_an_artifact_cannot_be_imported() -> None:

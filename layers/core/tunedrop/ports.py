@@ -99,6 +99,9 @@ class RunFiles(Protocol):
     def read(self, key: str) -> bytes | None:
         """Return an object's bytes, or None when there is none."""
 
+    def sizes(self, prefix: str) -> Mapping[str, int]:
+        """Return the bytes of every object under a prefix, by its name there."""
+
     def copy(self, bucket: str, source: PinnedObject, key: str) -> None:
         """Copy one version of an object of another bucket, without reading it."""
 

@@ -169,6 +169,14 @@ class S3RunFiles:
                 return None
             raise
 
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """List what lies under a prefix."""
+        with failures.transient():
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
+            return {
+                each["Key"].removeprefix(prefix): each["Size"] for page in pages for each in page.get("Contents", ())
+            }
+
     def copy(self, bucket: str, source: PinnedObject, key: str) -> None:
         """Let S3 copy one version of an object."""
         where = {"Bucket": bucket, "Key": source.key, "VersionId": source.version_id}

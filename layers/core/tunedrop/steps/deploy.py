@@ -8,6 +8,7 @@ from datetime import timedelta
 from tunedrop.domain import names
 from tunedrop.domain.artifact import weights_uri
 from tunedrop.domain.chat_template import adds_bos, training_chat_template
+from tunedrop.domain.import_compatibility import artifact_compatibility
 from tunedrop.domain.observations import (
     ImportDeleted,
     ImportSlotWanted,
@@ -26,6 +27,8 @@ SLOT_WAIT = timedelta(minutes=1)
 """How long to wait when Bedrock has no room: another import runs in the account, or three models exist."""
 
 IMPORT_STILL_RUNNING = timedelta(minutes=2)
+
+_TOKENIZER_CONFIG = "tokenizer_config.json"
 
 
 def take_import_slot(_run: Run) -> Observation:
@@ -47,12 +50,14 @@ class StartImport:
         if run.plan is None or artifact_uri is None:
             return _refused("import.no-artifact", "The training job completed without an artifact.")
         prefix = artifact_uri.removeprefix(self.files.uri(""))
-        if isinstance(run.plan.training, ServerlessTrainingPlan):
-            # Prompts are trained as a user's turns, with the chat template that the model brings.
-            if self.files.read(prefix + "config.json") is None:
-                message = f"SageMaker's serverless customisation left no merged weights at {artifact_uri}."
-                return _refused("import.no-merged-weights", message)
-        elif run.plan.data.technique in (Technique.INSTRUCTION, Technique.DOMAIN_ADAPTATION):
+        serverless = isinstance(run.plan.training, ServerlessTrainingPlan)
+        if serverless and self.files.read(prefix + "config.json") is None:
+            message = f"SageMaker's serverless customisation left no merged weights at {artifact_uri}."
+            return _refused("import.no-merged-weights", message)
+        if unfit := self._unfit(run.plan, artifact_uri, prefix):
+            return Refused(problem=unfit)
+        # By a recipe, prompts are trained as a user's turns, with the chat template that the model brings.
+        if not serverless and run.plan.data.technique in (Technique.INSTRUCTION, Technique.DOMAIN_ADAPTATION):
             # A separate file wins over the template in tokenizer_config.json, and Bedrock adds none of its own.
             # https://docs.aws.amazon.com/bedrock/latest/userguide/model-customization-import-model.html
             self.files.write(prefix + "chat_template.jinja", self._chat_template(run.plan, prefix).encode())
@@ -65,10 +70,25 @@ class StartImport:
             return _refused("import.refused", f"Bedrock refused the import: {error}")
         return ImportStarted(job_name=name, job_arn=job_arn, model_name=name)
 
+    def _unfit(self, plan: Plan, artifact_uri: str, prefix: str) -> Problem | None:
+        """Look for what Bedrock would refuse, in words that help less, an hour later."""
+        config, tokenizer_config = self.files.read(prefix + "config.json"), self.files.read(prefix + _TOKENIZER_CONFIG)
+        found = artifact_compatibility(
+            self.files.sizes(prefix), config or b"{}", tokenizer_config, plan.region
+        ).problems
+        if not found:
+            return None
+        return Problem(
+            code=found[0].code,
+            message=" ".join(each.message for each in found),
+            where=artifact_uri,
+            fix=found[0].fix,
+        )
+
     def _chat_template(self, plan: Plan, prefix: str) -> str:
         """Return the template of the training's own prompts; conversations are trained with the model's."""
         tokenizer = self._json(prefix + "tokenizer.json")
-        settings = self._json(prefix + "tokenizer_config.json")
+        settings = self._json(prefix + _TOKENIZER_CONFIG)
         demarcation = plan.data.technique is Technique.INSTRUCTION and plan.data.demarcation
         return training_chat_template(demarcation=demarcation, bos=adds_bos(tokenizer, settings))
 

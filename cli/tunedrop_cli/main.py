@@ -10,7 +10,7 @@ from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tunedrop_cli.aws import DEFAULT_STACK, Target
-from tunedrop_cli.commands import chat, drop, models, plan, redrive, runs, show, validate, watch
+from tunedrop_cli.commands import chat, costs, drop, models, plan, redrive, runs, show, validate, watch
 from tunedrop_cli.errors import CommandError, explained
 from tunedrop_cli.options import Options
 from tunedrop_cli.views import console
@@ -78,6 +78,7 @@ for _command, _epilog in (
     (watch.watch, watch.EXAMPLES),
     (runs.runs, runs.EXAMPLES),
     (show.show, show.EXAMPLES),
+    (costs.costs, costs.EXAMPLES),
     (chat.chat, chat.EXAMPLES),
     (redrive.redrive, redrive.EXAMPLES),
 ):

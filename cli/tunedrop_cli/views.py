@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tunedrop.domain import names
+from tunedrop.domain.budget import Ledger, words
 from tunedrop.domain.cost import training_seconds, training_usd
 from tunedrop.domain.notice import estimated, next_step, problem_groups, report_links, token_words, untold_reason
 from tunedrop.domain.problem import Problem
@@ -66,6 +67,20 @@ def facts(run: Run, now: datetime, run_bucket: str) -> Table:
     table.add_column(overflow="fold")
     for name, value in _facts(run, now, run_bucket):
         table.add_row(name, value)
+    return table
+
+
+def account(ledger: Ledger, cap: int | None) -> Table:
+    """Show a month's account; `cap` is in cents, None for no cap."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row("month", f"{ledger.month} (UTC)")
+    table.add_row("spent", words(ledger.spent))
+    for job_name, amount in sorted(ledger.reserved.items()):
+        table.add_row("reserved", f"{words(amount)} at most for {job_name}")
+    table.add_row("committed", words(ledger.committed))
+    table.add_row("cap", "none" if cap is None else f"{words(cap)}, room for {words(max(0, cap - ledger.committed))}")
     return table
 
 
@@ -184,6 +199,9 @@ def _facts(run: Run, now: datetime, run_bucket: str) -> Iterator[tuple[str, str 
         ("failed attempt", f"{each.attempt}, on {each.instance_type}: {each.code} at {_moment(each.ended_at)}")
         for each in run.failed_attempts
     )
+    for charge in run.charges:
+        actual = "reserved" if charge.cents is None else f"cost {words(charge.cents)}"
+        yield "charge", f"{charge.job_name}: {actual}, {words(charge.most_cents)} at most, in {charge.month}"
     if run.training:
         yield "training job", f"{run.training.job_name} ({run.training.status} {run.training.secondary_status})"
         yield from ((short_name(metric.name), f"{metric.value:g}") for metric in run.training.metrics)

@@ -15,7 +15,9 @@ from typer.testing import Result
 from tests.cli.conftest import REGION, Account, serving
 from tests.domain.sample_runs import MODEL_ARN, PROBLEMS, RUN_ID, STARTED, evaluation_report, run
 from tests.validation.sample_reports import report
+from tunedrop.adapters.dynamodb import DynamoDBRunStore
 from tunedrop.domain import names
+from tunedrop.domain.budget import Charge
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import RunStatus
 from tunedrop.validation.findings import Finding, Severity
@@ -73,6 +75,33 @@ def test_no_run_is_told_with_how_to_start_one(tunedrop: Command) -> None:
     result = tunedrop("runs")
     assert result.exit_code == 0
     assert "tunedrop drop FOLDER" in result.output
+
+
+# ---------------------------------------------------------------- costs
+
+
+def test_a_month_s_account_is_shown_with_what_is_reserved(account: Account, tunedrop: Command) -> None:
+    store = DynamoDBRunStore(account.client("dynamodb"), "runs")
+    first, second = (run(RunStatus.TRAINING, run_id=run_id, charges=()) for run_id in (RUN_ID, OTHER_ID))
+    for each in (first, second):
+        store.create(each)
+    charges = [
+        Charge(month="2026-11", job_name=f"job-{name}", attempt=1, usd_per_hour=1.5, most_cents=10_00) for name in "ab"
+    ]
+    reserved = store.commit(first, first.model_copy(update={"charges": (charges[0],)}))
+    store.commit(second, second.model_copy(update={"charges": (charges[1],)}))
+    store.commit(reserved, reserved.model_copy(update={"charges": (charges[0].model_copy(update={"cents": 4_20}),)}))
+    output = " ".join(tunedrop("costs", "--month", "2026-11").output.split())
+    for value in ("2026-11", "spent $4.20", "$10 at most for job-b", "committed $14.20", "cap none"):
+        assert value in output
+    assert "job-a" not in output
+    assert "cost $4.20, $10 at most" in tunedrop("show", RUN_ID).output
+
+
+def test_a_month_that_is_none_is_told(account: Account, tunedrop: Command) -> None:
+    assert account
+    result = tunedrop("costs", "--month", "2026-13")
+    assert (result.exit_code, "2026-13" in result.output) == (2, True)
 
 
 # ---------------------------------------------------------------- show

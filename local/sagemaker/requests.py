@@ -11,6 +11,7 @@ from botocore.model import ServiceModel
 
 from local.constraints import check
 from local.engine.host import AwsError, IamCheck, Request
+from local.sagemaker.hubs import PERMISSIONS
 
 TARGET_PREFIX = "SageMaker."
 MAX_TAGS = 50
@@ -71,14 +72,34 @@ def permissions(request: Request, region: str, account_id: str) -> list[IamCheck
     resource = str(parameters["ResourceArn"]) if parameters.get("ResourceArn") else job
     context = _tag_context(parameters)
     checks: list[IamCheck] = [(f"sagemaker:{operation}", resource, context)]
+    if operation in PERMISSIONS:
+        return [(f"sagemaker:{operation}", _hub_resource(operation, parameters, region, account_id), {})]
     if operation == "CreateTrainingJob":
         context.update(_job_context(parameters))
+        # Training from a private hub is authorised on its own:
+        # https://docs.aws.amazon.com/sagemaker/latest/dg/jumpstart-curated-hubs-fine-tune.html
+        checks += [("sagemaker:TrainHubModel", hub, {}) for hub in _hubs(parameters)]
         if parameters.get("Tags"):
             # Tagging on creation is authorised on its own:
             # https://docs.aws.amazon.com/sagemaker/latest/dg/security_iam_id-based-policy-examples.html
             tagging = {"sagemaker:TaggingAction": "CreateTrainingJob", **_tag_context(parameters)}
             checks.append(("sagemaker:AddTags", job, tagging))
     return checks
+
+
+def _hub_resource(operation: str, parameters: dict[str, Any], region: str, account_id: str) -> str:
+    place = f"arn:aws:sagemaker:{region}:{account_id}:{PERMISSIONS[operation]}/{parameters.get('HubName')}"
+    if PERMISSIONS[operation] == "hub":
+        return place
+    version = parameters.get("HubContentVersion", "*")
+    return f"{place}/{parameters.get('HubContentType')}/{parameters.get('HubContentName')}/{version}"
+
+
+def _hubs(parameters: dict[str, Any]) -> set[str]:
+    """Return the ARNs of the hubs whose entries a job's channels name."""
+    sources = (each.get("DataSource", {}).get("S3DataSource", {}) for each in parameters.get("InputDataConfig") or ())
+    entries = (str(each["HubAccessConfig"].get("HubContentArn")) for each in sources if each.get("HubAccessConfig"))
+    return {"/".join(each.replace(":hub-content/", ":hub/").split("/")[:2]) for each in entries}
 
 
 def _operation(request: Request) -> str:

@@ -18,6 +18,7 @@ from local.s3_prefix import S3Prefix, UnsafeKeyError
 from local.sagemaker import requests
 from local.sagemaker.account import Account
 from local.sagemaker.channels import ArtifactCache
+from local.sagemaker.hubs import Hubs
 from local.sagemaker.job import TERMINAL, TrainingJob, TrainingJobs
 from local.sagemaker.run import TrainingRun
 from local.sagemaker.settings import Settings
@@ -58,6 +59,13 @@ class SageMaker:
         shutil.rmtree(self._scratch, ignore_errors=True)
         for part in (self._records, self._scratch):
             part.mkdir(parents=True, exist_ok=True)
+        self._hubs = hubs = Hubs(folder / "hubs", f"{host.region}:{host.account_id}")
+        self._operations |= {
+            "CreateHub": hubs.create,
+            "ImportHubContent": hubs.import_content,
+            "DescribeHubContent": hubs.describe,
+            "ListHubContents": lambda parameters: _page("HubContentSummaries", hubs.summaries(parameters), parameters),
+        }
         self._cache = ArtifactCache(folder / "artifacts")
         self._jobs = TrainingJobs(TrainingJob.load(host, self._records, self._settings.event_copies))
         for job in self._jobs.all():
@@ -141,9 +149,13 @@ class SageMaker:
     def _check_channels(self, parameters: dict[str, Any]) -> None:
         """Refuse a channel without objects, as SageMaker does before it accepts the job."""
         role = parameters["RoleArn"]
-        s3 = self._host.client("s3", role)
         for channel in parameters.get("InputDataConfig", []):
-            uri = channel["DataSource"]["S3DataSource"]["S3Uri"]
+            source = channel["DataSource"]["S3DataSource"]
+            uri, access = source["S3Uri"], source.get("HubAccessConfig")
+            if access and not self._hubs.has(access["HubContentArn"]):
+                raise AwsError("ValidationException", f"Hub content {access['HubContentArn']} does not exist.")
+            # The weights of a gated model lie where SageMaker alone may read.
+            s3 = self._host.client("s3", None if source.get("ModelAccessConfig") else role)
             prefix = S3Prefix.of(uri)
             reason = ""
             try:

@@ -38,6 +38,7 @@ def settings(
     weights = {bedrock_model_id(model): str(model.weights()) for model in models or _catalogue()}
     services = {
         "local.sagemaker.service:SageMaker": {},
+        "local.service_quotas:ServiceQuotas": {},
         "local.application:make_bedrock": {"foundation_models": weights, "imported_models": imported_models},
     }
     return Settings(services=services, **changes)

@@ -77,6 +77,8 @@ def _settled(value: Any, parameters: Mapping[str, Any], conditions: Mapping[str,
 
 def _computed(value: dict[str, Any]) -> Any:
     match value:
+        case {"Fn::Select": [index, list(parts)]}:
+            return parts[int(index)]
         case {"Fn::Join": [str(separator), list(parts)]} if all(isinstance(each, str) for each in parts):
             return separator.join(parts)
     return value

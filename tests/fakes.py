@@ -1,7 +1,7 @@
 """The ports in memory. Those that hold state pass the very tests that their adapters pass (`tests/adapters`)."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,6 +12,7 @@ from tunedrop.domain.budget import Ledger
 from tunedrop.domain.decide import settled
 from tunedrop.domain.jumpstart import HyperparameterSpec, JumpStartModel, TrainingArtifacts
 from tunedrop.domain.plan import PinnedFile, PinnedObject
+from tunedrop.domain.quotas import Quota
 from tunedrop.domain.run import Run, RunStatus, Training
 from tunedrop.domain.surroundings import Key, Subnet
 from tunedrop.domain.training_request import REQUEST_HASH_TAG
@@ -444,6 +445,16 @@ class FakeKeys:
 
     def key(self, arn: str) -> Key | None:
         return self.keys.get(arn)
+
+
+@dataclass
+class FakeQuotas:
+    """What the account may use; all that is not told is unknown."""
+
+    values: dict[str, float] = field(default_factory=dict)
+
+    def quotas(self, names: Collection[str]) -> dict[str, Quota]:
+        return {each: Quota(name=each, code="L-1", value=self.values[each]) for each in names if each in self.values}
 
 
 class OneModelCatalogue:

@@ -50,6 +50,7 @@ def _planner() -> Performer:
         rules,
         application.network,
         application.keys,
+        application.quotas,
     )
 
 

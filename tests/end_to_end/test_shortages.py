@@ -50,17 +50,18 @@ def test_pain_11_a_run_without_capacity_trains_on_another_instance_type(account:
     assert used(run) != USUAL
 
 
-def test_pain_10_a_quota_in_use_is_no_end(account: Application) -> None:
+def test_pain_9_a_quota_of_zero_is_found_before_the_launch(account: Application) -> None:
     Account(quotas={USUAL: 0}).write(account.engine.data_dir)
-    run_id = account.drop("full", seed=22, hyperparameters=QUICK, evaluate=NEVER_GOOD_ENOUGH)
 
-    account.wait_for(run_id, lambda run: run.attempt == 2)
-    hurry(account, run_id)
-    run = account.wait(run_id)
+    named = account.wait(account.drop("zero", seed=22, instance_type=USUAL), RunStatus.REJECTED)
+    left_open = account.drop("other", seed=23, hyperparameters=QUICK)
+    training = account.wait(left_open, RunStatus.TRAINING)
 
-    assert run.status is RunStatus.NOT_PROMOTED, run.reason
-    assert [each.code for each in run.failed_attempts] == ["training.no-quota"]
-    assert len(account.training_jobs(run_id)) == 1
+    assert [each.code for each in named.problems] == ["quota.zero"]
+    assert "aws service-quotas request-service-quota-increase" in named.problems[0].fix
+    assert account.training_jobs(named.run_id) == []
+    assert used(training) != USUAL
+    account.wait(left_open)
 
 
 def test_the_log_of_a_failed_job_is_read(account: Application) -> None:

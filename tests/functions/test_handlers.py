@@ -6,8 +6,8 @@ import json
 import pytest
 
 from tests.deployment import Context, Deployment, job_event, load
-from tests.fakes import MODEL
-from tests.samples import ACCOUNT, JOB_NAME, RUN_ID, STACK, run_in
+from tests.fakes import ARTIFACT, MODEL
+from tests.samples import ACCOUNT, ARTIFACT_URI, JOB_NAME, RUN_ID, STACK, run_in
 from tests.stack import FUNCTIONS, environment, sample
 from tunedrop.domain import names
 from tunedrop.domain.run import Change, RunStatus
@@ -133,6 +133,8 @@ def test_an_execution_that_a_person_started_is_nobody_s_business(tunedrop: Deplo
 
 def test_a_tick_follows_the_running_import_and_wakes_who_waits_for_the_slot(tunedrop: Deployment) -> None:
     first = run_in(RunStatus.DEPLOYING)
+    for name, content in ARTIFACT.items():
+        tunedrop.files.write(ARTIFACT_URI.removeprefix(tunedrop.files.uri("")) + name, content)
     tunedrop.store.create(first)
     tunedrop.store.create(first.model_copy(update={"run_id": "second", "claims": frozenset()}))
     for run_id in (RUN_ID, "second"):

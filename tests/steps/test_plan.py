@@ -10,6 +10,7 @@ from tests.fakes import (
     FakeClock,
     FakeKeys,
     FakeNetwork,
+    FakeQuotas,
     InMemoryDrops,
     InMemoryRunFiles,
     OneModelCatalogue,
@@ -56,6 +57,7 @@ def planned(
     rules: PlanRules = RULES,
     network: FakeNetwork | None = None,
     keys: FakeKeys | None = None,
+    quotas: FakeQuotas | None = None,
     run_files: InMemoryRunFiles | None = None,
     **files: bytes,
 ) -> object:
@@ -72,6 +74,7 @@ def planned(
         rules,
         network or FakeNetwork(),
         keys or FakeKeys(),
+        quotas or FakeQuotas(),
     )(run)
 
 
@@ -200,3 +203,13 @@ def test_a_refused_plan_is_stored_with_all_that_is_wrong() -> None:
     assert "Did you mean epoch?" in next(
         each.fix for each in document.problems if each.code == "hyperparameter.unknown"
     )
+
+
+def test_pain_9_a_drop_that_no_quota_allows_is_refused_before_anything_is_launched() -> None:
+    name = "ml.g5.2xlarge for training job usage"
+    files = InMemoryRunFiles()
+    refused = planned(WatchedDrops(), train_jsonl=b"{}\n", quotas=FakeQuotas({name: 0}), run_files=files)
+
+    assert isinstance(refused, PlanRefused)
+    assert [each.code for each in refused.problems] == ["quota.zero"]
+    assert isinstance(planned(WatchedDrops(), train_jsonl=b"{}\n", quotas=FakeQuotas({name: 1})), PlanMade)

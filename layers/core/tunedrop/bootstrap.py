@@ -16,6 +16,7 @@ from tunedrop.adapters.hub import HubCatalogue
 from tunedrop.adapters.kms import KMSKeys
 from tunedrop.adapters.s3 import S3Drops, S3ModelFiles, S3RunFiles
 from tunedrop.adapters.sagemaker import SageMakerTrainingJobs
+from tunedrop.adapters.service_quotas import ServiceQuotas
 from tunedrop.adapters.sns import SNSNotifier
 from tunedrop.adapters.ssm import SSMAliases
 from tunedrop.adapters.step_functions import StepFunctionsWorkflows
@@ -105,6 +106,11 @@ class Application:
     def keys(self) -> KMSKeys:
         """Return KMS's keys."""
         return KMSKeys(self._client("kms"))
+
+    @cached_property
+    def quotas(self) -> ServiceQuotas:
+        """Return the account's quotas."""
+        return ServiceQuotas(self._client("service-quotas"))
 
     @cached_property
     def jobs(self) -> SageMakerTrainingJobs:

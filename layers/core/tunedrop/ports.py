@@ -1,6 +1,6 @@
 """What the steps ask of the outside; adapters answer on boto3, fakes in tests, and both pass the same tests."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Literal, Protocol
@@ -9,6 +9,7 @@ from tunedrop.domain.budget import Ledger
 from tunedrop.domain.jumpstart import JumpStartModel, TrainingArtifacts
 from tunedrop.domain.model import Record
 from tunedrop.domain.plan import PinnedFile, PinnedObject
+from tunedrop.domain.quotas import Quota
 from tunedrop.domain.run import Run, RunStatus, Training
 from tunedrop.domain.surroundings import Key, Subnet
 
@@ -165,6 +166,13 @@ class Prices(Protocol):
 
     def usd_per_hour(self) -> Mapping[str, float]:
         """Return instance type → on-demand US dollars an hour; empty when nobody tells."""
+
+
+class Quotas(Protocol):
+    """Know what the account may use of SageMaker."""
+
+    def quotas(self, names: Collection[str]) -> Mapping[str, Quota]:
+        """Return quotas by name; those that AWS does not tell are left out."""
 
 
 class TrainingJobs(Protocol):

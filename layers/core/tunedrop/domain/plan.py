@@ -235,6 +235,11 @@ class Plan(Record):
     """In the order in which they are tried, that of `training` first; empty for a plan of before there were several."""
     warnings: tuple[str, ...] = ()
 
+    def limited_to(self, choices: tuple[InstanceChoice, ...], warning: str | None) -> "Plan":
+        """Return the plan with these choices only, the first of them in `training`."""
+        warnings = (*self.warnings, warning) if warning else self.warnings
+        return self.model_copy(update={"choices": choices, "warnings": warnings}).for_attempt(1)
+
     def for_attempt(self, attempt: int) -> "Plan":
         """Return the plan as the attempt, counted from 1, carries it out: each choice in turn, then the first again."""
         if not self.choices:

@@ -9,17 +9,18 @@ from tunedrop.domain import names
 from tunedrop.domain.jumpstart import JumpStartModel, TrainingArtifacts
 from tunedrop.domain.observations import Observation, PlanMade, PlanRefused
 from tunedrop.domain.offer import Offer, offer
-from tunedrop.domain.plan import PinnedObject
+from tunedrop.domain.plan import PinnedObject, Plan
 from tunedrop.domain.plan_document import PlanDocument, plan_document, refused
 from tunedrop.domain.planning import PlanRules, make_plan, unknown_model, unknown_model_version, unreadable_model
 from tunedrop.domain.pricing import price
 from tunedrop.domain.problem import Problem
+from tunedrop.domain.quotas import quota_names, within_quotas
 from tunedrop.domain.run import Drop, Run
 from tunedrop.domain.sensible_defaults import training_instance_type
 from tunedrop.domain.surroundings import key_problems, network_problems
 from tunedrop.domain.technique import HEAD_BYTES
 from tunedrop.errors import ObjectTooLargeError, UnknownModelError, UnknownModelVersionError, UnreadableModelError
-from tunedrop.ports import Catalogue, Clock, Drops, Keys, Network, RunFiles
+from tunedrop.ports import Catalogue, Clock, Drops, Keys, Network, Quotas, RunFiles
 
 
 def refuse_all(problems: tuple[Problem, ...]) -> Callable[[Run], Observation]:
@@ -38,6 +39,7 @@ class PlanRun:
     rules: PlanRules
     network: Network
     keys: Keys
+    quotas: Quotas
 
     def __call__(self, run: Run) -> Observation:
         """Make the plan, or say all that is wrong."""
@@ -55,10 +57,10 @@ class PlanRun:
         document = plan_folder(
             spec,
             run.drop,
-            dataset,
             self.drops.files(dataset),
             lambda file: self.drops.head(file, HEAD_BYTES),
             self.catalogue,
+            self.quotas,
             self.rules,
             self.clock.now(),
         )
@@ -89,10 +91,10 @@ class PlanRun:
 def plan_folder(
     spec: TuneSpec,
     drop: Drop,
-    dataset: str,
     objects: Sequence[PinnedObject],
     head_of: Callable[[PinnedObject], bytes],
     catalogue: Catalogue,
+    quotas: Quotas,
     rules: PlanRules,
     now: datetime,
 ) -> PlanDocument | tuple[Problem, ...]:
@@ -110,7 +112,11 @@ def plan_folder(
         return catalogue.artifacts(model, instance_type)
 
     made = make_plan(spec, model, artifacts_for, drop, objects, head_of, rules, now)
-    return plan_document(dataset, model, offered(model, rules), spec.hyperparameters, made)
+    if isinstance(made, Plan) and (needed := quota_names(made)):
+        made = within_quotas(made, quotas.quotas(needed))
+    return plan_document(
+        names.dataset_of(drop.key) or drop.key, model, offered(model, rules), spec.hyperparameters, made
+    )
 
 
 def offered(model: JumpStartModel, rules: PlanRules) -> Offer:

@@ -22,7 +22,7 @@ from tunedrop.adapters.dynamodb import DynamoDBRunStore
 from tunedrop.domain import names
 from tunedrop.domain.run import Run, RunStatus
 
-PATIENCE = 100.0
+PATIENCE = 300.0
 """Seconds to wait for a run, on two cores that do other things too."""
 
 COLOURS = {"warm": ("red", "orange", "amber"), "cold": ("blue", "teal", "navy")}

@@ -25,6 +25,8 @@ ANY_RESOURCE = {
     ("TrainingRole", "ecr:GetAuthorizationToken"): "knows no resources",
     ("deploy_model", "bedrock:CreateModelImportJob"): "knows no resources; a run's tag is a condition",
     ("deploy_model", "bedrock:ListModelImportJobs"): "knows no resources",
+    ("plan_run", "servicequotas:GetServiceQuota"): "knows no resources",
+    ("plan_run", "servicequotas:ListServiceQuotas"): "knows no resources",
     ("reconcile_runs", "bedrock:ListImportedModels"): "knows no resources",
     ("reconcile_runs", "sagemaker:ListTrainingJobs"): "knows no resources",
 }
@@ -46,6 +48,8 @@ NEEDED_BY_ADAPTER = {
     "files": {"RUN_BUCKET"},
     "hub": set(),
     "imports": set(),
+    "quotas": set(),
+    "training_log": set(),
     "jobs": set(),
     "keys": set(),
     "models": set(),

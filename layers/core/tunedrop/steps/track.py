@@ -13,7 +13,8 @@ class DescribeTraining:
     """Ask SageMaker how the training job stands."""
 
     jobs: TrainingJobs
-    log: TrainingLog
+    log: TrainingLog | None = None
+    """Left out by who only wants to know what a job has cost."""
 
     def __call__(self, run: Run) -> Observation:
         """Describe the run's training job: the one whose cost is open, else the last one that is known.
@@ -27,7 +28,7 @@ class DescribeTraining:
         if seen is None:
             return JobMissing()
         training, failure_reason = seen
-        log_tail = self.log.tail(training.job_name, LINES_READ) if training.status == "Failed" else ()
+        log_tail = self.log.tail(training.job_name, LINES_READ) if self.log and training.status == "Failed" else ()
         return JobSeen(training=training, failure_reason=failure_reason, log_tail=log_tail)
 
 

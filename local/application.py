@@ -37,7 +37,7 @@ def settings(
     progress("Looking for the models' weights …")
     weights = {bedrock_model_id(model): str(model.weights()) for model in models or _catalogue()}
     services = {
-        "local.sagemaker.service:SageMaker": {},
+        "local.sagemaker.service:SageMaker": {"jumpstart_bucket": CONTENT_BUCKET},
         "local.service_quotas:ServiceQuotas": {},
         "local.application:make_bedrock": {"foundation_models": weights, "imported_models": imported_models},
     }

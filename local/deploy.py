@@ -24,6 +24,7 @@ DROPPED_TYPES = frozenset(
         "AWS::ApplicationAutoScaling::ScalableTarget",
         "AWS::ApplicationAutoScaling::ScalingPolicy",
         "AWS::Budgets::Budget",
+        "AWS::SageMaker::ModelPackageGroup",
     }
 )
 _CODE_PROPERTIES = {

@@ -8,16 +8,18 @@ from typing import Any
 GATED = "example-textgeneration-gated-1b"
 OPEN = "example-textgeneration-open-1b"
 RECIPE_ONLY = "example-reasoning-recipe-only-9b"
+GATED_RECIPE = "example-reasoning-gated-recipe-7b"
 CLASSIFIER = "example-classifier"
 VISION = "example-vlm-open-1b"
 
+_RECIPE_HYPERPARAMETERS = "recipes/example_sft_lora_override_params_sm_jobs_v1.0.0.json"
 _ON_OFF = ["True", "False"]
 _IMAGE = "123456789012.dkr.ecr.{region}.amazonaws.com/training:2.0-gpu"
 
 
 def write_catalogue(folder: Path) -> Path:
     """Write the manifest and the specs, and return the folder."""
-    specs = [_gated("1.9.0"), _gated("1.10.0"), _open(), _recipe_only(), _classifier(), _vision()]
+    specs = [_gated("1.9.0"), _gated("1.10.0"), _open(), _recipe_only(), _gated_recipe(), _classifier(), _vision()]
     manifest = [
         {
             "model_id": each["model_id"],
@@ -33,6 +35,17 @@ def write_catalogue(folder: Path) -> Path:
         path = folder / row["spec_key"]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(spec))
+    (folder / _RECIPE_HYPERPARAMETERS).parent.mkdir(exist_ok=True)
+    (folder / _RECIPE_HYPERPARAMETERS).write_text(
+        json.dumps(
+            {
+                "max_epochs": {"type": "integer", "min": 1, "max": 100, "required": True},
+                "learning_rate": {"type": "float", "default": 0.0002, "min": 0, "max": 1},
+                "global_batch_size": {"type": "integer", "default": 16, "enum": [8, 16, 32]},
+                "data_path": {"type": "string", "required": True},
+            }
+        )
+    )
     return folder
 
 
@@ -163,7 +176,48 @@ def _vision() -> dict[str, Any]:
 
 
 def _recipe_only() -> dict[str, Any]:
-    return {**_any(RECIPE_ONLY, "3.0.0"), "training_supported": False, "incremental_training_supported": False}
+    """Describe a model with recipes of every kind: two that suit, and those that nobody can use here."""
+    recipes = [
+        _recipe(RECIPE_ONLY, "SFT", peft=None, name="sft_full"),
+        _recipe(RECIPE_ONLY, "SFT", name="sft_lora", smtj_override_params_s3_key=_RECIPE_HYPERPARAMETERS),
+        _recipe(RECIPE_ONLY, "SFT", name="sft_subscribed", is_subscription_model=True),
+        _recipe(RECIPE_ONLY, "RLVR", name="by_reward", serverless_metering_type="Hourly"),
+        {"type": "FineTuning", "customization_technique": "SFT", "peft": "LORA", "name": "on_instances_of_ones_own"},
+        {"type": "Evaluation", "evaluation_type": "LLMAJEvaluation", "name": "judge"},
+    ]
+    return {**_untrainable(RECIPE_ONLY, "3.0.0"), "recipe_collection": recipes}
+
+
+def _gated_recipe() -> dict[str, Any]:
+    recipe = _recipe(GATED_RECIPE, "SFT", smtj_override_params_s3_key="recipes/that-nobody-may-read.json")
+    spec = {**_untrainable(GATED_RECIPE, "1.0.0"), "recipe_collection": [recipe]}
+    return {**spec, "gated_bucket": True, "hosting_eula_key": "eula/example.txt"}
+
+
+def _recipe(model_id: str, technique: str, **others: Any) -> dict[str, Any]:
+    peft = others.get("peft", "LORA")
+    usage_type = f"ServerlessTraining:FineTuning-{technique}-{peft or 'FULLRANK'}-{model_id}"
+    return {
+        "type": "FineTuning",
+        "customization_technique": technique,
+        "peft": "LORA",
+        "name": "sft_lora",
+        "sequence_length": "4K",
+        "is_subscription_model": False,
+        "serverless_metering_type": "Token-based",
+        "regional_parameters": {
+            "prod": {
+                "us-east-1": {"serverless_sku": f"USE1-{usage_type}"},
+                "us-west-2": {"serverless_sku": f"USW2-{usage_type}"},
+                "eu-central-1": {"smtj_regional_ecr_uri": _IMAGE.format(region="eu-central-1")},
+            }
+        },
+        **others,
+    }
+
+
+def _untrainable(model_id: str, version: str) -> dict[str, Any]:
+    return {**_any(model_id, version), "training_supported": False, "incremental_training_supported": False}
 
 
 def _any(model_id: str, version: str) -> dict[str, Any]:

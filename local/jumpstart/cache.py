@@ -23,7 +23,15 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from local.jumpstart.specs import CATALOGUE, EULA_KEY, EULA_TEXT, SCRIPT_KEY, CatalogueModel
+from local.jumpstart.specs import (
+    CATALOGUE,
+    EULA_KEY,
+    EULA_TEXT,
+    RECIPE_HYPERPARAMETERS,
+    RECIPE_HYPERPARAMETERS_KEY,
+    SCRIPT_KEY,
+    CatalogueModel,
+)
 
 MANIFEST_KEY = "models_manifest.json"
 PROPRIETARY_MANIFEST_KEY = "proprietary-sdk-manifest.json"
@@ -68,6 +76,8 @@ def _objects(models: Sequence[CatalogueModel]) -> Iterator[tuple[str, BufferedIO
         for file in sorted(model.weights().iterdir()):
             yield model.weights_key + file.name, file.open("rb")
         yield model.spec_key, _json(model.spec())
+    if any(model.serverless for model in models):
+        yield RECIPE_HYPERPARAMETERS_KEY, _json(RECIPE_HYPERPARAMETERS)
     yield PROPRIETARY_MANIFEST_KEY, _json([])
     yield MANIFEST_KEY, _json([model.header() for model in models])
 

@@ -14,6 +14,14 @@ from typing import Any
 from local.jumpstart.models import smollm2, tiny_llama, tiny_mllama
 
 SCRIPT_KEY = "source-directory-tarballs/training/huggingface-textgeneration/v1.0.0/sourcedir.tar.gz"
+RECIPE_HYPERPARAMETERS_KEY = "recipes/local_sft_lora_override_params_sm_jobs_v1.0.0.json"
+RECIPE_HYPERPARAMETERS = {
+    "max_epochs": {"type": "integer", "default": 5, "min": 1, "max": 1000},
+    "learning_rate": {"type": "float", "default": 0.0001, "min": 1e-08, "max": 1},
+    "global_batch_size": {"type": "integer", "default": 8, "enum": [1, 2, 4, 8, 16, 32]},
+    "data_path": {"type": "string", "default": None, "required": True},
+}
+"""A recipe's own list, in the form that AWS's trainers read; the names are those that are known of AWS's recipes."""
 EULA_KEY = "fmhMetadata/eula/tunedropLocalEula.txt"
 EULA_TEXT = (
     "Random numbers need no licence. This text stands where a gated model's end-user licence agreement stands, so "
@@ -68,6 +76,7 @@ class CatalogueModel:
         gated: whether it can be used only after its EULA was accepted.
         weights: makes the folder in Hugging Face layout, or finds it in the cache.
         vision: whether it reads pictures beside text; then its id has the segment `vlm`, as in JumpStart.
+        serverless: whether it has no training script, and a recipe by which SageMaker customises it serverless.
     """
 
     model_id: str
@@ -76,6 +85,7 @@ class CatalogueModel:
     gated: bool
     weights: Callable[[], Path]
     vision: bool = False
+    serverless: bool = False
 
     @property
     def spec_key(self) -> str:
@@ -116,8 +126,9 @@ class CatalogueModel:
             "deprecated": False,
             "model_access": "Gated" if self.gated else "Open Weight",
             **({"gated_bucket": True, "hosting_eula_key": EULA_KEY} if self.gated else {}),
-            "training_supported": True,
-            "fine_tuning_supported": True,
+            "training_supported": not self.serverless,
+            "fine_tuning_supported": not self.serverless,
+            **({"recipe_collection": [self.recipe()]} if self.serverless else {}),
             "incremental_training_supported": False,
             "validation_supported": True,
             "training_vulnerable": False,
@@ -149,6 +160,23 @@ class CatalogueModel:
                 {"Name": f"huggingface-textgeneration:{name}", "Regex": regex} for name, regex in _METRICS.items()
             ],
             "hyperparameters": _vision_hyperparameters() if self.vision else _hyperparameters(),
+        }
+
+    def recipe(self) -> dict[str, Any]:
+        """Return the recipe as a spec lists it: what the serverless customisation does, and where it is offered."""
+        name = f"local_{self.model_id.replace('-', '_')}_sft_lora"
+        usage_type = f"LOCAL-ServerlessTraining:FineTuning-SFT-LORA-{self.model_id}"
+        return {
+            "name": name,
+            "display_name": f"{self.name}, supervised fine-tuning with LoRA",
+            "type": "FineTuning",
+            "customization_technique": "SFT",
+            "peft": "LORA",
+            "sequence_length": "1K",
+            "is_subscription_model": False,
+            "serverless_metering_type": "Token-based",
+            "smtj_override_params_s3_key": RECIPE_HYPERPARAMETERS_KEY,
+            "regional_parameters": {"prod": {region: {"serverless_sku": usage_type} for region in _REGIONS}},
         }
 
     def _variant(self) -> dict[str, Any]:
@@ -186,7 +214,15 @@ TINY_MLLAMA = CatalogueModel(
     weights=tiny_mllama,
     vision=True,
 )
-CATALOGUE = (SMOLLM2, TINY_LLAMA, TINY_LLAMA_GATED, TINY_MLLAMA)
+TINY_LLAMA_SERVERLESS = CatalogueModel(
+    model_id="huggingface-reasoning-tiny-random-llama",
+    name="Tiny random Llama, without a training script",
+    licence="Apache-2.0",
+    gated=False,
+    weights=tiny_llama,
+    serverless=True,
+)
+CATALOGUE = (SMOLLM2, TINY_LLAMA, TINY_LLAMA_GATED, TINY_MLLAMA, TINY_LLAMA_SERVERLESS)
 
 
 def _families() -> list[str]:

@@ -32,7 +32,7 @@ class TrainingLog:
         self._stream = f"{job.name}/algo-1-{int(description['CreationTime'])}"
         self._patterns = {
             definition["Name"]: re.compile(definition["Regex"])
-            for definition in description["AlgorithmSpecification"].get("MetricDefinitions", [])
+            for definition in description.get("AlgorithmSpecification", {}).get("MetricDefinitions", [])
         }
         self._metrics: dict[str, dict[str, Any]] = {}
         self._waiting: list[tuple[int, str]] = []

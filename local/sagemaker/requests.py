@@ -24,8 +24,6 @@ _LOCAL_STORAGE = frozenset(
 )
 # Fields that change what is trained, or where: refused rather than ignored.
 _UNSUPPORTED = (
-    "ServerlessJobConfig",
-    "ModelPackageConfig",
     "MlflowConfig",
     "RemoteDebugConfig",
     "SessionChainingConfig",
@@ -154,15 +152,18 @@ def _condition_value(value: Any) -> Any:
 
 def _check_training_job(parameters: dict[str, Any]) -> None:
     """Check the rules between members, which the service model does not hold."""
-    _check_sections(parameters)
+    if "ServerlessJobConfig" in parameters:
+        _check_serverless(parameters)
+    else:
+        _check_sections(parameters)
+        _check_volume_key(parameters["ResourceConfig"])
     _check_tags(parameters)
     _check_channels(parameters)
     _check_spot(parameters)
-    _check_volume_key(parameters["ResourceConfig"])
 
 
 def _check_sections(parameters: dict[str, Any]) -> None:
-    for name in _UNSUPPORTED:
+    for name in (*_UNSUPPORTED, "ModelPackageConfig"):
         if name in parameters:
             raise AwsError("ValidationException", f"The local SageMaker does not support {name}")
     for name in ("AlgorithmSpecification", "ResourceConfig", "StoppingCondition"):
@@ -177,6 +178,17 @@ def _check_sections(parameters: dict[str, Any]) -> None:
             raise AwsError("ValidationException", f"The local SageMaker needs {section}.{name}")
     if parameters["ResourceConfig"].get("InstanceCount") != 1:
         raise AwsError("ValidationException", "The local SageMaker trains on one instance: InstanceCount must be 1")
+
+
+def _check_serverless(parameters: dict[str, Any]) -> None:
+    """Refuse what belongs to instances of one's own; the SDK's trainers send none of it."""
+    for name in (*_UNSUPPORTED, "AlgorithmSpecification", "ResourceConfig", "EnableManagedSpotTraining"):
+        if parameters.get(name):
+            raise AwsError("ValidationException", f"{name} is not supported for serverless training jobs")
+    if "ModelPackageConfig" not in parameters:
+        raise AwsError("ValidationException", "ModelPackageConfig is required for serverless training jobs")
+    if not parameters.get("InputDataConfig"):
+        raise AwsError("ValidationException", "InputDataConfig is required for serverless training jobs")
 
 
 def _check_tags(parameters: dict[str, Any]) -> None:
@@ -215,7 +227,7 @@ def _check_volume_key(resources: dict[str, Any]) -> None:
 
 
 def _check_spot(parameters: dict[str, Any]) -> None:
-    stopping = parameters["StoppingCondition"]
+    stopping = parameters.get("StoppingCondition", {})
     spot = parameters.get("EnableManagedSpotTraining", False)
     if spot and parameters["ResourceConfig"].get("KeepAlivePeriodInSeconds"):
         raise AwsError(

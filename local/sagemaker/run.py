@@ -9,7 +9,7 @@ import subprocess
 import tarfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ class TrainingRun(threading.Thread):
         host: the engine.
         settings: times.
         job: a job that has just been created.
+        work: what it asks for; of a serverless job, what it comes to.
         folder: scratch, on the file system of the cache.
         cache: model artifacts that earlier jobs downloaded.
         ended: called once the job holds no instance any more.
@@ -59,6 +60,7 @@ class TrainingRun(threading.Thread):
         host: Host,
         settings: Settings,
         job: TrainingJob,
+        work: Mapping[str, Any],
         folder: Path,
         cache: ArtifactCache,
         ended: Callable[[TrainingRun], None],
@@ -67,7 +69,7 @@ class TrainingRun(threading.Thread):
         self.job = job
         self._host = host
         self._settings = settings
-        self._description = with_gated_model(job.describe())
+        self._description = with_gated_model(work)
         self._container = Container(folder / job.name, self._description)
         self._cache = cache
         self._ended = ended

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from local.engine.host import AwsError, Host, IamCheck, Request, Response
 from local.s3_prefix import S3Prefix, UnsafeKeyError
-from local.sagemaker import requests
+from local.sagemaker import requests, serverless
 from local.sagemaker.account import Account
 from local.sagemaker.channels import ArtifactCache
 from local.sagemaker.hubs import Hubs
@@ -33,13 +33,15 @@ class SageMaker:
 
     Args:
         settings: quotas and times.
+        jumpstart_bucket: where the models lie that can be customised serverless; none can be without it.
     """
 
     signing_name = "sagemaker"
     target_prefix = requests.TARGET_PREFIX
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, jumpstart_bucket: str = "") -> None:
         self._settings = settings or Settings()
+        self._jumpstart_bucket = jumpstart_bucket
         self._runs: dict[str, TrainingRun] = {}
         self._runs_lock = threading.Lock()
         self._operations: dict[str, Callable[[dict[str, Any]], dict[str, Any] | None]] = {
@@ -108,16 +110,26 @@ class SageMaker:
         self._refuse_duplicate(name)
         self._check_channels(parameters)
         self._check_network(parameters)
+        base_model = self._base_model(parameters)
         with self._jobs.admission() as jobs:
             self._refuse_duplicate(name)
-            self._check_quota(parameters["ResourceConfig"]["InstanceType"])
+            if base_model is None:
+                self._check_quota(parameters["ResourceConfig"]["InstanceType"])
             job = TrainingJob.create(self._host, self._records, self._settings.event_copies, parameters)
-            run = TrainingRun(self._host, self._settings, job, self._scratch, self._cache, self._forget)
+            work = job.describe()
+            if base_model is not None:
+                work = serverless.as_script(work, base_model, self._jumpstart_bucket)
+            run = TrainingRun(self._host, self._settings, job, work, self._scratch, self._cache, self._forget)
             with self._runs_lock:
                 self._runs[name] = run
             jobs[name] = job
         run.start()
         return {"TrainingJobArn": job.arn}
+
+    def _base_model(self, parameters: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the spec of the model that is customised serverless; None for a job on an instance."""
+        config = parameters.get("ServerlessJobConfig")
+        return serverless.check(self._host.client("s3"), self._jumpstart_bucket, config) if config else None
 
     def _forget(self, run: TrainingRun) -> None:
         with self._runs_lock:
@@ -133,7 +145,7 @@ class SageMaker:
 
     def _check_quota(self, instance_type: str) -> None:
         used = sum(
-            job.status not in TERMINAL and job.describe()["ResourceConfig"]["InstanceType"] == instance_type
+            job.status not in TERMINAL and job.describe().get("ResourceConfig", {}).get("InstanceType") == instance_type
             for job in self._jobs.all()
         )
         quota = Account.read(self._host.data_dir).quotas.get(instance_type, self._settings.instance_quota)

@@ -6,7 +6,17 @@ from typing import Any
 
 import pytest
 
-from tests.catalogue import CLASSIFIER, GATED, OPEN, RECIPE_ONLY, VISION, hub_document, reader, write_catalogue
+from tests.catalogue import (
+    CLASSIFIER,
+    GATED,
+    GATED_RECIPE,
+    OPEN,
+    RECIPE_ONLY,
+    VISION,
+    hub_document,
+    reader,
+    write_catalogue,
+)
 from tunedrop.adapters.jumpstart import JumpStartCatalogue
 from tunedrop.adapters.jumpstart_documents import ModelDocument, Place, SpecCatalogue
 from tunedrop.domain.hyperparameters import choose_hyperparameters, techniques_of
@@ -63,6 +73,7 @@ def test_the_manifest_lists_the_newest_readable_version_of_each_model(tmp_path: 
         GATED: "1.10.0",
         OPEN: "2.0.0",
         RECIPE_ONLY: "3.0.0",
+        GATED_RECIPE: "1.0.0",
         CLASSIFIER: "1.0.0",
         VISION: "1.0.0",
     }

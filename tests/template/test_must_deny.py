@@ -149,6 +149,20 @@ def test_a_stack_that_asks_for_nothing_still_limits_time_and_warm_pools() -> Non
     assert not may_create(changed("ResourceConfig", {"KeepAlivePeriodInSeconds": 60}), PLAIN)
 
 
+SERVERLESS = {name: value for name, value in JOB.items() if name not in ("ResourceConfig", "EnableNetworkIsolation")}
+
+
+def test_a_serverless_customisation_is_allowed_within_the_same_limits_unless_the_stack_forbids_it() -> None:
+    open_to_it = policies({**PARAMETERS, "IsolateTraining": "false"})
+    assert may_create(SERVERLESS, open_to_it)
+    assert not may_create({**SERVERLESS, "StoppingCondition": {"MaxRuntimeInSeconds": 7201}}, open_to_it)
+    assert not may_create({**SERVERLESS, "VpcConfig": {}}, open_to_it)
+    assert not may_create({**SERVERLESS, "OutputDataConfig": {"S3OutputPath": "s3://runs/"}}, open_to_it)
+    assert not may_create({**SERVERLESS, "Tags": []}, open_to_it)
+    assert not may_create(SERVERLESS, STRICT), "a job that nobody can isolate"
+    assert not may_create(SERVERLESS, policies({**PARAMETERS, "ServerlessCustomisation": "false"}))
+
+
 def test_only_the_launch_may_start_jobs() -> None:
     arn = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:training-job/{JOB_NAME}"
     context = requests._job_context(JOB) | {"aws:RequestTag/tunedrop:run-id": RUN_ID}

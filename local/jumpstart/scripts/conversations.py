@@ -51,7 +51,7 @@ def read_conversations(folder: Path, tokenizer: PreTrainedTokenizerBase, *, max_
         DataError: when there is no row, or one that is no conversation or that the chat template refuses.
     """
     return [
-        encode(_messages(row, where), tokenizer, max_length=max_length, where=where)
+        encode(messages_of(row, where), tokenizer, max_length=max_length, where=where)
         for row, where in rows(folder, "chat tuning")
     ]
 
@@ -90,7 +90,8 @@ def encode(
     return Example.joined(marked, max_length, picture)
 
 
-def _messages(row: dict[str, Any], where: str) -> list[dict[str, str]]:
+def messages_of(row: dict[str, Any], where: str) -> list[dict[str, str]]:
+    """Return a row's conversation; raises DataError when it has none, or one without an answer."""
     messages = next((row[key] for key in _KEYS if key in row), None)
     if not isinstance(messages, list):
         msg = f"{where} has no list 'dialog', 'messages' or 'conversations'"

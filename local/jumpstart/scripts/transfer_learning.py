@@ -38,11 +38,16 @@ _CHAT_TEMPLATES = ("chat_template.jinja", "chat_template.json")
 _IMAGE_PROCESSOR = "preprocessor_config.json"
 
 
-def main(environment: Mapping[str, str]) -> int:
-    """Run the job that the environment describes and return its exit code; 1 leaves the reason in `output/failure`."""
+def main(environment: Mapping[str, str], program: Callable[[Container], None] | None = None) -> int:
+    """Run the job that the environment describes and return its exit code; 1 leaves the reason in `output/failure`.
+
+    Args:
+        environment: the container's variables.
+        program: what trains; `run` when left out.
+    """
     container = Container.from_environment(environment)
     try:
-        run(container)
+        (program or run)(container)
     except (HyperparameterError, DataError, DivergedError) as error:
         return _fail(container, str(error))
     except Exception as error:  # noqa: BLE001 - whatever went wrong is the job's FailureReason
@@ -61,13 +66,34 @@ def run(container: Container) -> None:
         DivergedError: when the loss is no longer a number.
     """
     settings = Hyperparameters.from_text(container.hyperparameters)
+    tokenizer = tokenizer_of(container)
+    vision = hasattr(AutoConfig.from_pretrained(container.base_model), "vision_config")
+    read = _picture_reader(settings, tokenizer) if vision else _text_reader(container, settings, tokenizer)
+    train(container, settings, read, container.model, vision=vision)
+    if settings.chat_dataset and not tokenizer.chat_template:
+        # Serving must render what was trained on.
+        (container.model / _CHAT_TEMPLATES[0]).write_text(chat_template(tokenizer), encoding="utf-8")
+
+
+def tokenizer_of(container: Container) -> PreTrainedTokenizerBase:
+    """Return the base model's tokenizer."""
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(container.base_model)
+    return tokenizer
+
+
+def train(
+    container: Container,
+    settings: Hyperparameters,
+    read: Callable[[Path], list[Example]],
+    target: Path,
+    *,
+    vision: bool,
+) -> None:
+    """Tune on what `read` makes of the channels, and leave the merged model in the folder `target`."""
     for sentence in settings.without_effect():
         _log(sentence)
     disable_progress_bar()  # a log keeps every redraw of it as a line
     torch.set_num_threads(container.cpus)
-    tokenizer = AutoTokenizer.from_pretrained(container.base_model)
-    vision = hasattr(AutoConfig.from_pretrained(container.base_model), "vision_config")
-    read = _picture_reader(settings, tokenizer) if vision else _text_reader(container, settings, tokenizer)
     training, validation = _examples(container, settings, read)
     _log(f"{len(training)} rows to train on, {len(validation)} to validate on")
     _log(f"Computing in {compute_type()} on {container.cpus} threads")
@@ -75,15 +101,12 @@ def run(container: Container) -> None:
     model = family.from_pretrained(container.base_model, dtype=load_type(settings))
     pictures = Pictures(container.base_model) if vision else None
     tuned = tune(model, training, validation, settings, _log, pictures)
-    tuned.save_pretrained(container.model)
+    tuned.save_pretrained(target)
     # The tokenizer is the base model's to the byte: saving it anew would write this library version's dialect.
     for name in (*_TOKENIZER_FILES, *_CHAT_TEMPLATES, _IMAGE_PROCESSOR):
         if (container.base_model / name).is_file():
-            shutil.copyfile(container.base_model / name, container.model / name)
-    if settings.chat_dataset and not tokenizer.chat_template:
-        # Serving must render what was trained on.
-        (container.model / _CHAT_TEMPLATES[0]).write_text(chat_template(tokenizer), encoding="utf-8")
-    _log(f"Saved the merged model: {', '.join(sorted(path.name for path in container.model.iterdir()))}")
+            shutil.copyfile(container.base_model / name, target / name)
+    _log(f"Saved the merged model: {', '.join(sorted(path.name for path in target.iterdir()))}")
 
 
 def _examples(
@@ -101,7 +124,8 @@ def _examples(
     )
 
 
-def _input_length(settings: Hyperparameters, tokenizer: PreTrainedTokenizerBase) -> int:
+def input_length(settings: Hyperparameters, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return how many tokens of an example are read."""
     asked = settings.max_input_length if settings.max_input_length > 0 else _DEFAULT_INPUT_LENGTH
     return min(asked, int(tokenizer.model_max_length))
 
@@ -111,14 +135,14 @@ def _picture_reader(settings: Hyperparameters, tokenizer: PreTrainedTokenizerBas
     if settings.instruction_tuned or settings.chat_dataset:
         msg = "a vision model learns questions about pictures: instruction_tuned and chat_dataset must be False"
         raise HyperparameterError(msg)
-    return partial(read_pictures, tokenizer=tokenizer, max_length=_input_length(settings, tokenizer))
+    return partial(read_pictures, tokenizer=tokenizer, max_length=input_length(settings, tokenizer))
 
 
 def _text_reader(
     container: Container, settings: Hyperparameters, tokenizer: PreTrainedTokenizerBase
 ) -> Callable[[Path], list[Example]]:
     """Return what reads a channel of the technique that the switches name."""
-    length = _input_length(settings, tokenizer)
+    length = input_length(settings, tokenizer)
     match settings.instruction_tuned, settings.chat_dataset:
         case True, True:
             msg = "instruction_tuned and chat_dataset are both True: at most one of them may be"

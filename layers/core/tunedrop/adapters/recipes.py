@@ -81,12 +81,13 @@ def _usage_types(entry: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _hyperparameter(name: str, spec: Mapping[str, Any]) -> HyperparameterSpec:
-    default = spec.get("default")
+    default, options = spec.get("default"), spec.get("enum") or ()
     return HyperparameterSpec(
         name=name,
-        type=_TYPES.get(str(spec.get("type")), "text"),
+        # One of a few numbers is one of a few spellings.
+        type="text" if options else _TYPES.get(str(spec.get("type")), "text"),
         default="" if default is None else str(default),
-        options=tuple(map(str, spec.get("enum") or ())),
+        options=tuple(map(str, options)),
         minimum=spec.get("min"),
         maximum=spec.get("max"),
     )

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from tunedrop.domain.decide import Decision, Effect, decide, effects_due
-from tunedrop.domain.observations import CapReached, ClaimRefused, Looked, Observation
+from tunedrop.domain.observations import CapReached, ClaimRefused, Looked, NoticeSent, Observation
 from tunedrop.domain.run import Run
 from tunedrop.errors import CapReachedError, ClaimHeldError, TransientError, VersionConflictError
 from tunedrop.ports import Clock, RunStore
@@ -36,7 +36,8 @@ def advance(
         run = runs.get(run_id)
         if run is None:
             return None
-        if effect not in effects_due(run, clock.now()):
+        # A notice that was sent is remembered wherever the run stands by now: it may come back to the status.
+        if effect not in effects_due(run, clock.now()) and not isinstance(observation, NoticeSent):
             # Whoever wrote meanwhile has done as much. Otherwise what was seen still counts: a notice that was sent
             # must not be sent again because the training moved on in the same second.
             observation = first

@@ -81,6 +81,4 @@ def _computed(value: dict[str, Any]) -> Any:
             return parts[int(index)]
         case {"Fn::Join": [str(separator), list(parts)]} if all(isinstance(each, str) for each in parts):
             return separator.join(parts)
-        case {"Fn::Select": [int(index), list(parts)]}:
-            return parts[index]
     return value

@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from tunedrop.domain import words
 from tunedrop.domain.cost_estimate import Range
 from tunedrop.domain.plan import Plan, TrainingPlan
 from tunedrop.domain.plan_document import PlanDocument
@@ -88,11 +89,11 @@ def _parts(planned: PlannedDrop, folder: Path) -> Iterator[RenderableType]:
 
 
 def _verdict(planned: PlannedDrop) -> Text:
-    name = wording.visible(planned.dataset)
+    name = words.visible(planned.dataset)
     if planned.refused:
         kinds = set(planned.data.errors) if planned.data else set()
         faults = len(planned.problems) + len(kinds - {each.code for each in planned.problems})
-        reasons = wording.number(faults, "reason")
+        reasons = words.number(faults, "reason")
         return Text.assemble(("REFUSED", "bold red"), f"  A drop of {name} would be refused, for {reasons}.")
     if not planned.ready:
         return Text.assemble(("NOT PLANNED", "bold yellow"), f"  What a drop of {name} would do is not known.")
@@ -158,7 +159,7 @@ def _data(report: ValidationReport, folder: Path, told: Collection[str]) -> Iter
         tokens = report.tokens
         yield Text(
             f"{tokens.total:,} tokens to train on ({tokens.basis}), {tokens.median:,} in the median row, "
-            f"{tokens.longest:,} in the longest; {wording.number(tokens.truncated_rows, 'row')} cut off."
+            f"{tokens.longest:,} in the longest; {words.number(tokens.truncated_rows, 'row')} cut off."
         )
     for group in wording.groups(report):
         if group.code in told:

@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from tunedrop.domain import words
 from tunedrop.validation import wording
 from tunedrop.validation.findings import Finding, Severity
 from tunedrop.validation.report import HistogramBin, ValidationReport
@@ -61,7 +62,7 @@ class ReportView:
         yield self._facts(wording.duplicate_facts(report.duplicates))
         if report.expected_steps is not None:
             yield from _headed("Expected training")
-            yield Text(f"  {wording.number(report.expected_steps, 'step')} of the optimiser")
+            yield Text(f"  {words.number(report.expected_steps, 'step')} of the optimiser")
         for heading, lines in (("Not checked", report.not_checked), ("Ignored", ignored)):
             if lines:
                 yield from _headed(heading)
@@ -95,11 +96,11 @@ class ReportView:
         yield from _headed("Files")
         table = _table("File", "For", right=("Size", "Good", "Faulty", "Blank"))
         for each in report.files:
-            numbers = (wording.size(each.bytes), *(f"{n:,}" for n in (each.rows, each.faulty_rows, each.blank_lines)))
+            numbers = (words.size(each.bytes), *(f"{n:,}" for n in (each.rows, each.faulty_rows, each.blank_lines)))
             table.add_row(self._text(each.name), each.role.value, *numbers)
         yield Padding(table, (0, 0, 0, 2))
 
-    def _facts(self, facts: Iterable[wording.Fact]) -> RenderableType:
+    def _facts(self, facts: Iterable[words.Fact]) -> RenderableType:
         table = Table(box=None, show_header=False, pad_edge=False)
         table.add_column(style="dim", overflow="fold")
         table.add_column(overflow="fold")
@@ -141,7 +142,7 @@ class ReportView:
 
     def _plain(self, text: str) -> str:
         """Spell out what the terminal cannot show, or would obey."""
-        seen = wording.visible(text)
+        seen = words.visible(text)
         if self._unicode:
             return seen
         encoding = self._terminal.encoding

@@ -1,42 +1,13 @@
-"""What a training job says while it runs: its metrics and how far it is."""
+"""A training job's log, followed while it grows."""
 
-import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from botocore.exceptions import ClientError
 
-from tunedrop.domain.jumpstart import MetricDefinition
 from tunedrop_cli.aws import Client
 from tunedrop_cli.errors import code
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
-
-# The line of llama-recipes, on which JumpStart's script for the Llama family is built.
-_STEP = re.compile(
-    r"Training Epoch: (?P<epoch>\d+)/(?P<epochs>\d+), step (?P<step>\d+)/(?P<steps>\d+) completed "
-    r"\(loss: (?P<loss>[0-9.]+)\)"
-)
-
-
-_NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?")
-
-
-class Step(NamedTuple):
-    """Say how far training is, and its loss there."""
-
-    epoch: int
-    epochs: int
-    step: int
-    steps: int
-    loss: float
-
-
-class Reading(NamedTuple):
-    """Hold one number that a metric's regex found."""
-
-    name: str
-    value: float
 
 
 class TrainingLog:
@@ -64,27 +35,3 @@ class TrainingLog:
         except ClientError as error:
             if code(error) != "ResourceNotFoundException":
                 raise
-
-
-def step_in(line: str) -> Step | None:
-    """Read the progress that a line of the log tells, if any."""
-    if not (match := _STEP.search(line)):
-        return None
-    epoch, epochs, step, steps, loss = match.groups()
-    return Step(int(epoch), int(epochs), int(step), int(steps), float(loss))
-
-
-def readings_in(line: str, metrics: tuple[MetricDefinition, ...]) -> list[Reading]:
-    """Read the metrics that a line of the log tells, by the model's own regexes."""
-    matches = ((metric.name, re.search(metric.regex, line)) for metric in metrics)
-    return [
-        Reading(short_name(name), float(match[1]))
-        for name, match in matches
-        # JumpStart's `[0-9\.]+` also matches the full stop after a number, and lone ones.
-        if match and _NUMBER.fullmatch(match[1])
-    ]
-
-
-def short_name(metric: str) -> str:
-    """Drop the task from a metric's name: `huggingface-textgeneration:eval-loss` is `eval-loss` to people."""
-    return metric.rpartition(":")[2]

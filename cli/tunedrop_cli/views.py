@@ -14,9 +14,9 @@ from tunedrop.domain.notice import estimated, next_step, problem_groups, report_
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import Evaluation, Run, RunStatus, Score
 from tunedrop.domain.scoring import gain, interval_words
+from tunedrop.domain.training_curve import short_name
 from tunedrop.validation.findings import Severity
 from tunedrop.validation.report import ValidationReport
-from tunedrop_cli.training_log import short_name
 
 COLOURS = {
     RunStatus.PROMOTED: "bold green",

@@ -7,10 +7,11 @@ from rich.console import Console
 from rich.text import Text
 
 from tunedrop.domain.run import Run, RunStatus
+from tunedrop.domain.training_curve import Step, readings_in, step_in
 from tunedrop_cli.aws import Stack
 from tunedrop_cli.errors import CommandError
 from tunedrop_cli.records import RunRecords
-from tunedrop_cli.training_log import Step, TrainingLog, readings_in, step_in
+from tunedrop_cli.training_log import TrainingLog
 from tunedrop_cli.views import cost, duration, news, sparkline
 
 POLL_SECONDS = 2.0

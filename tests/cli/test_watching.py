@@ -15,9 +15,10 @@ from tests.cli.conftest import REGION, STACK, Account
 from tests.domain.sample_runs import DATA, METRICS, NOW, PLAN, RUN_ID, TRAINING, run
 from tunedrop.domain.notice import token_words
 from tunedrop.domain.run import Run, RunStatus
+from tunedrop.domain.training_curve import Reading, Step, readings_in, step_in
 from tunedrop_cli.aws import Target, open_stack
 from tunedrop_cli.errors import CommandError
-from tunedrop_cli.training_log import LOG_GROUP, Reading, Step, TrainingLog, readings_in, step_in
+from tunedrop_cli.training_log import LOG_GROUP, TrainingLog
 from tunedrop_cli.views import duration, news, sparkline
 from tunedrop_cli.watching import POLL_SECONDS, START_SECONDS, Watcher
 

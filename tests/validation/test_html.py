@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from tests.validation.sample_reports import FINDINGS, clean, one, report
 from tunedrop.domain.plan import FileRole, Technique
+from tunedrop.domain.words import visible
 from tunedrop.validation.html import render
 from tunedrop.validation.report import FileStatistics, HistogramBin, LabelCount, ValidationReport
-from tunedrop.validation.wording import visible
 
 HOSTILE = st.one_of(
     st.sampled_from(

@@ -11,6 +11,7 @@ from tunedrop.domain.plan import Plan
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import DatasetSummary, Run, RunStatus, Score
 from tunedrop.domain.scoring import gain, interval_words
+from tunedrop.domain.training_curve import short_name
 
 PLACES_LIMIT = 3
 """Places that a group of problems names."""
@@ -124,7 +125,7 @@ def _body(run: Run, now: datetime) -> Iterator[str]:
     if run.data:
         yield from _data(run, run.data)
     if run.training and run.training.metrics:
-        yield "Losses: " + ", ".join(f"{_short(metric.name)} {metric.value:g}" for metric in run.training.metrics)
+        yield "Losses: " + ", ".join(f"{short_name(metric.name)} {metric.value:g}" for metric in run.training.metrics)
     if run.evaluation:
         yield "Scores: " + ", ".join(_scores(run))
     yield f"Cost so far: {_cost(run, now)}"
@@ -196,11 +197,6 @@ def _group(code: str, problems: list[Problem], number: int) -> str:
     message = first.message.rstrip(".") + "."
     text = f"{where}{more}: {message}" if where else message
     return f"{code}{times}: {text}" + (f" Fix: {first.fix}" if first.fix else "")
-
-
-def _short(metric: str) -> str:
-    # JumpStart prefixes its metrics with the task: huggingface-textgeneration:eval-loss.
-    return metric.rpartition(":")[2]
 
 
 def _scores(run: Run) -> Iterator[str]:

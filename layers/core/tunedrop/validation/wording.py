@@ -1,9 +1,9 @@
 """The report in words: what the page and the terminal say alike, however each lays it out."""
 
-import unicodedata
 from collections import defaultdict
 from typing import NamedTuple
 
+from tunedrop.domain.words import Fact, number, shortened, visible
 from tunedrop.validation.findings import MEANINGS, Finding, Severity
 from tunedrop.validation.report import Duplicates, LabelCount, Tokens, ValidationReport
 
@@ -12,16 +12,6 @@ LABELS_SHOWN = 20
 
 LABEL_CHARACTERS = 60
 """Characters of a label that are shown."""
-
-# Control, format (all bidi controls among them), surrogate, private, unassigned; line and paragraph separators.
-_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-
-
-class Fact(NamedTuple):
-    """Name a number of the report, and say it."""
-
-    name: str
-    value: str
 
 
 class Group(NamedTuple):
@@ -38,13 +28,6 @@ class Group(NamedTuple):
     def unlisted(self) -> int:
         """Count the findings that were not kept."""
         return max(0, self.total - len(self.findings))
-
-
-def visible(text: str) -> str:
-    r"""Spell out every character that would not be seen, or would change how others are: `\u202e`."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(_spelt(each) if unicodedata.category(each) in _UNSEEN else each for each in text)
 
 
 def groups(report: ValidationReport) -> tuple[Group, ...]:
@@ -91,21 +74,6 @@ def subject(report: ValidationReport) -> str:
     return f"Technique: {report.technique} ({told}). Model: {report.model_id or 'not named'}."
 
 
-def size(count: int) -> str:
-    """Write a number of bytes as people read it."""
-    amount = float(count)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if amount < 1000:  # noqa: PLR2004 - the decimal units are what disks and S3's console count in
-            return f"{amount:,.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:,.1f} TB"
-
-
-def number(count: int, noun: str) -> str:
-    """Write a number of things: `1 row`, `1,200 rows`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
 def token_facts(tokens: Tokens) -> tuple[Fact, ...]:
     """Tell how long the rows are, and by what that was measured."""
     if tokens.basis == "tokenizer":
@@ -141,7 +109,10 @@ def duplicate_facts(duplicates: Duplicates) -> tuple[Fact, ...]:
 
 def shown_labels(labels: tuple[LabelCount, ...]) -> tuple[LabelCount, ...]:
     """Take the most frequent labels, as they are shown, and sum the rest."""
-    shown = [LabelCount(label=_shortened(visible(each.label)), rows=each.rows) for each in labels[:LABELS_SHOWN]]
+    shown = [
+        LabelCount(label=shortened(visible(each.label), LABEL_CHARACTERS), rows=each.rows)
+        for each in labels[:LABELS_SHOWN]
+    ]
     if rest := labels[LABELS_SHOWN:]:
         shown.append(
             LabelCount(label=f"({number(len(rest), 'other label')})", rows=sum(each.rows for each in rest)),
@@ -171,11 +142,3 @@ def _group(code: str, severity: Severity, count: int, findings: list[Finding]) -
 
 def _looked_for(count: int | None) -> str:
     return "not looked for" if count is None else f"{count:,}"
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= LABEL_CHARACTERS else f"{text[: LABEL_CHARACTERS - 1]}…"
-
-
-def _spelt(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")

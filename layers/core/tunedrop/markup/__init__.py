@@ -1,0 +1,1 @@
+"""Pages of HTML: one style sheet, and elements whose text is always escaped."""

@@ -15,7 +15,7 @@ from tunedrop.domain.stack_parameters import StackParameterError
 from tunedrop.settings import Settings
 from tunedrop.steps.plan_rules import rules_of
 from tunedrop_cli import options
-from tunedrop_cli.aws import Stack, open_stack
+from tunedrop_cli.aws import Client, Stack, open_stack
 from tunedrop_cli.catalogue import MANY_CALLS, open_catalogue
 from tunedrop_cli.errors import CommandError, explained
 
@@ -42,6 +42,8 @@ class Ground:
     catalogue: SpecCatalogue | HubCatalogue
     rules: PlanRules
     stack: Stack | None
+    quotas_client: Client
+    """Of the service `service-quotas`."""
     unknown: list[str] = field(default_factory=list)
     """What could not be found out, a sentence each."""
 
@@ -55,7 +57,7 @@ def ground(context: typer.Context) -> Ground:
     unknown: list[str] = []
     stack = _stack(context, unknown)
     parameters = stack.parameters if stack else {}
-    environment = _DEFAULTS | {_variable(name): value for name, value in parameters.items()}
+    environment = _DEFAULTS | {variable(name): value for name, value in parameters.items()}
     if stack:
         environment |= {"STACK_NAME": stack.name, "RUNS_TABLE": stack.runs_table}
     try:
@@ -64,11 +66,12 @@ def ground(context: typer.Context) -> Ground:
         raise CommandError(
             "\n".join(map(str, error.problems)), "Deploy the stack again with the parameter mended."
         ) from error
+    quotas = session.client("service-quotas", config=MANY_CALLS)
     if hub := parameters.get(PRIVATE_HUB):
         client = session.client("sagemaker", config=MANY_CALLS)
-        return Ground(HubCatalogue(client, session.region_name, hub), rules, stack, unknown)
+        return Ground(HubCatalogue(client, session.region_name, hub), rules, stack, quotas, unknown)
     bucket = parameters.get(CONTENT_BUCKET) or os.environ.get(SDK_CONTENT_BUCKET) or None
-    return Ground(open_catalogue(session, bucket, unknown.append), rules, stack, unknown)
+    return Ground(open_catalogue(session, bucket, unknown.append), rules, stack, quotas, unknown)
 
 
 def _stack(context: typer.Context, unknown: list[str]) -> Stack | None:
@@ -87,6 +90,6 @@ def _stack(context: typer.Context, unknown: list[str]) -> Stack | None:
     return None
 
 
-def _variable(parameter: str) -> str:
+def variable(parameter: str) -> str:
     """Spell a parameter as the template names the variable that holds it: `InstancePrices` is INSTANCE_PRICES."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", parameter).upper()

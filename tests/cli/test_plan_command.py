@@ -11,6 +11,8 @@ from typer.testing import Result
 from tests.catalogue import GATED, OPEN
 from tests.cli.conftest import Account, CloudFormation
 from tests.cli.test_validate_command import rows, write
+from tests.stack import FUNCTIONS, TEMPLATE
+from tunedrop_cli.rules import variable
 
 Command = Callable[..., Result]
 
@@ -189,3 +191,14 @@ def test_a_folder_without_tune_yaml_cannot_be_planned(tunedrop: Command, folder:
 
     assert result.exit_code == 2
     assert "tune.yaml is missing" in result.stderr
+
+
+def test_every_parameter_that_planning_reads_is_found_by_its_name() -> None:
+    variables = FUNCTIONS["plan_run"]["Environment"]["Variables"]
+    by_parameter = {
+        value["Ref"]: name for name, value in variables.items() if isinstance(value, dict) and "Ref" in value
+    }
+    parameters = {name: by_parameter[name] for name in by_parameter.keys() & TEMPLATE["Parameters"].keys()}
+
+    assert {"Policy", "InstancePrices", "PrivateHub"} <= parameters.keys()
+    assert {name: variable(name) for name in parameters} == parameters

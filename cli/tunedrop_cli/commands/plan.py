@@ -1,6 +1,8 @@
 """`tunedrop plan`."""
 
 import json
+import logging
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -8,10 +10,12 @@ from typing import Annotated
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tunedrop.adapters.service_quotas import ServiceQuotas
 from tunedrop.contracts.tune_spec import TuneSpec, TuneSpecError, parse_tune_yaml
 from tunedrop.domain.plan import DataTarget, PinnedObject
 from tunedrop.domain.plan_document import PlanDocument
 from tunedrop.domain.problem import Problem
+from tunedrop.domain.quotas import Quota
 from tunedrop.domain.run import Drop
 from tunedrop.domain.technique import HEAD_BYTES
 from tunedrop.errors import TunedropError
@@ -50,6 +54,8 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON, and nothing else.")] = False,
 ) -> None:
     """Show what a drop of a folder would do, without launching anything."""
+    # What could not be read stands in the plan; the adapters' own words are for the functions' logs.
+    logging.getLogger("tunedrop").addHandler(logging.NullHandler())
     dataset = dataset_name(folder, name)
     planned = _planned(context, folder, dataset)
     if as_json:
@@ -91,10 +97,10 @@ def _plan(
         document = plan_folder(
             spec,
             drop,
-            dataset,
             objects,
             lambda each: folder.head(each.key.removeprefix(prefix), HEAD_BYTES),
             here.catalogue,
+            _Quotas(ServiceQuotas(here.quotas_client), here.unknown),
             here.rules,
             datetime.now(UTC),
         )
@@ -103,6 +109,20 @@ def _plan(
         return None
     unknown += here.unknown
     return document
+
+
+class _Quotas:
+    """Ask Service Quotas, and note what it did not tell."""
+
+    def __init__(self, asked: ServiceQuotas, unknown: list[str]) -> None:
+        self._asked = asked
+        self._unknown = unknown
+
+    def quotas(self, names: Collection[str]) -> Mapping[str, Quota]:
+        found = self._asked.quotas(names)
+        if untold := sorted(set(names) - found.keys()):
+            self._unknown.append(f"These quotas of the account are not known: {', '.join(untold)}")
+        return found
 
 
 def _judged(folder: Path, target: DataTarget | None, unknown: list[str]) -> ValidationReport | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tunedrop.domain import words
+from tunedrop.domain.budget import most_cents
 from tunedrop.domain.cost_estimate import Range
 from tunedrop.domain.plan import Plan, TrainingPlan
 from tunedrop.domain.plan_document import PlanDocument
@@ -145,8 +147,8 @@ def _money(plan: Plan) -> Iterator[tuple[str, str]]:
     if plan.usd_per_hour is None:
         yield "at most", "not known: no price is known"
     else:
-        most = plan.usd_per_hour * plan.training.max_runtime_seconds / 3600
-        yield "at most", f"{most:.2f} USD, where SageMaker stops the job"
+        most = most_cents(plan.usd_per_hour, timedelta(seconds=plan.training.max_runtime_seconds))
+        yield "at most", f"{most / 100:.2f} USD, where SageMaker stops the job"
     yield "budget", f"{plan.budget_usd:.2f} USD" if plan.budget_usd is not None else "none"
     yield from (("on top", each) for each in (plan.estimate.notes if plan.estimate else ()))
 

@@ -1,5 +1,6 @@
 """A stack as the command sees it, on moto, and the command that is pointed at it."""
 
+import json
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -95,6 +96,34 @@ class _DescribeStacks(BaseHTTPRequestHandler):
         """Keep the tests' output clean."""
 
 
+class ServiceQuotas(ThreadingHTTPServer):
+    """Answer Service Quotas over HTTP: moto knows no list of them."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Quotas)
+        self.values = {"ml.g5.2xlarge for training job usage": 1.0, "ml.p4d.24xlarge for training job usage": 1.0}
+
+
+class _Quotas(BaseHTTPRequestHandler):
+    server: ServiceQuotas
+
+    def do_POST(self) -> None:
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        every = [{"QuotaName": name, "QuotaCode": name, "Value": value} for name, value in self.server.values.items()]
+        if self.headers["X-Amz-Target"].endswith(".ListServiceQuotas"):
+            answer: dict[str, Any] = {"Quotas": every}
+        else:
+            answer = {"Quota": next(each for each in every if each["QuotaCode"] == request["QuotaCode"])}
+        text = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_: Any) -> None:
+        """Keep the tests' output clean."""
+
+
 @dataclass(frozen=True)
 class Account:
     """Put things where the deployed application would."""
@@ -181,6 +210,15 @@ def account(stacks: dict[str, dict[str, str]]) -> Account:
         ],
     )
     return Account(session)
+
+
+@pytest.fixture
+def quotas(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, float]]:
+    """Grant quotas, by their names."""
+    server = ServiceQuotas()
+    with serving(server) as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SERVICE_QUOTAS", endpoint)
+        yield server.values
 
 
 @pytest.fixture

@@ -37,33 +37,33 @@ def test_models_that_can_be_tuned_are_listed(tunedrop: Command) -> None:
     ):
         assert value in gated
     assert "visual-qa" in line(result.stdout, VISION)
-    for absent in (RECIPE_ONLY, CLASSIFIER, OPEN):  # no script, no technique, deprecated
+    assert "serverless" in line(result.stdout, RECIPE_ONLY)
+    for absent in (CLASSIFIER, OPEN):  # no technique, deprecated
         assert absent not in result.stdout
-    assert "2 of 5 models" in result.stdout
+    assert "4 of 6 models" in result.stdout
 
 
 @pytest.mark.usefixtures("account", "catalogue")
 def test_all_models_are_listed_with_why_they_cannot_be_tuned(tunedrop: Command) -> None:
-    assert "5 of 5 models" in tunedrop("models", "--all").stdout
+    assert "6 of 6 models" in tunedrop("models", "--all").stdout
     found = json.loads(tunedrop("models", "--all", "--json").stdout)
     assert {each["model_id"]: each["untunable"] for each in found if each["untunable"]} == {
-        CLASSIFIER: "its training script offers no technique that Tunedrop knows",
-        RECIPE_ONLY: "JumpStart has no training script for it, and SageMaker no recipe in this Region",
+        CLASSIFIER: "its training script offers no technique that Tunedrop knows"
     }
     assert "no technique that Tunedrop knows" in tunedrop("models", CLASSIFIER).stdout
 
 
 @pytest.mark.usefixtures("account", "catalogue")
 def test_models_are_searched_by_words(tunedrop: Command) -> None:
-    assert "1 of 5 models" in tunedrop("models", "VLM", "open").stdout
+    assert "1 of 6 models" in tunedrop("models", "VLM", "open").stdout
     nothing = tunedrop("models", "classifier")
     assert "none can be tuned here" in nothing.stdout
-    assert "None of 5 models has these words" in tunedrop("models", "no-such-word").stdout
+    assert "None of 6 models has these words" in tunedrop("models", "no-such-word").stdout
 
 
 @pytest.mark.usefixtures("account", "catalogue")
 def test_programs_are_given_the_same(tunedrop: Command) -> None:
-    found = json.loads(tunedrop("models", "gated", "--json").stdout)
+    found = json.loads(tunedrop("models", "textgeneration-gated", "--json").stdout)
 
     assert [(each["model_id"], each["usd_per_hour"], each["bedrock_imports"]) for each in found] == [
         (GATED, 1.515, "unknown")
@@ -159,7 +159,7 @@ def test_a_region_without_a_catalogue_is_an_error(tunedrop: Command) -> None:
 
 @pytest.mark.usefixtures("account", "catalogue")
 def test_the_cache_lies_where_the_user_keeps_caches(tunedrop: Command) -> None:
-    tunedrop("models", "gated")
+    tunedrop("models", "textgeneration-gated")
 
     kept = Path(os.environ["XDG_CACHE_HOME"]) / "tunedrop" / "jumpstart-cache-prod-us-east-1"
     assert sorted(path.name for path in kept.rglob("*") if path.is_file()) == [

@@ -16,6 +16,8 @@ from tunedrop_cli.rules import variable
 
 Command = Callable[..., Result]
 
+pytestmark = pytest.mark.usefixtures("quotas")
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -56,7 +58,7 @@ def test_the_whole_plan_is_shown_and_nothing_is_launched(
         "eula/example.txt",
         "instruction (told by the files)",
         "1 x ml.g5.2xlarge",
-        "MaxRuntimeInSeconds: 360000 -> 11881",
+        "MaxRuntimeInSeconds: 360000 -> 11761",
         "epoch: 5 -> 3 tune.yaml",
         "instruction_tuned: False -> True technique",
         "USD an hour: Tunedrop's table",
@@ -128,6 +130,31 @@ def test_the_stacks_policy_refuses_here_as_it_would_there(
     assert [each["code"] for each in document["problems"]] == ["policy.provider", "policy.instance-type"]
 
 
+@pytest.mark.usefixtures("account", "catalogue")
+def test_a_quota_of_zero_refuses_here_as_it_would_there(
+    tunedrop: Command, folder: Path, quotas: dict[str, float]
+) -> None:
+    for name in quotas:
+        quotas[name] = 0.0
+    tune(folder)
+
+    document = as_json(tunedrop("plan", str(folder), "--json"))
+
+    assert not document["accepted"]
+    assert any("quota" in each["code"] for each in document["problems"])
+
+
+@pytest.mark.usefixtures("account", "catalogue")
+def test_a_quota_that_nobody_tells_is_not_known(tunedrop: Command, folder: Path, quotas: dict[str, float]) -> None:
+    quotas.clear()
+    tune(folder)
+
+    result = tunedrop("plan", str(folder))
+
+    assert result.exit_code == 0, result.output
+    assert "These quotas of the account are not known: ml.g5.2xlarge" in in_one_line(result)
+
+
 @pytest.mark.usefixtures("catalogue")
 def test_without_a_stack_the_plan_says_what_is_not_known(tunedrop: Command, folder: Path) -> None:
     tune(folder, "", OPEN)
@@ -160,7 +187,7 @@ def test_without_a_network_the_rows_are_judged_and_the_rest_is_not_known(
         ("model: example-textgeneration-gated-2b\n", "model.unknown"),
         (f"model: {GATED}\nmodel_version: 7.0.0\n", "model.unknown-version"),
         ("model: example-too-new\n", "model.unreadable"),
-        ("model: example-reasoning-recipe-only-9b\n", "model.not-trainable"),
+        ("model: example-classifier\n", "model.technique"),
     ],
 )
 def test_what_a_drop_would_be_refused_for_is_refused(tunedrop: Command, folder: Path, text: str, code: str) -> None:

@@ -101,6 +101,18 @@ def test_a_document_that_is_not_json_is_refused(script: Script) -> None:
         catalogue(script).model(GATED)
 
 
+def test_a_document_without_an_image_is_refused_before_a_job_is_asked_for(script: Script) -> None:
+    document = hub_document({})
+    del document["TrainingEcrUri"]
+    text = json.dumps(document)
+    script.answers("describe_hub_content", content(text)).answers("describe_hub_content", content(text))
+
+    model = catalogue(script).model(GATED)
+
+    with pytest.raises(UnreadableModelError, match=r"no image for ml\.g5\.2xlarge"):
+        catalogue(script).artifacts(model, "ml.g5.2xlarge")
+
+
 def test_throttling_is_transient(script: Script) -> None:
     script.fails("describe_hub_content", "ThrottlingException")
 

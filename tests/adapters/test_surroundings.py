@@ -27,6 +27,11 @@ def test_a_network_is_told_without_what_does_not_exist(aws: Callable[[str], Any]
     assert network.security_groups([group, "sg-0"]) == {group: vpc}
 
 
+def test_a_network_that_names_none_is_not_asked_for(script: Script) -> None:
+    network = EC2Network(script.client)  # answers nothing of EC2's
+    assert (network.subnets([]), network.security_groups([])) == ({}, {})
+
+
 def test_a_key_is_tried_without_taking_a_data_key(script: Script) -> None:
     script.answers("describe_key", ENABLED, {"KeyId": ARN})
     script.fails("generate_data_key", "DryRunOperationException")

@@ -121,7 +121,7 @@ def test_the_stacks_policy_refuses_here_as_it_would_there(
     cloudformation.parameters = {
         "Policy": '{"providers": ["other"]}',
         "LongestTrainingSeconds": "7200",
-        "InstanceTypes": "ml.p4d.*",
+        "InstanceTypes": "ml.p4d.*, ml.p5.48xlarge",
     }
     tune(folder)
 

@@ -9,6 +9,7 @@ from tunedrop.domain.cost import training_seconds, training_usd
 from tunedrop.domain.decide import NOTIFIED
 from tunedrop.domain.estimate import estimate, guessed_tokens
 from tunedrop.domain.notice import GROUPS_LIMIT, notice
+from tunedrop.domain.plan import ServerlessTrainingPlan
 from tunedrop.domain.pricing import Price
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import RunStatus
@@ -168,6 +169,23 @@ def test_without_a_list_price_the_cost_is_told_in_seconds() -> None:
     told = notice(run(RunStatus.PROMOTED, plan=PLAN.model_copy(update={"usd_per_hour": None})), NOW)
     assert "Cost so far: 210 s of training, no list price known\n" in told.body
     assert "cost_usd" not in told.attributes
+
+
+def test_a_serverless_training_is_never_told_to_have_cost_nothing() -> None:
+    recipe = ServerlessTrainingPlan(
+        recipe="sft",
+        customization_technique="SFT",
+        lora=True,
+        sequence_length=None,
+        accept_eula=True,
+        hyperparameters={},
+        max_runtime_seconds=3600,
+        usage_type="USE1-tokens",
+    )
+    plan = PLAN.model_copy(update={"training": recipe, "usd_per_hour": None})
+    unbilled = TRAINING.model_copy(update={"billable_seconds": 0})
+    told = notice(run(RunStatus.PROMOTED, plan=plan, training=unbilled), NOW)
+    assert "Cost so far: not known: SageMaker bills this training by what it reads, as USE1-tokens\n" in told.body
 
 
 def test_the_body_stays_short_however_much_is_wrong() -> None:

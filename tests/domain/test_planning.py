@@ -419,6 +419,14 @@ def test_a_run_that_no_month_has_room_for_is_refused_with_the_budget_that_would_
     assert most_cents(1.515, timedelta(seconds=made.training.max_runtime_seconds)) == 10_00
 
 
+def test_a_cap_is_held_to_the_whole_cent_to_which_the_account_holds_it() -> None:
+    # For 10.01 dollars the job would pass the plan, and wait in vain for room under the account's 10.00.
+    problem = refusal("budget_usd: 10.009", rules=replace(RULES, monthly_cap_usd=10.009))
+    assert problem.code == "cap.too-small"
+    assert "budget_usd: 10.00" in problem.fix
+    assert plan("budget_usd: 10.00", rules=replace(RULES, monthly_cap_usd=10.009)).budget_usd == 10
+
+
 def test_under_a_cap_a_price_must_be_known() -> None:
     problem = refusal("instance_type: ml.p4d.24xlarge", rules=replace(RULES, monthly_cap_usd=10_000))
     assert problem.code == "cap.unknown-price"

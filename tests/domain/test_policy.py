@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunedrop.domain.jumpstart import JumpStartModel
-from tunedrop.domain.policy import EXAMPLE, Policy, parse_policy, problems
+from tunedrop.domain.policy import EXAMPLE, INSTANCE_TYPES_EXAMPLE, Policy, parse_policy, problems
 from tunedrop.domain.stack_parameters import StackParameterError
 
 UNTOLD = JumpStartModel(
@@ -135,3 +135,11 @@ def test_all_that_is_wrong_with_a_policy_is_told_at_once() -> None:
 def test_reading_a_policy_is_total(text: str) -> None:
     with suppress(StackParameterError):
         parse_policy(text)
+
+
+@pytest.mark.parametrize("globs", [(), ("ml.g5.[12]xlarge",), ("ml.g5.*", "")])
+def test_instance_types_that_are_no_globs_are_told_like_a_wrong_policy(globs: tuple[str, ...]) -> None:
+    with pytest.raises(StackParameterError) as wrong:
+        parse_policy("{}", globs)
+    assert {each.where for each in wrong.value.problems} == {"stack parameter InstanceTypes"}
+    assert parse_policy("{}", tuple(INSTANCE_TYPES_EXAMPLE.split(","))).allows_instance_type("ml.g5.2xlarge")

@@ -189,11 +189,19 @@ def test_every_line_of_the_log_names_the_run(tunedrop: Deployment, monkeypatch: 
     assert [(line["message"], line["correlation_id"]) for line in lines] == [("Run written", RUN_ID)] * 2
 
 
-@pytest.mark.parametrize("parameter", ["base_models", "instance_prices", "policy"])
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("base_models", '{"a": '),
+        ("instance_prices", '{"a": '),
+        ("policy", '{"a": '),
+        ("instance_types", "ml.g5.[12]xlarge"),
+    ],
+)
 def test_a_stack_parameter_that_cannot_be_read_ends_the_run_with_what_is_wrong(
-    tunedrop: Deployment, monkeypatch: pytest.MonkeyPatch, parameter: str
+    tunedrop: Deployment, monkeypatch: pytest.MonkeyPatch, parameter: str, value: str
 ) -> None:
-    settings = Settings.from_environment(environment("plan_run")).model_copy(update={parameter: '{"a": '})
+    settings = Settings.from_environment({**environment("plan_run"), parameter.upper(): value})
     with pytest.raises(StackParameterError) as refused:
         rules_of(settings)
     monkeypatch.setattr(load("plan_run"), "rules", refused.value.problems)

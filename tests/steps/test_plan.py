@@ -17,13 +17,14 @@ from tests.fakes import (
 )
 from tests.samples import DATASET, REGION, new_run
 from tunedrop.domain import names
-from tunedrop.domain.jumpstart import HyperparameterSpec, JumpStartModel
+from tunedrop.domain.jumpstart import HyperparameterSpec, JumpStartModel, TrainingArtifacts
 from tunedrop.domain.observations import PlanMade, PlanRefused
 from tunedrop.domain.plan import PinnedObject, Technique, VpcConfig
 from tunedrop.domain.plan_document import PlanDocument
 from tunedrop.domain.planning import PlanRules
 from tunedrop.domain.surroundings import Key, Subnet
 from tunedrop.domain.technique import HEAD_BYTES
+from tunedrop.errors import UnreadableModelError
 from tunedrop.steps.plan import PlanRun
 
 RULES = PlanRules(REGION)
@@ -50,10 +51,18 @@ class ChatCatalogue(OneModelCatalogue):
         return known.model_copy(update={"hyperparameters": (*known.hyperparameters, CHAT_SWITCH)})
 
 
+class ScriptlessCatalogue(ChatCatalogue):
+    """A catalogue whose document of the model names no script, which shows only when a job is planned."""
+
+    def artifacts(self, model: JumpStartModel, instance_type: str) -> TrainingArtifacts:
+        raise UnreadableModelError(model.model_id, f"its document names no script for {instance_type}")
+
+
 def planned(
     drops: InMemoryDrops,
     text: str = "",
     *,
+    catalogue: OneModelCatalogue | None = None,
     rules: PlanRules = RULES,
     network: FakeNetwork | None = None,
     keys: FakeKeys | None = None,
@@ -69,7 +78,7 @@ def planned(
     return PlanRun(
         drops,
         run_files or InMemoryRunFiles(),
-        ChatCatalogue(),
+        catalogue or ChatCatalogue(),
         FakeClock(),
         rules,
         network or FakeNetwork(),
@@ -97,6 +106,13 @@ def test_no_head_is_read_where_the_names_tell() -> None:
     assert isinstance(made, PlanMade)
     assert made.plan.data.technique is Technique.DOMAIN_ADAPTATION
     assert drops.heads == []
+
+
+def test_a_model_whose_document_lacks_what_a_job_needs_is_refused() -> None:
+    refused = planned(WatchedDrops(), catalogue=ScriptlessCatalogue(), train_txt=b"Once upon a time")
+
+    assert isinstance(refused, PlanRefused)
+    assert [each.code for each in refused.problems] == ["model.unreadable"]
 
 
 def test_a_technique_that_the_rows_contradict_is_refused() -> None:

@@ -223,4 +223,7 @@ def test_keys_and_networks_are_within_reach_only_where_the_stack_names_them() ->
     assert may("PlanRunFunctionRole", "ec2:DescribeSubnets", "*", stack=STRICT)
     assert not any(may(role, "kms:Decrypt", KEY) for role in PLAIN)
     assert not any(may(role, "ec2:DescribeSubnets", "*") for role in PLAIN)
+    for one_of_two in ("TrainingSubnets", "TrainingSecurityGroups"):
+        half = policies({one_of_two: PARAMETERS[one_of_two]})
+        assert may("PlanRunFunctionRole", "ec2:DescribeSecurityGroups", "*", stack=half), "to say what is missing"
     assert not may("TrainingRole", "kms:CreateGrant", KEY, {"kms:GrantIsForAWSResource": "false"}, STRICT)

@@ -141,7 +141,7 @@ class Catalogue(Protocol):
         """Return the model; raises UnknownModelError with the nearest names."""
 
     def artifacts(self, model: JumpStartModel, instance_type: str) -> TrainingArtifacts:
-        """Locate what a training job on the instance type runs."""
+        """Locate what a training job on the instance type runs; raises UnreadableModelError when it is not told."""
 
 
 class Network(Protocol):

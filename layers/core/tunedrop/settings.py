@@ -51,7 +51,8 @@ class Settings(BaseModel):
     @field_validator("instance_types", "training_subnets", "training_security_groups", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return tuple(each for each in value.split(",") if each) if isinstance(value, str) else value
+        # CloudFormation trims the entries of a list; who reads the parameter itself sees it as it was typed.
+        return tuple(each.strip() for each in value.split(",") if each.strip()) if isinstance(value, str) else value
 
     @field_validator("kms_key_arn", mode="before")
     @classmethod

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 class EC2Network:
     """Look subnets and security groups up; by filter, since a list of ids with an unknown one is an error.
 
-    The answer is looked through again: the embedded AWS knows fewer filters than AWS.
+    A filter without values is an error as well, so that EC2 is not asked for none. The answer is looked through again:
+    the embedded AWS knows fewer filters than AWS.
     """
 
     def __init__(self, client: "BaseClient") -> None:
@@ -22,6 +23,8 @@ class EC2Network:
 
     def subnets(self, ids: Sequence[str]) -> dict[str, Subnet]:
         """Return those that exist, by id."""
+        if not ids:
+            return {}
         with failures.transient():
             found = self._client.describe_subnets(Filters=[{"Name": "subnet-id", "Values": list(ids)}])["Subnets"]
         return {
@@ -32,6 +35,8 @@ class EC2Network:
 
     def security_groups(self, ids: Sequence[str]) -> dict[str, str]:
         """Return the VPC of each that exists, by id."""
+        if not ids:
+            return {}
         with failures.transient():
             filters = [{"Name": "group-id", "Values": list(ids)}]
             found = self._client.describe_security_groups(Filters=filters)["SecurityGroups"]

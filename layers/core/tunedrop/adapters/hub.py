@@ -60,8 +60,14 @@ class HubCatalogue:
         return self._document(model_id, version).model()
 
     def artifacts(self, model: JumpStartModel, instance_type: str) -> TrainingArtifacts:
-        """Locate image, script and weights for a type that the model supports; raises TransientError."""
-        return self._document(model.model_id, model.version).artifacts(instance_type)
+        """Locate image, script and weights for a type that the model supports.
+
+        Raises UnreadableModelError when the document names no image or no script, and TransientError.
+        """
+        found = self._document(model.model_id, model.version).artifacts(instance_type)
+        if not found.image_uri:
+            raise UnreadableModelError(model.model_id, f"its document in the hub names no image for {instance_type}")
+        return found
 
     def _document(self, model_id: str, version: str | None) -> ModelDocument:
         with failures.transient():

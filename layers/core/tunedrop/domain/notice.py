@@ -7,7 +7,7 @@ from tunedrop.domain import names
 from tunedrop.domain.cost import training_seconds, training_usd
 from tunedrop.domain.cost_estimate import estimate_words
 from tunedrop.domain.model import Record
-from tunedrop.domain.plan import Plan
+from tunedrop.domain.plan import Plan, ServerlessTrainingPlan
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import DatasetSummary, Run, RunStatus, Score
 from tunedrop.domain.scoring import gain, interval_words
@@ -216,6 +216,8 @@ def _score(score: Score) -> str:
 
 def _cost(run: Run, now: datetime) -> str:
     seconds, dollars = training_seconds(run, now), training_usd(run, now)
+    if run.training and run.plan and isinstance(run.plan.training, ServerlessTrainingPlan):
+        return f"not known: SageMaker bills this training by what it reads, as {run.plan.training.usage_type}"
     if seconds == 0:
         return "0.00 USD (no training was billed)"
     if dollars is None:

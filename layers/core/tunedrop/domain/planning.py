@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from tunedrop.contracts.tune_spec import TuneSpec
 from tunedrop.domain import contradictions, names, serverless, spot
-from tunedrop.domain.budget import cents, longest_runtime, most_cents, words
+from tunedrop.domain.budget import cap_cents, longest_runtime, most_cents, words
 from tunedrop.domain.capacity import alternatives
 from tunedrop.domain.cost_estimate import CostEstimate, TokenCount
 from tunedrop.domain.data_target import data_target
@@ -546,7 +546,8 @@ def _cap_problems(
     spec: TuneSpec, rules: PlanRules, instance_type: str, usd_per_hour: float | None, longest: timedelta
 ) -> list[Problem]:
     """Refuse a job that no month has room for; `longest` is its time limit."""
-    if rules.monthly_cap_usd is None:
+    cap = cap_cents(rules.monthly_cap_usd or 0)
+    if cap is None:
         return []
     if usd_per_hour is None:
         return [
@@ -559,15 +560,15 @@ def _cap_problems(
             )
         ]
     most = most_cents(usd_per_hour, longest)
-    if most <= cents(rules.monthly_cap_usd):
+    if most <= cap:
         return []
     return [
         Problem(
             code="cap.too-small",
             message=f"The training may cost {words(most)}, more than the whole monthly cap of this stack, "
-            f"{words(cents(rules.monthly_cap_usd))}.",
+            f"{words(cap)}.",
             where=spec.where("budget_usd"),
-            fix=f"Write `budget_usd: {rules.monthly_cap_usd:g}` or less: SageMaker stops the job there.",
+            fix=f"Write `budget_usd: {cap / 100:.2f}` or less: SageMaker stops the job there.",
         )
     ]
 

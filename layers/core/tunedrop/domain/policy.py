@@ -4,12 +4,12 @@ from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, RootModel, StringConstraints
 
 from tunedrop.domain.jumpstart import JumpStartModel
 from tunedrop.domain.model import Record
 from tunedrop.domain.problem import Problem, excerpt
-from tunedrop.domain.stack_parameters import parse_parameter
+from tunedrop.domain.stack_parameters import check_parameter, parse_parameter
 
 PARAMETER = "Policy"
 """The stack parameter that holds the policy as JSON."""
@@ -19,8 +19,16 @@ EXAMPLE = '{"models": ["meta-textgeneration-*"], "providers": ["meta"]}'
 INSTANCE_TYPES_PARAMETER = "InstanceTypes"
 """The stack parameter that lists globs of instance types: apart, for the launching role's IAM policy reads it too."""
 
+INSTANCE_TYPES_EXAMPLE = "ml.g5.*,ml.p4d.24xlarge"
+
 _Glob = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._*?-]{1,200}$")]
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+
+
+class _InstanceTypes(RootModel[tuple[_Glob, ...]]):
+    """Hold the list of the parameter of that name; an empty one would allow nothing."""
+
+    root: tuple[_Glob, ...] = Field(min_length=1)
 
 
 class _Written(Record):
@@ -50,9 +58,13 @@ class Policy(_Written):
 def parse_policy(text: str, instance_types: tuple[str, ...] | None = None) -> Policy:
     """Read the stack parameter, and join the instance types that have one of their own.
 
-    Raises StackParameterError with all that is wrong with the JSON, and nothing else for a list of globs.
+    Raises StackParameterError with all that is wrong with one of them.
     """
     written = parse_parameter(PARAMETER, text, _Written, EXAMPLE)
+    if instance_types is not None:
+        instance_types = check_parameter(
+            INSTANCE_TYPES_PARAMETER, instance_types, _InstanceTypes, INSTANCE_TYPES_EXAMPLE
+        ).root
     return Policy(**written.model_dump(), instance_types=instance_types)
 
 

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from tunedrop.contracts.tune_spec import SIZE_LIMIT, TuneSpec, TuneSpecError, parse_tune_yaml
 from tunedrop.domain import names
-from tunedrop.domain.jumpstart import JumpStartModel, TrainingArtifacts
+from tunedrop.domain.jumpstart import JumpStartModel
 from tunedrop.domain.observations import Observation, PlanMade, PlanRefused
 from tunedrop.domain.offer import Offer, offer
 from tunedrop.domain.plan import PinnedObject, Plan
@@ -101,17 +102,13 @@ def plan_folder(
     """Plan what lies in a folder, on S3 or on somebody's disk; no more than problems where there is no such model."""
     try:
         model = catalogue.model(spec.model, spec.model_version)
+        made = make_plan(spec, model, partial(catalogue.artifacts, model), drop, objects, head_of, rules, now)
     except UnknownModelError as error:
         return (unknown_model(spec, error.suggestions, error.hub),)
     except UnknownModelVersionError as error:
         return (unknown_model_version(spec, error.versions),)
     except UnreadableModelError as error:
         return (unreadable_model(spec, error.reason),)
-
-    def artifacts_for(instance_type: str) -> TrainingArtifacts:
-        return catalogue.artifacts(model, instance_type)
-
-    made = make_plan(spec, model, artifacts_for, drop, objects, head_of, rules, now)
     if isinstance(made, Plan) and (needed := quota_names(made)):
         made = within_quotas(made, quotas.quotas(needed))
     return plan_document(

@@ -384,11 +384,25 @@ class _Scanner:
         self._columns.append((digests, batch.sizes.astype(np.uint32), bands))
         if good.rows:
             self._measure(good.rows, held_out, at)
-            for number, field in self._rows.blanks(good.rows, surely_led=good.chosen is None):
-                if not self._counted("data.empty-field"):
-                    flaw = Flaw("data.empty-field", f"The field {quoted(field)} is empty.", excerpt(field))
-                    self._remark(at.place(number, flaw))
+            if blanks := self._rows.blanks(good.rows, surely_led=good.chosen is None):
+                self._find_blanks(blanks, at)
             self._hand_on(good, held_out, write)
+
+    def _find_blanks(self, blanks: Mapping[str, NDArray[np.int64]], at: _Batch) -> None:
+        """Tell of blank fields, row by row; many rows may have one, and few of them are kept."""
+        code = "data.empty-field"
+        room = self._limits.findings_per_warning - len(self._summary.remarks.get(code, ()))
+        first = [
+            (number, order, field)
+            for order, (field, numbers) in enumerate(blanks.items())
+            for number in numbers[: max(room, 0)].tolist()
+        ]
+        kept = sorted(first)[: max(room, 0)]
+        for number, _, field in kept:
+            self._remark(at.place(number, Flaw(code, f"The field {quoted(field)} is empty.", excerpt(field))))
+        more = sum(map(len, blanks.values())) - len(kept)
+        if more:
+            self._summary.remark_counts[code] = self._summary.remark_counts.get(code, 0) + more
 
     def _no_bands(self, records: int) -> NDArray[np.uint32]:
         return np.zeros((records if self._settings.near_duplicates else 0, BANDS), np.uint32)

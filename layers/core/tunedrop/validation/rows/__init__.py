@@ -1,6 +1,6 @@
 """What a row must be, one module a technique; all of them answer the questions of `Rows`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -47,8 +47,8 @@ class Rows(Protocol[R]):
     def answers(self, rows: Sequence[R]) -> list[str]:
         """Return what the model shall answer, row by row."""
 
-    def blanks(self, rows: Sequence[R], *, surely_led: bool) -> Iterator[tuple[int, str]]:
-        """Yield number and field of what is blank in good rows; `surely_led` says that `accept` took them."""
+    def blanks(self, rows: Sequence[R], *, surely_led: bool) -> Mapping[str, NDArray[np.int64]]:
+        """Return, by field, the numbers of the good rows in which it is blank; `accept` took them if `surely_led`."""
 
     def texts(self, row: R) -> list[str]:
         """Return what the model reads and writes in training, in pieces."""

@@ -1,7 +1,7 @@
 """Chat rows: one conversation a line, as messages with a role and a content."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain, islice
 from operator import attrgetter, itemgetter
 from typing import Annotated, Any, Literal
@@ -214,10 +214,10 @@ class ChatRows:
         """Return the last answers."""
         return list(map(_content, map(_last, map(_messages, rows))))
 
-    def blanks(self, rows: Sequence[Any], *, surely_led: bool) -> Iterator[tuple[int, str]]:
-        """Yield nothing: of a good row nothing is blank."""
+    def blanks(self, rows: Sequence[Any], *, surely_led: bool) -> Mapping[str, NDArray[np.int64]]:
+        """Return nothing: of a good row nothing is blank."""
         del rows, surely_led
-        yield from ()
+        return {}
 
     def texts(self, row: Any) -> list[str]:
         """Return the contents of all messages."""

@@ -1,9 +1,9 @@
 """Instruction rows: one JSON object a line, with a text for each field that the template names."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
-from operator import attrgetter
+from operator import attrgetter, not_
 from typing import Annotated, Any
 
 import msgspec
@@ -125,13 +125,14 @@ class InstructionRows:
             return list(map(attrgetter(self._plain_answer), rows))
         return [self._template.completion(self._texts(row)) for row in rows]
 
-    def blanks(self, rows: Sequence[Any], *, surely_led: bool) -> Iterator[tuple[int, str]]:
-        """Yield number and field of what is blank, row by row; what the fast path took is not blank in front."""
+    def blanks(self, rows: Sequence[Any], *, surely_led: bool) -> Mapping[str, NDArray[np.int64]]:
+        """Return what is blank; what the fast path took is not blank in front."""
         fields = self._led if surely_led else self._texts_of
-        found = [field for field, texts in fields.items() if not all(map(str.strip, map(texts, rows)))]
-        if found:
-            for number, row in enumerate(rows):
-                yield from ((number, field) for field in found if not fields[field](row).strip())
+        blank = {
+            field: np.fromiter(map(not_, map(str.strip, map(texts, rows))), np.bool_, len(rows))
+            for field, texts in fields.items()
+        }
+        return {field: np.flatnonzero(found) for field, found in blank.items() if found.any()}
 
     def texts(self, row: Any) -> list[str]:
         """Return the rendered prompt and completion."""

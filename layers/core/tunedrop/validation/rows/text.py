@@ -1,6 +1,6 @@
 """Plain text for domain adaptation: every line is read, and any text is good."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,10 +61,10 @@ class TextRows:
         del rows
         return []
 
-    def blanks(self, rows: Sequence[str], *, surely_led: bool) -> Iterator[tuple[int, str]]:
-        """Yield nothing: lines may be blank."""
+    def blanks(self, rows: Sequence[str], *, surely_led: bool) -> Mapping[str, NDArray[np.int64]]:
+        """Return nothing: lines may be blank."""
         del rows, surely_led
-        yield from ()
+        return {}
 
     def texts(self, row: str) -> list[str]:
         """Return the line."""

@@ -1,7 +1,7 @@
 """Rows of visual question answering: a picture, a prompt about it, and the answer."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Annotated, Any
 
@@ -119,10 +119,10 @@ class VisualRows:
         """Return the completions."""
         return [row.completion for row in rows]
 
-    def blanks(self, rows: Sequence[Any], *, surely_led: bool) -> Iterator[tuple[int, str]]:
-        """Yield nothing: of a good row nothing is blank."""
+    def blanks(self, rows: Sequence[Any], *, surely_led: bool) -> Mapping[str, NDArray[np.int64]]:
+        """Return nothing: of a good row nothing is blank."""
         del rows, surely_led
-        yield from ()
+        return {}
 
     def texts(self, row: Any) -> list[str]:
         """Return prompt and completion; the picture's own tokens are the model's secret."""

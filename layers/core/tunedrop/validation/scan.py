@@ -36,7 +36,7 @@ _JSON = frozenset({".jsonl", ".json"})
 
 _RECORDS_AT_ONCE = 1_000
 
-_LINES_AT_ONCE = 16
+_LINES_AT_ONCE = 32
 """Lines of a block with a fault that are looked at together."""
 
 _BLOCKS_AT_ONCE = 64

@@ -340,15 +340,43 @@ def test_transactions_that_meet_are_tried_again(table: Any, monkeypatch: pytest.
     assert store.ledger(MONTH).reserved == {"job-a1": 10_00}
 
 
-class Meeting:
-    """A client whose first transactions meet another one on the month's account."""
+def test_single_writes_that_meet_a_transaction_are_tried_again(table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    client = Meeting(table)
+    store = DynamoDBRunStore(client, TABLE, CAP_CENTS)  # type: ignore[arg-type]  # a client by its calls
+    for run in (new_run(), other_run()):
+        store.create(run)
+    client.conflicts_of_puts = 2
+    assert store.commit(new_run(), observed(new_run(), PLAN_REFUSED)).status is RunStatus.REJECTED
+    client.conflicts_of_puts = 1  # of the one that opens the month
+    assert store.commit(other_run(), charged(other_run(), charge())).charge
+    client.conflicts_of_puts = 100
+    with pytest.raises(VersionConflictError):
+        store.commit(new_run(), new_run())
 
-    def __init__(self, client: Any, conflicts: int) -> None:
+
+class Meeting:
+    """A client whose first transactions, or single writes, meet another transaction."""
+
+    def __init__(self, client: Any, conflicts: int = 0) -> None:
         self._client = client
         self.conflicts = conflicts
+        self.conflicts_of_puts = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
+
+    def put_item(self, **arguments: Any) -> Any:
+        if self.conflicts_of_puts:
+            self.conflicts_of_puts -= 1
+            raise ClientError(
+                {
+                    "Error": {"Code": "TransactionConflictException", "Message": "There is an ongoing transaction"},
+                    "ResponseMetadata": {"HTTPStatusCode": 400},
+                },
+                "PutItem",
+            )
+        return self._client.put_item(**arguments)
 
     def transact_write_items(self, **arguments: Any) -> Any:
         if self.conflicts:

@@ -160,8 +160,8 @@ class DynamoDBRunStore:
             with failures.transient():
                 self._client.put_item(TableName=self._table, Item=item, ConditionExpression="attribute_not_exists(id)")
         except ClientError as error:
-            # Another run was first.
-            if failures.code(error) != "ConditionalCheckFailedException":
+            # Another run was first, or its transaction is at this very item.
+            if failures.code(error) not in ("ConditionalCheckFailedException", "TransactionConflictException"):
                 raise
 
     def _reserve(self, charge: Charge) -> dict[str, Any]:
@@ -214,7 +214,7 @@ class DynamoDBRunStore:
 
     def _refusal(self, error: ClientError, taken: list[str], reserved: list[Charge]) -> Exception:
         match failures.code(error):
-            case "ConditionalCheckFailedException":
+            case "ConditionalCheckFailedException" | "TransactionConflictException":
                 return VersionConflictError()
             case "TransactionCanceledException":
                 # One reason for each write, in order: the run first, then the claims taken and the room reserved.
@@ -240,7 +240,12 @@ class DynamoDBRunStore:
 
 
 def _met_another(error: ClientError) -> bool:
-    """Tell whether nothing but other transactions was in the way."""
+    """Tell whether nothing but other transactions was in the way: of a transaction, or of a single write.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_PutItem.html#API_PutItem_Errors
+    """
+    if failures.code(error) == "TransactionConflictException":
+        return True
     reasons: list[dict[str, Any]] = error.response.get("CancellationReasons", [])
     codes = {reason.get("Code") for reason in reasons} - {"None", None}
     return failures.code(error) == "TransactionCanceledException" and codes == {"TransactionConflict"}

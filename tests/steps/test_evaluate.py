@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from tests.fakes import FakeConversation, FakeModelImports, InMemoryAliases, InMemoryRunFiles
 from tests.samples import ARTIFACT_URI, DATASET, MODEL_ARN, PLAN, RUN_ID, STACK, observed, run_in, scored
@@ -15,6 +16,7 @@ from tunedrop.domain.evaluation_report import EvaluationReport
 from tunedrop.domain.observations import AliasWritten, Refused, Scored, ScoringPaused, Unavailable
 from tunedrop.domain.run import Run, RunStatus
 from tunedrop.errors import ModelNotReadyError, ModelUnavailableError, PromptRefusedError, TransientError
+from tunedrop.evaluation.rows import HeldOutRow
 from tunedrop.ports import Answer, ImportedModel, Picture, Question
 from tunedrop.steps.evaluate import LEAST_TOKENS, ROWS_AT_ONCE, ScoreModels, WriteAlias
 
@@ -438,3 +440,12 @@ def test_a_thousand_answers_have_a_price_where_bedrock_bills_copies() -> None:
     # 5 ms an answer, eight at once, at 0.157 US dollars a minute of a copy; alone, each pays for five minutes.
     assert price.busy == pytest.approx(0.157 * 1000 * 0.005 / 60 / 8)
     assert price.alone == pytest.approx(785)
+
+
+def test_a_stored_row_that_cannot_be_read_is_told_without_its_text() -> None:
+    with pytest.raises(ValidationError) as unreadable:
+        HeldOutRow.model_validate_json(
+            b'{"prompt": ["account 4711"], "completion": {"text": "account 4711"}}'
+        )
+    assert "prompt" in str(unreadable.value)
+    assert "4711" not in str(unreadable.value)

@@ -1,5 +1,6 @@
 """The end of a training job's log, in CloudWatch."""
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -8,6 +9,8 @@ from tunedrop.adapters import failures
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
+
+logger = logging.getLogger(__name__)
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 """Where SageMaker writes, a stream a host: `<job>/algo-1-<time>`.
@@ -24,7 +27,7 @@ class CloudWatchTrainingLog:
         self._client: Any = client
 
     def tail(self, job_name: str, lines: int) -> tuple[str, ...]:
-        """Return the last lines of each host, oldest first; none when the job never wrote any."""
+        """Return the last lines of each host, oldest first; none when there are none, or nobody may read them."""
         try:
             with failures.transient():
                 streams = self._client.describe_log_streams(logGroupName=LOG_GROUP, logStreamNamePrefix=f"{job_name}/")[
@@ -37,7 +40,8 @@ class CloudWatchTrainingLog:
                     for each in streams
                 ]
         except ClientError as error:
-            if failures.code(error) == "ResourceNotFoundException":
-                return ()
-            raise
+            if failures.code(error) != "ResourceNotFoundException":
+                # The run must end all the same.
+                logger.warning("The job's log cannot be read; SageMaker's reason alone explains it", exc_info=True)
+            return ()
         return tuple(event["message"] for page in pages for event in page["events"])

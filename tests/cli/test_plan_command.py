@@ -155,6 +155,19 @@ def test_a_quota_that_nobody_tells_is_not_known(tunedrop: Command, folder: Path,
     assert "These quotas of the account are not known: ml.g5.2xlarge" in in_one_line(result)
 
 
+@pytest.mark.usefixtures("account", "catalogue")
+@pytest.mark.parametrize("parameter", ["TrainingSubnets", "KmsKeyArn"])
+def test_a_network_or_a_key_that_is_not_looked_at_is_told(
+    tunedrop: Command, folder: Path, cloudformation: CloudFormation, parameter: str
+) -> None:
+    cloudformation.parameters = {parameter: "subnet-1"}
+    tune(folder)
+
+    unknown = as_json(tunedrop("plan", str(folder), "--json"))["unknown"]
+
+    assert unknown == ["The stack's network and key for training are looked at by the drop alone."]
+
+
 @pytest.mark.usefixtures("catalogue")
 def test_without_a_stack_the_plan_says_what_is_not_known(tunedrop: Command, folder: Path) -> None:
     tune(folder, "", OPEN)

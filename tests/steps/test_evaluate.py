@@ -444,8 +444,6 @@ def test_a_thousand_answers_have_a_price_where_bedrock_bills_copies() -> None:
 
 def test_a_stored_row_that_cannot_be_read_is_told_without_its_text() -> None:
     with pytest.raises(ValidationError) as unreadable:
-        HeldOutRow.model_validate_json(
-            b'{"prompt": ["account 4711"], "completion": {"text": "account 4711"}}'
-        )
+        HeldOutRow.model_validate_json(b'{"prompt": ["account 4711"], "completion": {"text": "account 4711"}}')
     assert "prompt" in str(unreadable.value)
     assert "4711" not in str(unreadable.value)

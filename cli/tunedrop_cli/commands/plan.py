@@ -108,6 +108,8 @@ def _plan(
         unknown.append(f"Model, hyperparameters, instance and price are not known: {explained(error)}")
         return None
     unknown += here.unknown
+    if here.rules.vpc or here.rules.kms_key_arn:
+        unknown.append("The stack's network and key for training are looked at by the drop alone.")
     return document
 
 

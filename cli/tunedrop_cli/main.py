@@ -9,6 +9,7 @@ import typer
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tunedrop.errors import TunedropError
 from tunedrop_cli.aws import DEFAULT_STACK, Target
 from tunedrop_cli.commands import chat, costs, drop, models, plan, redrive, runs, show, validate, watch
 from tunedrop_cli.errors import CommandError, explained
@@ -59,6 +60,9 @@ def _explaining(command: Callable[P, None]) -> Callable[P, None]:
             reason = error
         except (BotoCoreError, Boto3Error, ClientError) as error:
             reason = explained(error)
+        except TunedropError as error:
+            # What the application's own adapters raise: AWS throttles, or JumpStart describes a model in a new way.
+            reason = CommandError(str(error))
         else:
             return
         terminal = console(stderr=True)

@@ -20,6 +20,7 @@ from tunedrop.domain import names
 from tunedrop.domain.budget import Charge
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import RunStatus
+from tunedrop.errors import TransientError
 from tunedrop.validation.findings import Finding, Severity
 from tunedrop_cli import conversation
 from tunedrop_cli.main import app
@@ -102,6 +103,21 @@ def test_a_month_that_is_none_is_told(account: Account, tunedrop: Command) -> No
     assert account
     result = tunedrop("costs", "--month", "2026-13")
     assert (result.exit_code, "2026-13" in result.output) == (2, True)
+
+
+@pytest.mark.usefixtures("account")
+def test_what_the_adapters_raise_is_told_without_a_traceback(
+    tunedrop: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def throttled(_store: DynamoDBRunStore, _month: str) -> None:
+        raise TransientError("Rate exceeded")
+
+    monkeypatch.setattr(DynamoDBRunStore, "ledger", throttled)
+
+    result = tunedrop("costs")
+
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: Rate exceeded")
 
 
 # ---------------------------------------------------------------- show

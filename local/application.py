@@ -39,6 +39,7 @@ def settings(
     services = {
         "local.sagemaker.service:SageMaker": {"jumpstart_bucket": CONTENT_BUCKET},
         "local.service_quotas:ServiceQuotas": {},
+        "local.price_list:PriceList": {},
         "local.application:make_bedrock": {"foundation_models": weights, "imported_models": imported_models},
     }
     return Settings(services=services, **changes)

@@ -19,6 +19,7 @@ from tests.fakes import (
     FakeKeys,
     FakeModelImports,
     FakeNetwork,
+    FakePrices,
     FakeQuotas,
     FakeTrainingJobs,
     FakeTrainingLog,
@@ -101,6 +102,7 @@ class Deployment:
         self.files = InMemoryRunFiles(drops=self.drops)
         self.models = InMemoryModelFiles()
         self.workflows = FakeWorkflows()
+        self.prices = FakePrices()
         self.jobs = FakeTrainingJobs(files=self.files)
         self.training_log = FakeTrainingLog()
         self.imports = FakeModelImports(clock=self.clock)
@@ -151,6 +153,7 @@ class Deployment:
             "network": FakeNetwork(),
             "keys": FakeKeys(),
             "quotas": FakeQuotas(),
+            "prices": self.prices,
             "jobs": _Watched(self.jobs, disturb),
             "training_log": _Watched(self.training_log, disturb),
             "imports": _Watched(self.imports, disturb),

@@ -12,6 +12,7 @@ from tunedrop.domain.budget import Ledger
 from tunedrop.domain.decide import settled
 from tunedrop.domain.jumpstart import HyperparameterSpec, JumpStartModel, TrainingArtifacts
 from tunedrop.domain.plan import PinnedFile, PinnedObject
+from tunedrop.domain.pricing import PriceList
 from tunedrop.domain.quotas import Quota
 from tunedrop.domain.run import Run, RunStatus, Training
 from tunedrop.domain.surroundings import Key, Subnet
@@ -455,6 +456,16 @@ class FakeQuotas:
 
     def quotas(self, names: Collection[str]) -> dict[str, Quota]:
         return {each: Quota(name=each, code="L-1", value=self.values[each]) for each in names if each in self.values}
+
+
+@dataclass
+class FakePrices:
+    """AWS's Price List, which it tells or not."""
+
+    listed: PriceList = field(default_factory=lambda: PriceList(read_on=NOW.date()))
+
+    def price_list(self) -> PriceList:
+        return self.listed
 
 
 class OneModelCatalogue:

@@ -144,6 +144,8 @@ def _money(plan: Plan) -> Iterator[tuple[str, str]]:
     if plan.estimate and plan.estimate.hours:
         yield "hours", _range(plan.estimate.hours)
     yield from (("basis", each) for each in (plan.estimate.basis if plan.estimate else ()))
+    if plan.price and not plan.estimate:
+        yield "price", plan.price.words()
     if plan.usd_per_hour is None:
         yield "at most", "not known: no price is known"
     else:

@@ -1,15 +1,18 @@
 """What a stack decides about every run, as far as this machine can know it."""
 
+import logging
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import boto3
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tunedrop.adapters.clock import SystemClock
 from tunedrop.adapters.hub import HubCatalogue
 from tunedrop.adapters.jumpstart_documents import SpecCatalogue
+from tunedrop.adapters.prices import PriceListPrices, price_list_client
 from tunedrop.domain.planning import LONGEST_TRAINING, PlanRules
 from tunedrop.domain.stack_parameters import StackParameterError
 from tunedrop.settings import Settings
@@ -44,12 +47,19 @@ class Ground:
     stack: Stack | None
     quotas_client: Client
     """Of the service `service-quotas`."""
+    prices: PriceListPrices
     unknown: list[str] = field(default_factory=list)
     """What could not be found out, a sentence each."""
+
+    def priced(self) -> PlanRules:
+        """Return the rules with AWS's prices of the Region."""
+        return replace(self.rules, price_list=self.prices.price_list())
 
 
 def ground(context: typer.Context) -> Ground:
     """Look around: at the stack if there is one, and at JumpStart's catalogue of its Region."""
+    # What could not be read is told by the command; the adapters' own words are for the functions' logs.
+    logging.getLogger("tunedrop").addHandler(logging.NullHandler())
     target = options.options(context).target
     session = boto3.Session(region_name=target.region)
     if session.region_name is None:
@@ -66,12 +76,14 @@ def ground(context: typer.Context) -> Ground:
         raise CommandError(
             "\n".join(map(str, error.problems)), "Deploy the stack again with the parameter mended."
         ) from error
+    region = session.region_name
     quotas = session.client("service-quotas", config=MANY_CALLS)
+    prices = PriceListPrices(price_list_client(session, region), region, SystemClock())
     if hub := parameters.get(PRIVATE_HUB):
         client = session.client("sagemaker", config=MANY_CALLS)
-        return Ground(HubCatalogue(client, session.region_name, hub), rules, stack, quotas, unknown)
+        return Ground(HubCatalogue(client, region, hub), rules, stack, quotas, prices, unknown)
     bucket = parameters.get(CONTENT_BUCKET) or os.environ.get(SDK_CONTENT_BUCKET) or None
-    return Ground(open_catalogue(session, bucket, unknown.append), rules, stack, quotas, unknown)
+    return Ground(open_catalogue(session, bucket, unknown.append), rules, stack, quotas, prices, unknown)
 
 
 def _stack(context: typer.Context, unknown: list[str]) -> Stack | None:

@@ -223,6 +223,8 @@ def _plan_facts(run: Run, run_bucket: str) -> Iterator[tuple[str, str]]:
     yield "plan", _plan(run)
     yield "plan in full", f"s3://{run_bucket}/{names.plan_key(run.run_id)}"
     yield from (("estimate", words) for words in (estimated(run),) if words)
+    if plan.price and not plan.estimate:
+        yield "price", plan.price.words()
     yield from (("estimate's basis", each) for each in (plan.estimate.basis if plan.estimate else ()))
     yield (
         "hyperparameters",

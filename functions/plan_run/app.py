@@ -51,6 +51,7 @@ def _planner() -> Performer:
         application.network,
         application.keys,
         application.quotas,
+        application.prices,
     )
 
 

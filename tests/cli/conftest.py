@@ -49,19 +49,28 @@ def serving(server: ThreadingHTTPServer) -> Iterator[str]:
 
 
 class CloudFormation(ThreadingHTTPServer):
-    """Answer DescribeStacks over HTTP; moto's CloudFormation would import every service that moto has."""
+    """Answer DescribeStacks over HTTP; moto's CloudFormation would import every service that moto has.
+
+    Answers GetProducts of the Price List, too, which moto has not.
+    """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _DescribeStacks)
         self.stacks: dict[str, dict[str, str]] = {}
         self.parameters: dict[str, str] = {}
+        self.price_list: list[str] = []
+        """Products, as AWS's Price List writes them."""
 
 
 class _DescribeStacks(BaseHTTPRequestHandler):
     server: CloudFormation
 
     def do_POST(self) -> None:
-        request = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        if self.headers["X-Amz-Target"] == "AWSPriceListService.GetProducts":
+            self._reply(200, json.dumps({"FormatVersion": "aws_v1", "PriceList": self.server.price_list}))
+            return
+        request = parse_qs(body)
         assert request["Action"] == ["DescribeStacks"]
         name = request["StackName"][0]
         if name in self.server.stacks:
@@ -175,6 +184,7 @@ def cloudformation(monkeypatch: pytest.MonkeyPatch) -> Iterator[CloudFormation]:
     server = CloudFormation()
     with serving(server) as endpoint, mock_aws():
         monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", endpoint)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_PRICING", endpoint)
         yield server
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
+from tests.adapters.test_prices import product
 from tests.catalogue import CLASSIFIER, GATED, OPEN, RECIPE_ONLY, VISION
 from tests.cli.conftest import Account, CloudFormation
 
@@ -101,6 +102,19 @@ def test_the_stacks_policy_and_prices_are_told(tunedrop: Command, cloudformation
     assert "1.99 USD an hour: the stack parameter InstancePrices" in output
     assert "no: licence" in output
     assert "Example Community License" in output
+
+
+@pytest.mark.usefixtures("catalogue")
+def test_prices_are_those_of_aws_s_price_list(tunedrop: Command, cloudformation: CloudFormation) -> None:
+    unread = tunedrop("models", "gated")
+    cloudformation.price_list = [product("ml.g5.2xlarge", "1.75")]
+    listed = tunedrop("models", "gated")
+
+    assert "AWS's Price List could not be read" in unread.stderr
+    assert "USD/h: Tunedrop's table of" in unread.stdout
+    assert "AWS's Price List" not in listed.stderr
+    assert "1.75" in line(listed.stdout, GATED)
+    assert "USD/h: AWS's Price List of" in listed.stdout
 
 
 @pytest.mark.usefixtures("catalogue")

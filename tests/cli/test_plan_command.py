@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
+from tests.adapters.test_prices import product
 from tests.catalogue import GATED, OPEN
 from tests.cli.conftest import Account, CloudFormation
 from tests.cli.test_validate_command import rows, write
@@ -68,6 +69,19 @@ def test_the_whole_plan_is_shown_and_nothing_is_launched(
     ):
         assert value in shown
     assert account.dropped("bank") == []
+
+
+@pytest.mark.usefixtures("account", "catalogue")
+def test_the_price_is_that_of_aws_s_price_list(tunedrop: Command, cloudformation: CloudFormation, folder: Path) -> None:
+    tune(folder, "accept_eula: true\nbudget_usd: 5")
+    without = in_one_line(tunedrop("plan", str(folder)))
+    cloudformation.price_list = [product("ml.g5.2xlarge", "1.75")]
+
+    shown = in_one_line(tunedrop("plan", str(folder)))
+
+    assert "1.75 USD an hour: AWS's Price List of" in shown
+    assert "Price List could not be read" not in shown
+    assert "AWS's Price List could not be read, so the price is from Tunedrop's table" in without
 
 
 @pytest.mark.usefixtures("account", "catalogue")

@@ -1,5 +1,7 @@
 """An estimate is a range that says what it rests on, and says so where there is none."""
 
+from datetime import date
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from tunedrop.domain.accelerators import accelerator, memory_gb
 from tunedrop.domain.estimate import TuningMode, counted_tokens, estimate, guessed_tokens, tuning_mode
 from tunedrop.domain.model_size import ModelSize, model_size
-from tunedrop.domain.pricing import EXAMPLE, Price, parse_instance_prices, price
+from tunedrop.domain.pricing import EXAMPLE, Price, PriceList, parse_instance_prices, price
 from tunedrop.domain.stack_parameters import StackParameterError
 
 LLAMA = "meta-textgeneration-llama-3-1-8b"
@@ -158,14 +160,17 @@ def test_a_range_is_in_order(size: int, images: int, instance_type: str, epochs:
 
 
 def test_a_price_is_the_best_source_s() -> None:
-    def told(overrides: dict[str, float], listed: dict[str, float] | None = None) -> tuple[float, str] | None:
+    def told(overrides: dict[str, float], listed: PriceList | None = None) -> tuple[float, str] | None:
         found = price("ml.g5.12xlarge", "us-east-1", overrides, listed)
         return (found.usd_per_hour, found.source) if found else None
 
-    own, listed = {"ml.g5.12xlarge": 5.0}, {"ml.g5.12xlarge": 6.0}
+    own = {"ml.g5.12xlarge": 5.0}
+    listed = PriceList(read_on=date(2026, 11, 23), usd_per_hour={"ml.g5.12xlarge": 6.0})
+    unread = PriceList(read_on=date(2026, 11, 23), unread="AWS is silent")
     assert told(own, listed) == (5.0, "the stack parameter InstancePrices")
-    assert told({}, listed) == (6.0, "AWS's price list, on demand")
-    assert told({}, {}) == (7.09, "Tunedrop's table of 2026-10, on demand")
+    assert told({}, listed) == (6.0, "AWS's Price List of 2026-11-23, on demand")
+    for without in (None, unread):
+        assert told({}, without) == (7.09, "Tunedrop's table of 2026-10, us-east-1, on demand")
     assert price("ml.g5.12xlarge", "eu-south-9", {}) is None
 
 

@@ -228,6 +228,13 @@ def test_the_price_is_that_of_all_instances_together() -> None:
     assert training_usd(run(RunStatus.PROMOTED, plan=two), NOW) == pytest.approx(0.42)
 
 
+def test_a_price_is_told_with_its_source() -> None:
+    priced = PLAN.model_copy(update={"price_source": "AWS's Price List of 2026-11-23, on demand"})
+    body = notice(run(RunStatus.TRAINING, plan=priced), NOW).body
+    assert "\nPrice: 7.2 USD an hour: AWS's Price List of 2026-11-23, on demand\n" in body
+    assert "Price:" not in notice(run(RunStatus.TRAINING), NOW).body
+
+
 def test_before_training_nothing_is_owed() -> None:
     assert training_usd(run(RunStatus.VALIDATING, plan=PLAN), NOW) == 0
     assert training_usd(run(RunStatus.PLANNING), NOW) is None

@@ -22,6 +22,7 @@ from tunedrop.domain.planning import (
     unknown_model_version,
 )
 from tunedrop.domain.policy import Policy
+from tunedrop.domain.pricing import PriceList
 from tunedrop.domain.problem import Problem
 
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -448,6 +449,84 @@ def test_a_price_of_the_stacks_own_goes_before_the_table_and_makes_a_budget_poss
     made = plan("budget_usd: 3", rules=rules)
 
     assert (made.usd_per_hour, made.training.max_runtime_seconds) == (2.0, 5280)
+
+
+def listed(**usd_per_hour: float) -> PriceList:
+    prices = {f"ml.{name.replace('_', '.')}": usd for name, usd in usd_per_hour.items()}
+    return PriceList(read_on=NOW.date(), usd_per_hour=prices)
+
+
+UNREAD = PriceList(read_on=NOW.date(), unread="not authorized to perform: pricing:GetProducts")
+
+
+def test_aws_s_own_price_goes_before_the_table_and_the_stack_s_before_both() -> None:
+    by_list = plan(rules=replace(RULES, price_list=listed(g5_2xlarge=1.7)))
+    own = plan(rules=replace(RULES, price_list=listed(g5_2xlarge=1.7), instance_prices={"ml.g5.2xlarge": 1.2}))
+    by_table = plan(rules=replace(RULES, price_list=listed(p5_48xlarge=60)))
+
+    assert (by_list.usd_per_hour, by_list.price_source) == (1.7, f"AWS's Price List of {NOW.date()}, on demand")
+    assert (own.usd_per_hour, own.price_source) == (1.2, "the stack parameter InstancePrices")
+    assert (by_table.usd_per_hour, by_table.price_source) == (
+        1.515,
+        "Tunedrop's table of 2026-10, us-east-1, on demand",
+    )
+
+
+def test_aws_s_prices_make_a_budget_and_a_cap_possible_in_any_region() -> None:
+    rules = PlanRules(region="eu-central-1", monthly_cap_usd=100, price_list=listed(g5_2xlarge=1.9))
+    large = MODEL.model_copy(update={"model_id": "example-llama-8b"})
+    made = plan("budget_usd: 19", model=large, rules=rules)
+
+    assert most_cents(1.9, timedelta(seconds=made.training.max_runtime_seconds)) <= 19_00
+    assert made.estimate
+    assert made.estimate.usd
+    assert f"1.9 USD an hour: AWS's Price List of {NOW.date()}, on demand" in made.estimate.basis
+
+
+def test_each_attempt_has_the_price_and_the_source_of_its_own_type() -> None:
+    prices = listed(g5_2xlarge=1.7, p4d_24xlarge=25.0)
+    made = plan(rules=replace(RULES, price_list=prices, instance_prices={"ml.p4d.24xlarge": 20.0}))
+    told = {
+        each.training.instance_type: (each.usd_per_hour, each.price_source)
+        for each in (made.for_attempt(attempt) for attempt in range(1, len(made.choices) + 1))
+    }
+
+    assert told["ml.g5.2xlarge"] == (1.7, f"AWS's Price List of {NOW.date()}, on demand")
+    assert told["ml.p4d.24xlarge"] == (20.0, "the stack parameter InstancePrices")
+
+
+def test_a_list_that_cannot_be_read_leaves_the_table_with_a_warning() -> None:
+    made = plan("budget_usd: 40", rules=replace(RULES, price_list=UNREAD))
+
+    assert made.usd_per_hour == 1.515
+    (warning,) = [each for each in made.warnings if "Price List" in each]
+    assert "pricing:GetProducts" in warning
+    assert "table of 2026-10, us-east-1" in warning
+    silent = replace(RULES, price_list=UNREAD, instance_prices={"ml.g5.2xlarge": 2})
+    assert not [each for each in plan(rules=silent).warnings if "Price List" in each]
+
+
+def test_without_list_and_table_a_run_is_planned_and_its_price_told_as_unknown() -> None:
+    rules = PlanRules(region="eu-central-1", price_list=UNREAD)
+    large = MODEL.model_copy(update={"model_id": "example-llama-8b"})
+    made = plan(model=large, rules=rules)
+
+    assert (made.usd_per_hour, made.price_source) == (None, None)
+    assert made.estimate
+    assert made.estimate.hours
+    assert made.estimate.usd is None
+    assert "The price of ml.g5.2xlarge is not known" in made.estimate.basis
+    assert any("so the price is not known" in each for each in made.warnings)
+
+
+@pytest.mark.parametrize("limit", [{"max_budget_usd": 10.0}, {"monthly_cap_usd": 100.0}])
+def test_a_limit_that_cannot_be_kept_says_that_the_list_was_not_read(limit: dict[str, float]) -> None:
+    problem = refusal(rules=PlanRules(region="eu-central-1", price_list=UNREAD, **limit))
+
+    assert problem.code in {"budget.unknown-price", "cap.unknown-price"}
+    assert "pricing:GetProducts" in problem.message
+    assert "Drop it again" in problem.fix
+    assert "InstancePrices" in problem.fix
 
 
 def test_a_plan_estimates_what_the_training_takes() -> None:

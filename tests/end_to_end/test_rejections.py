@@ -70,6 +70,8 @@ def test_a_gated_model_trains_once_its_agreement_is_accepted(application: Applic
     assert run.plan is not None
     assert run.plan.eula is not None
     assert run.plan.eula.accepted_by
+    assert run.plan.price_source
+    assert run.plan.price_source.startswith("AWS's Price List of ")
     assert run.plan.eula.accepted_at >= run.created_at
 
 

@@ -7,9 +7,10 @@ import pytest
 
 from tests.deployment import Context, Deployment, job_event, load
 from tests.fakes import ARTIFACT, MODEL
-from tests.samples import ACCOUNT, ARTIFACT_URI, JOB_NAME, RUN_ID, STACK, run_in
+from tests.samples import ACCOUNT, ARTIFACT_URI, JOB_NAME, NOW, RUN_ID, STACK, run_in
 from tests.stack import FUNCTIONS, environment, sample
 from tunedrop.domain import names
+from tunedrop.domain.pricing import PriceList
 from tunedrop.domain.run import Change, RunStatus
 from tunedrop.domain.stack_parameters import StackParameterError
 from tunedrop.observability import logger
@@ -38,6 +39,23 @@ def test_an_upload_makes_one_run_that_knows_who_uploaded_which_version(tunedrop:
     assert (run.drop.version_id, run.drop.uploaded_by) == (event["detail"]["object"]["version-id"], ACCOUNT)
     assert run.plan
     assert [file.name for file in run.plan.files] == ["train.jsonl"]
+
+
+def test_a_run_is_priced_by_aws_s_price_list(tunedrop: Deployment) -> None:
+    tunedrop.prices.listed = PriceList(read_on=NOW.date(), usd_per_hour={"ml.g5.2xlarge": 1.7})
+    tunedrop.invoke("plan_run", tunedrop.upload("receipts", TUNE_YAML, **{"train.jsonl": ROWS}))
+    (run,) = tunedrop.runs()
+    assert run.plan
+    assert (run.plan.training.place, run.plan.usd_per_hour) == ("1 x ml.g5.2xlarge", 1.7)
+
+
+def test_a_run_is_planned_though_aws_tells_no_price(tunedrop: Deployment) -> None:
+    tunedrop.prices.listed = PriceList(read_on=NOW.date(), unread="AccessDeniedException")
+    tunedrop.invoke("plan_run", tunedrop.upload("receipts", TUNE_YAML, **{"train.jsonl": ROWS}))
+    (run,) = tunedrop.runs()
+    assert run.status is RunStatus.VALIDATING
+    assert run.plan
+    assert any("AWS's Price List could not be read" in each for each in run.plan.warnings)
 
 
 def test_a_new_upload_of_the_same_key_is_another_run(tunedrop: Deployment) -> None:

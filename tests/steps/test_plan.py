@@ -10,6 +10,7 @@ from tests.fakes import (
     FakeClock,
     FakeKeys,
     FakeNetwork,
+    FakePrices,
     FakeQuotas,
     InMemoryDrops,
     InMemoryRunFiles,
@@ -84,6 +85,7 @@ def planned(
         network or FakeNetwork(),
         keys or FakeKeys(),
         quotas or FakeQuotas(),
+        FakePrices(),
     )(run)
 
 

@@ -25,6 +25,7 @@ ANY_RESOURCE = {
     ("TrainingRole", "ecr:GetAuthorizationToken"): "knows no resources",
     ("deploy_model", "bedrock:CreateModelImportJob"): "knows no resources; a run's tag is a condition",
     ("deploy_model", "bedrock:ListModelImportJobs"): "knows no resources",
+    ("plan_run", "pricing:GetProducts"): "knows no resources",
     ("plan_run", "servicequotas:GetServiceQuota"): "knows no resources",
     ("plan_run", "servicequotas:ListServiceQuotas"): "knows no resources",
     ("reconcile_runs", "bedrock:ListImportedModels"): "knows no resources",
@@ -55,6 +56,7 @@ NEEDED_BY_ADAPTER = {
     "models": set(),
     "network": set(),
     "notifier": {"TOPIC_ARN"},
+    "prices": set(),
     "runs": {"RUNS_TABLE"},
     "workflows": {"VALIDATION_WORKFLOW_ARN"},
 }

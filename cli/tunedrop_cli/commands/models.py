@@ -10,6 +10,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from tunedrop.adapters.jumpstart_documents import ManifestRow
+from tunedrop.domain.planning import PlanRules
 from tunedrop.steps.plan import offered
 from tunedrop_cli.catalogue import described
 from tunedrop_cli.model_view import model_details, models_table
@@ -53,9 +54,10 @@ def models(
         return
     wanted = [row for row in rows if _matches(row, words) and (everything or _tunable_by_name(row))]
     with _progress(len(wanted)) as progress:
-        offers = [offered(model, here.rules) for model in described(here.catalogue, wanted, progress)]
+        rules = here.priced()
+        offers = [offered(model, rules) for model in described(here.catalogue, wanted, progress)]
     shown = [each for each in offers if everything or (each.techniques and not each.deprecated)]
-    _tell(here.unknown)
+    _tell(here.unknown, rules)
     if as_json:
         typer.echo(json.dumps([each.model_dump(mode="json") for each in shown], indent=1))
         return
@@ -63,14 +65,17 @@ def models(
     if shown:
         terminal.print(models_table(shown, policy_known=here.stack is not None), soft_wrap=False)
         terminal.print(f"{len(shown)} of {len(rows)} models. One in full: tunedrop models MODEL_ID")
+        if sources := sorted({each.price_source for each in shown if each.price_source}):
+            terminal.print(f"USD/h: {'; '.join(sources)}")
     else:
         terminal.print(_nothing(rows, words))
 
 
 def _show(here: Ground, model_id: str, *, as_json: bool) -> None:
     model = here.catalogue.model(model_id)
-    seen = offered(model, here.rules)
-    _tell(here.unknown)
+    rules = here.priced()
+    seen = offered(model, rules)
+    _tell(here.unknown, rules)
     if as_json:
         document = {**seen.model_dump(mode="json"), "model": model.model_dump(mode="json")}
         typer.echo(json.dumps(document, indent=1))
@@ -78,8 +83,10 @@ def _show(here: Ground, model_id: str, *, as_json: bool) -> None:
         console().print(model_details(model, seen, policy_known=here.stack is not None), soft_wrap=False)
 
 
-def _tell(unknown: Sequence[str]) -> None:
-    for each in unknown:
+def _tell(unknown: Sequence[str], rules: PlanRules) -> None:
+    """Say what could not be found out."""
+    unread = rules.price_list and rules.price_list.unread
+    for each in (*unknown, *((f"AWS's Price List could not be read: {unread}",) if unread else ())):
         console(stderr=True).print(each)
 
 

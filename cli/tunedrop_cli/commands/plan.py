@@ -1,7 +1,6 @@
 """`tunedrop plan`."""
 
 import json
-import logging
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,8 +53,6 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON, and nothing else.")] = False,
 ) -> None:
     """Show what a drop of a folder would do, without launching anything."""
-    # What could not be read stands in the plan; the adapters' own words are for the functions' logs.
-    logging.getLogger("tunedrop").addHandler(logging.NullHandler())
     dataset = dataset_name(folder, name)
     planned = _planned(context, folder, dataset)
     if as_json:
@@ -101,7 +98,7 @@ def _plan(
             lambda each: folder.head(each.key.removeprefix(prefix), HEAD_BYTES),
             here.catalogue,
             _Quotas(ServiceQuotas(here.quotas_client), here.unknown),
-            here.rules,
+            here.priced(),
             datetime.now(UTC),
         )
     except (BotoCoreError, ClientError) as error:

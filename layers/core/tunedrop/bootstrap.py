@@ -14,6 +14,7 @@ from tunedrop.adapters.dynamodb import DynamoDBRunStore
 from tunedrop.adapters.ec2 import EC2Network
 from tunedrop.adapters.hub import HubCatalogue
 from tunedrop.adapters.kms import KMSKeys
+from tunedrop.adapters.prices import PriceListPrices, price_list_client
 from tunedrop.adapters.s3 import S3Drops, S3ModelFiles, S3RunFiles
 from tunedrop.adapters.sagemaker import SageMakerTrainingJobs
 from tunedrop.adapters.service_quotas import ServiceQuotas
@@ -111,6 +112,12 @@ class Application:
     def quotas(self) -> ServiceQuotas:
         """Return the account's quotas."""
         return ServiceQuotas(self._client("service-quotas"))
+
+    @cached_property
+    def prices(self) -> PriceListPrices:
+        """Return AWS's Price List."""
+        region = self.settings.region
+        return PriceListPrices(price_list_client(boto3.Session(), region), region, self.clock)
 
     @cached_property
     def jobs(self) -> SageMakerTrainingJobs:

@@ -9,6 +9,7 @@ from tunedrop.domain.budget import Ledger
 from tunedrop.domain.jumpstart import JumpStartModel, TrainingArtifacts
 from tunedrop.domain.model import Record
 from tunedrop.domain.plan import PinnedFile, PinnedObject
+from tunedrop.domain.pricing import PriceList
 from tunedrop.domain.quotas import Quota
 from tunedrop.domain.run import Run, RunStatus, Training
 from tunedrop.domain.surroundings import Key, Subnet
@@ -164,8 +165,8 @@ class Keys(Protocol):
 class Prices(Protocol):
     """Know what training instances cost in the stack's Region."""
 
-    def usd_per_hour(self) -> Mapping[str, float]:
-        """Return instance type → on-demand US dollars an hour; empty when nobody tells."""
+    def price_list(self) -> PriceList:
+        """Return the Region's newest prices that AWS told; none, and the reason, where it told none."""
 
 
 class Quotas(Protocol):

@@ -127,9 +127,7 @@ def estimate(
                 "download and upload the weights (assumed)"
             ),
         ]
-    basis.append(
-        f"{price.usd_per_hour:g} USD an hour: {price.source}" if price else f"The price of {instance_type} is not known"
-    )
+    basis.append(price.words() if price else f"The price of {instance_type} is not known")
     return CostEstimate(
         tokens=tokens,
         epochs=epochs or 0,

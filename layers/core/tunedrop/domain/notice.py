@@ -160,6 +160,8 @@ def _plan(run: Run, plan: Plan) -> Iterator[str]:
     yield f"Model: {plan.model_id} ({plan.data.technique} tuning on {plan.training.place})"
     if words := estimated(run):
         yield f"Estimate: {words}"
+    if plan.price:
+        yield f"Price: {plan.price.words()}"
     if plan.warnings:
         yield "Warnings of the plan:"
         yield from (f"- {warning}" for warning in plan.warnings)

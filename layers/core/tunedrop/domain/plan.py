@@ -7,6 +7,7 @@ from typing import Literal
 from tunedrop.domain.cost_estimate import CostEstimate
 from tunedrop.domain.jumpstart import MetricDefinition
 from tunedrop.domain.model import Record
+from tunedrop.domain.pricing import Price
 
 MetricName = Literal["exact_match", "normalised_match", "token_f1", "rouge_l", "anls", "label_accuracy"]
 """How an answer is compared with the right one; docs/evaluation.md has the definitions."""
@@ -164,6 +165,7 @@ class InstanceChoice(Record):
     max_runtime_seconds: int
     max_wait_seconds: int | None
     usd_per_hour: float | None
+    price_source: str | None = None
     estimate: CostEstimate | None
 
 
@@ -227,13 +229,22 @@ class Plan(Record):
     training: TrainingPlan | ServerlessTrainingPlan
     evaluation: EvaluationPlan
     usd_per_hour: float | None
-    """Price of the instances: the stack's own, or the list's; None when no price is known."""
+    """Price of the instances; None when no price is known."""
+    price_source: str | None = None
+    """Where the price is from: the stack's own, AWS's Price List, our table. None for a plan of before it was told."""
     budget_usd: float | None
     estimate: CostEstimate | None = None
     """None for a plan of before estimates, and where compressed files hide how much there is to read."""
     choices: tuple[InstanceChoice, ...] = ()
     """In the order in which they are tried, that of `training` first; empty for a plan of before there were several."""
     warnings: tuple[str, ...] = ()
+
+    @property
+    def price(self) -> Price | None:
+        """Return the price of the instances with its source; None where either is not known."""
+        if self.usd_per_hour is None or self.price_source is None:
+            return None
+        return Price(usd_per_hour=self.usd_per_hour, source=self.price_source)
 
     def limited_to(self, choices: tuple[InstanceChoice, ...], warning: str | None) -> "Plan":
         """Return the plan with these choices only, the first of them in `training`."""
@@ -245,11 +256,12 @@ class Plan(Record):
         if not self.choices:
             return self
         choice = self.choices[(attempt - 1) % len(self.choices)]
-        changed = choice.model_dump(exclude={"usd_per_hour", "estimate"})
+        changed = choice.model_dump(exclude={"usd_per_hour", "price_source", "estimate"})
         return self.model_copy(
             update={
                 "training": self.training.model_copy(update=changed),
                 "usd_per_hour": choice.usd_per_hour,
+                "price_source": choice.price_source,
                 "estimate": choice.estimate,
             }
         )

@@ -33,7 +33,7 @@ from tunedrop.domain.plan import (
 )
 from tunedrop.domain.policy import Policy
 from tunedrop.domain.policy import problems as policy_problems
-from tunedrop.domain.pricing import price
+from tunedrop.domain.pricing import PARAMETER, Price, PriceList, price
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import Drop
 from tunedrop.domain.sensible_defaults import training_instance_type
@@ -57,7 +57,7 @@ _VISION_MODEL = "meta-vlm-llama-3-2-11b-vision-instruct"
 
 @dataclass(frozen=True)
 class PlanRules:
-    """Say what the stack, not the user, decides about every run."""
+    """Say what the stack and its Region, not the user, decide about every run."""
 
     region: str
     base_models: Mapping[str, str] = field(default_factory=dict)
@@ -70,12 +70,18 @@ class PlanRules:
     isolated: bool = False
     """Whether no job has a network, whatever JumpStart says, and instances encrypt what they exchange."""
     instance_prices: Mapping[str, float] = field(default_factory=dict)
-    """Instance type → US dollars an hour, where the platform team knows better than the table."""
+    """Instance type → US dollars an hour, where the platform team knows better than AWS's Price List."""
+    price_list: PriceList | None = None
+    """AWS's prices in the Region; None until it has been asked."""
     policy: Policy = field(default_factory=Policy)
     max_budget_usd: float | None = None
     """The budget of a run that names none, and the most that one may name."""
     monthly_cap_usd: float | None = None
     """What the jobs of a month may cost together; a job that may cost more would wait for ever."""
+
+    def price(self, instance_type: str) -> Price | None:
+        """Return the best known price of one instance."""
+        return price(instance_type, self.region, self.instance_prices, self.price_list)
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,7 @@ class _Prepared:
     usd_per_hour: float | None
     estimate: CostEstimate | None
     warnings: tuple[str, ...]
+    price_source: str | None = None
     choices: tuple[InstanceChoice, ...] = ()
 
 
@@ -154,6 +161,7 @@ def make_plan(
             base_model_id=rules.base_models.get(model.model_id),
         ),
         usd_per_hour=prepared.usd_per_hour,
+        price_source=prepared.price_source,
         budget_usd=spec.budget_usd,
         estimate=prepared.estimate,
         choices=prepared.choices,
@@ -186,7 +194,7 @@ def _by_script(
         return spec.where(f"hyperparameters.{name}")
 
     hyperparameters, hyperparameter_problems = choose_hyperparameters(model, technique, spec.hyperparameters, where)
-    known_price = price(instance_type, rules.region, rules.instance_prices)
+    known_price = rules.price(instance_type)
     usd_per_hour = known_price.usd_per_hour if known_price else None
     longest = _longest_training(model, rules, spec.budget_usd, usd_per_hour)
     problems = (
@@ -241,9 +249,14 @@ def _by_script(
         ),
         data=target,
         usd_per_hour=first.usd_per_hour,
+        price_source=first.price_source,
         estimate=first.estimate,
         choices=(first, *suitable),
-        warnings=(*((spot.WARNING,) if spec.spot else ()), *contradictions.warnings(first.hyperparameters)),
+        warnings=(
+            *((spot.WARNING,) if spec.spot else ()),
+            *_price_warnings(rules, first),
+            *contradictions.warnings(first.hyperparameters),
+        ),
     )
 
 
@@ -318,7 +331,7 @@ def _choice(
 ) -> InstanceChoice:
     """Gather what a job on the instance type is given; `chosen` are the hyperparameters that do not depend on it."""
     hyperparameters = {**artifacts.hyperparameters, **chosen}
-    known_price = price(instance_type, rules.region, rules.instance_prices)
+    known_price = rules.price(instance_type)
     usd_per_hour = known_price.usd_per_hour if known_price else None
     longest = _longest_training(model, rules, spec.budget_usd, usd_per_hour)
     longest_wait = spot.max_wait(spec, longest)
@@ -334,6 +347,7 @@ def _choice(
         max_runtime_seconds=int(longest.total_seconds()),
         max_wait_seconds=int(longest_wait.total_seconds()) if longest_wait else None,
         usd_per_hour=usd_per_hour,
+        price_source=known_price.source if known_price else None,
         estimate=spot.at_spot_price(estimated) if estimated and spec.spot else estimated,
     )
 
@@ -349,7 +363,7 @@ def _other_choices(
     """Choose what to train on where AWS has none of the first, from what the run likely costs there."""
     costs = {}
     for each in model.instance_types:
-        if known_price := price(each, rules.region, rules.instance_prices):
+        if known_price := rules.price(each):
             told = estimate(model.model_id, first.hyperparameters, tokens, each, known_price) if tokens else None
             # Where nobody can tell the hours, an hour's price still orders the types.
             costs[each] = told.usd.likely if told and told.usd else known_price.usd_per_hour
@@ -507,10 +521,9 @@ def _budget_problems(
         return [
             Problem(
                 code="budget.unknown-price",
-                message=f"The budget cannot be kept: the price of {instance_type} in {rules.region} is not known.",
+                message=f"The budget cannot be kept: {_unpriced(rules, instance_type)}",
                 where=spec.where("budget_usd"),
-                fix="Choose another instance_type, or have the stack's parameter InstancePrices name its price; "
-                "without a budget, here and in the stack's MaxBudgetUsd, no price is needed.",
+                fix=f"{_price_fix(rules)}; without a budget, here and in the stack's MaxBudgetUsd, no price is needed.",
             )
         ]
     if longest < SHORTEST_TRAINING:
@@ -553,10 +566,9 @@ def _cap_problems(
         return [
             Problem(
                 code="cap.unknown-price",
-                message=f"The stack's monthly cap cannot be kept: the price of {instance_type} in {rules.region} is "
-                "not known.",
+                message=f"The stack's monthly cap cannot be kept: {_unpriced(rules, instance_type)}",
                 where=spec.where("instance_type"),
-                fix="Choose another instance_type, or have the stack's parameter InstancePrices name its price.",
+                fix=f"{_price_fix(rules)}.",
             )
         ]
     most = most_cents(usd_per_hour, longest)
@@ -571,6 +583,27 @@ def _cap_problems(
             fix=f"Write `budget_usd: {cap / 100:.2f}` or less: SageMaker stops the job there.",
         )
     ]
+
+
+def _unpriced(rules: PlanRules, instance_type: str) -> str:
+    """Say that no price is known, and what kept AWS from telling it."""
+    unread = rules.price_list and rules.price_list.unread
+    because = f" AWS's Price List could not be read: {unread}" if unread else ""
+    return f"the price of {instance_type} in {rules.region} is not known.{because}"
+
+
+def _price_fix(rules: PlanRules) -> str:
+    unread = rules.price_list and rules.price_list.unread
+    choose = "Drop it again once the Price List can be read, choose" if unread else "Choose"
+    return f"{choose} another instance_type, or have the stack's parameter {PARAMETER} name its price"
+
+
+def _price_warnings(rules: PlanRules, choice: InstanceChoice) -> tuple[str, ...]:
+    """Say that AWS's own prices were not to be had; of no interest where the stack names the price."""
+    if rules.price_list is None or rules.price_list.unread is None or choice.instance_type in rules.instance_prices:
+        return ()
+    instead = f"the price is from {choice.price_source}" if choice.price_source else "the price is not known"
+    return (f"AWS's Price List could not be read, so {instead}: {rules.price_list.unread}",)
 
 
 def _token_budget_problems(spec: TuneSpec, rules: PlanRules, model: JumpStartModel) -> list[Problem]:

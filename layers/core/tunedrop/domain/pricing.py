@@ -1,6 +1,7 @@
 """List prices of training instances, for budgets and for telling what a run cost."""
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Annotated
 
 from pydantic import Field
@@ -19,7 +20,7 @@ AS_OF = "2026-10"
 A price that no two sources agree on is left out. https://aws.amazon.com/sagemaker/ai/pricing/
 """
 
-_USD_PER_HOUR = {
+USD_PER_HOUR = {
     ("us-east-1", "ml.g5.xlarge"): 1.408,
     ("us-east-1", "ml.g5.2xlarge"): 1.515,
     ("us-east-1", "ml.g5.4xlarge"): 2.03,
@@ -37,11 +38,26 @@ _InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]{1,30}\.[a-z0-9-]{1
 _Dollars = Annotated[float, Field(gt=0, le=10_000)]
 
 
+class PriceList(Record):
+    """Hold what AWS's Price List says of a Region's training instances, on demand."""
+
+    read_on: date
+    """The day, in UTC, on which AWS was asked."""
+    usd_per_hour: Mapping[str, float] = Field(default_factory=dict)
+    """Of one instance, by its type."""
+    unread: str | None = None
+    """Why there is none of them: what kept AWS from telling."""
+
+
 class Price(Record):
     """Price one instance, and say where the price is from."""
 
     usd_per_hour: float
     source: str
+
+    def words(self) -> str:
+        """Tell the price and its source on one line."""
+        return f"{self.usd_per_hour:g} USD an hour: {self.source}"
 
 
 def parse_instance_prices(text: str) -> dict[str, float]:
@@ -50,20 +66,18 @@ def parse_instance_prices(text: str) -> dict[str, float]:
 
 
 def price(
-    instance_type: str, region: str, overrides: Mapping[str, float], listed: Mapping[str, float] | None = None
+    instance_type: str, region: str, overrides: Mapping[str, float], listed: PriceList | None = None
 ) -> Price | None:
-    """Return the price of one instance from the best source: the stack's own, AWS's price list, our table.
+    """Return the price of one instance from the best source: the stack's own, AWS's Price List, our table.
 
-    `listed` are the region's prices as the adapter for AWS's Price List API read them today.
+    `listed` is the Region's list; None where nobody asked for it.
     """
     if instance_type in overrides:
         return Price(usd_per_hour=overrides[instance_type], source=f"the stack parameter {PARAMETER}")
-    if listed and instance_type in listed:
-        return Price(usd_per_hour=listed[instance_type], source="AWS's price list, on demand")
-    known = usd_per_hour(instance_type, region)
-    return None if known is None else Price(usd_per_hour=known, source=f"Tunedrop's table of {AS_OF}, on demand")
-
-
-def usd_per_hour(instance_type: str, region: str) -> float | None:
-    """Return the price of one instance by our own table, in US dollars an hour; None when it is not known."""
-    return _USD_PER_HOUR.get((region, instance_type))
+    if listed and instance_type in listed.usd_per_hour:
+        source = f"AWS's Price List of {listed.read_on}, on demand"
+        return Price(usd_per_hour=listed.usd_per_hour[instance_type], source=source)
+    known = USD_PER_HOUR.get((region, instance_type))
+    if known is None:
+        return None
+    return Price(usd_per_hour=known, source=f"Tunedrop's table of {AS_OF}, {region}, on demand")

@@ -1,7 +1,7 @@
 """Freeze what a run will do, before anything is paid for."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
@@ -13,7 +13,6 @@ from tunedrop.domain.offer import Offer, offer
 from tunedrop.domain.plan import PinnedObject, Plan
 from tunedrop.domain.plan_document import PlanDocument, plan_document, refused
 from tunedrop.domain.planning import PlanRules, make_plan, unknown_model, unknown_model_version, unreadable_model
-from tunedrop.domain.pricing import price
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.quotas import quota_names, within_quotas
 from tunedrop.domain.run import Drop, Run
@@ -21,7 +20,7 @@ from tunedrop.domain.sensible_defaults import training_instance_type
 from tunedrop.domain.surroundings import key_problems, network_problems
 from tunedrop.domain.technique import HEAD_BYTES
 from tunedrop.errors import ObjectTooLargeError, UnknownModelError, UnknownModelVersionError, UnreadableModelError
-from tunedrop.ports import Catalogue, Clock, Drops, Keys, Network, Quotas, RunFiles
+from tunedrop.ports import Catalogue, Clock, Drops, Keys, Network, Prices, Quotas, RunFiles
 
 
 def refuse_all(problems: tuple[Problem, ...]) -> Callable[[Run], Observation]:
@@ -41,6 +40,7 @@ class PlanRun:
     network: Network
     keys: Keys
     quotas: Quotas
+    prices: Prices
 
     def __call__(self, run: Run) -> Observation:
         """Make the plan, or say all that is wrong."""
@@ -62,7 +62,7 @@ class PlanRun:
             lambda file: self.drops.head(file, HEAD_BYTES),
             self.catalogue,
             self.quotas,
-            self.rules,
+            replace(self.rules, price_list=self.prices.price_list()),
             self.clock.now(),
         )
         if not isinstance(document, PlanDocument):
@@ -119,7 +119,7 @@ def plan_folder(
 def offered(model: JumpStartModel, rules: PlanRules) -> Offer:
     """Describe a model under the stack's rules."""
     instance_type = training_instance_type(model)
-    known = price(instance_type, rules.region, rules.instance_prices) if instance_type else None
+    known = rules.price(instance_type) if instance_type else None
     return offer(model, rules.region, rules.policy, known)
 
 

@@ -327,10 +327,13 @@ class FakeTrainingJobs:
 class FakeTrainingLog:
     """What jobs have printed."""
 
-    lines: dict[str, list[str]] = field(default_factory=dict)
+    printed: dict[str, list[str]] = field(default_factory=dict)
+
+    def lines(self, job_name: str) -> Iterator[str]:
+        yield from self.printed.get(job_name, ())
 
     def tail(self, job_name: str, lines: int) -> tuple[str, ...]:
-        return tuple(self.lines.get(job_name, ())[-lines:])
+        return tuple(self.printed.get(job_name, ())[-lines:])
 
 
 def _request_hash(request: Mapping[str, object]) -> str:

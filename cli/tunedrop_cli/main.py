@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tunedrop.errors import TunedropError
 from tunedrop_cli.aws import DEFAULT_STACK, Target
-from tunedrop_cli.commands import chat, costs, drop, models, plan, redrive, runs, show, validate, watch
+from tunedrop_cli.commands import chat, costs, drop, models, plan, redrive, report, runs, show, validate, watch
 from tunedrop_cli.errors import CommandError, explained
 from tunedrop_cli.options import Options
 from tunedrop_cli.views import console
@@ -82,6 +82,7 @@ for _command, _epilog in (
     (watch.watch, watch.EXAMPLES),
     (runs.runs, runs.EXAMPLES),
     (show.show, show.EXAMPLES),
+    (report.report, report.EXAMPLES),
     (costs.costs, costs.EXAMPLES),
     (chat.chat, chat.EXAMPLES),
     (redrive.redrive, redrive.EXAMPLES),

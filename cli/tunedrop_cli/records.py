@@ -83,6 +83,10 @@ class RunRecords:
         content = self._file(names.evaluation_report_key(run_id))
         return EvaluationReport.model_validate_json(content) if content else None
 
+    def page(self, run_id: str) -> bytes | None:
+        """Return the report of a run as a page; None while there is none."""
+        return self._file(names.run_page_key(run_id))
+
     def _file(self, key: str) -> bytes | None:
         try:
             answer = self._s3.get_object(Bucket=self._bucket, Key=key)

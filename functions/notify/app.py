@@ -18,5 +18,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
     """Send the notice of the run that the event names; Lambda's retries keep the request id, and so the claim."""
     run_id = parse(event=event, model=RunStatusChanged).detail.run_id
     token = context.aws_request_id
-    send = SendNotice(application.notifier, application.clock, token)
+    region = application.settings.region
+    send = SendNotice(application.notifier, application.files, application.clock, region, token)
     application.advance(run_id, {Effect.CLAIM_NOTICE: ClaimNotice(token), Effect.SEND_NOTICE: send})

@@ -28,7 +28,7 @@ from tunedrop.contracts.events import RunStatusChanged
 from tunedrop.domain import names
 from tunedrop.domain.budget import Charge, Ledger
 from tunedrop.domain.decide import settled
-from tunedrop.domain.observations import NoticeClaimed, NoticeSent
+from tunedrop.domain.observations import NoticeClaimed, NoticeSent, ReportWritten
 from tunedrop.domain.run import Run, RunStatus
 from tunedrop.errors import CapReachedError, ClaimHeldError, VersionConflictError
 from tunedrop.ports import RunStore
@@ -140,6 +140,7 @@ def test_live_runs_are_listed_oldest_first_until_nothing_is_left_to_do(store: Ru
     run = new_run()
     for observation in (
         PLAN_REFUSED,
+        ReportWritten(uri="s3://runs/report.html"),
         NoticeClaimed(token="t"),
         NoticeSent(status=RunStatus.REJECTED, message_id="m"),
     ):

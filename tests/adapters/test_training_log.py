@@ -43,3 +43,24 @@ def test_throttling_is_tried_again_by_lambda(script: Script) -> None:
 def test_a_log_that_may_not_be_read_keeps_no_run_from_its_end(script: Script) -> None:
     script.fails("describe_log_streams", "AccessDeniedException")
     assert CloudWatchTrainingLog(script.client).tail(JOB_NAME, 10) == ()
+    assert list(CloudWatchTrainingLog(script.client).lines(JOB_NAME)) == []
+
+
+def test_the_lines_of_the_first_host_are_read_page_by_page_to_the_end(aws: Callable[[str], Any]) -> None:
+    logs = aws("logs")
+    logs.create_log_group(logGroupName=LOG_GROUP)
+    # A page has 10,000 lines at most.
+    printed = [f"line {number}" for number in range(10_001)]
+    write(logs, f"{JOB_NAME}/algo-1-1", *printed[:6_000])
+    later = [
+        {"timestamp": round(time.time() * 1000) + 6_001 + n, "message": each} for n, each in enumerate(printed[6_000:])
+    ]
+    logs.put_log_events(logGroupName=LOG_GROUP, logStreamName=f"{JOB_NAME}/algo-1-1", logEvents=later)
+    write(logs, f"{JOB_NAME}/algo-2-1", "another host")
+    write(logs, f"{JOB_NAME}/algo-10-1", "a tenth host")
+
+    assert list(CloudWatchTrainingLog(logs).lines(JOB_NAME)) == printed
+
+
+def test_a_job_that_never_started_has_no_lines(aws: Callable[[str], Any]) -> None:
+    assert list(CloudWatchTrainingLog(aws("logs")).lines(JOB_NAME)) == []

@@ -66,6 +66,7 @@ from tunedrop.domain.observations import (
     Observation,
     PlanMade,
     Refused,
+    ReportWritten,
     RoomWanted,
     ScoringPaused,
     Unavailable,
@@ -79,6 +80,7 @@ UNAVAILABLE = Unavailable(reason="No room.", retry_after=timedelta(minutes=5))
 CLAIM_REFUSED = ClaimRefused(claim=names.IMPORT_SLOT, holder="another-run")
 CAP_REACHED = CapReached(committed_cents=96_00, cap_cents=100_00)
 NOTICE_CLAIMED = NoticeClaimed(token="invocation")
+REPORT_WRITTEN = ReportWritten(uri="s3://tunedrop-runs/runs/x/report.html")
 
 CAPACITY = "CapacityError: Unable to provision requested ML compute capacity."
 AWS_FAULT = "InternalServerError: We encountered an internal error. Please try again."
@@ -118,10 +120,14 @@ POSSIBLE: dict[Effect, tuple[Observation, ...]] = {
     Effect.SCORE: (scored(passed=True), scored(passed=False), ScoringPaused(answered=5), UNAVAILABLE, REFUSED),
     Effect.WRITE_ALIAS: (ALIAS_WRITTEN,),
     Effect.DELETE_IMPORT: (ImportDeleted(), UNAVAILABLE),
+    Effect.WRITE_REPORT: (REPORT_WRITTEN,),
     Effect.CLAIM_NOTICE: (NOTICE_CLAIMED,),
     Effect.SEND_NOTICE: (Looked(), *(NoticeSent(status=status, message_id="m-1") for status in NOTIFIED)),
 }
 """What the performers of each effect can see; for a notice, that another invocation is at it, too."""
+
+TELLING = frozenset({Effect.WRITE_REPORT, Effect.CLAIM_NOTICE, Effect.SEND_NOTICE})
+"""Effects that are due however long a run has to wait for others."""
 
 LOOKS = frozenset({Effect.DESCRIBE_TRAINING, Effect.SETTLE, Effect.DESCRIBE_IMPORT, Effect.SEND_NOTICE})
 """Effects that may change nothing, and are due again at the next event."""
@@ -152,7 +158,7 @@ def situation(run: Run, now: datetime) -> object:
     notice = told and (told.message_id, now - told.claimed_at >= NOTICE_LEASE)
     deployment = run.deployment and (run.deployment.model_arn, run.deployment.deleted)
     end = (run.status, run.change, run.claims, bool(run.reason), now - run.updated_at >= IDLE, wait, notice, deployment)
-    end = (*end, run.charge and run.charge.attempt == run.attempt)
+    end = (*end, run.charge and run.charge.attempt == run.attempt, bool(run.report_uri))
     if run.status.terminal:
         return (*end, run.charge is not None and now - run.entered_at >= MISSING_JOB)
     training = run.training and (run.training.status, run.training.secondary_status)
@@ -277,6 +283,7 @@ def test_a_settled_run_has_told_of_its_end_and_left_no_import_but_a_promoted_one
     for run, _ in search.states.values():
         if settled(run):
             assert run.notices[run.status].message_id
+            assert run.report_uri
             assert run.status not in RETIRING or run.deployment is None or run.deployment.deleted
             assert run.status is not RunStatus.PROMOTED or (run.deployment and not run.deployment.deleted)
 
@@ -351,7 +358,7 @@ def test_who_waits_says_why_and_until_when(search: Search) -> None:
         if isinstance(move.observation, Unavailable):
             assert move.after.next_try_at
             assert move.after.next_try_at > move.now
-            assert not {effect for effect in effects_due(move.after, move.now) if "notice" not in effect}
+            assert set(effects_due(move.after, move.now)) <= TELLING
 
 
 def test_promotion_follows_a_passing_score_and_a_written_alias_only(search: Search) -> None:
@@ -753,8 +760,9 @@ def test_a_candidate_that_passes_is_promoted_after_the_alias_is_written() -> Non
 def test_a_candidate_that_does_not_pass_is_deleted() -> None:
     run = observed(run_in(RunStatus.EVALUATING), scored(passed=False))
     assert (run.status, run.reason) == (RunStatus.NOT_PROMOTED, "It is no better.")
-    assert effects_due(run, NOW) == (Effect.DELETE_IMPORT, Effect.CLAIM_NOTICE)
-    assert effects_due(observed(run, ImportDeleted()), NOW) == (Effect.CLAIM_NOTICE,)
+    assert effects_due(run, NOW) == (Effect.DELETE_IMPORT, Effect.WRITE_REPORT, Effect.CLAIM_NOTICE)
+    assert effects_due(observed(run, ImportDeleted()), NOW) == (Effect.WRITE_REPORT, Effect.CLAIM_NOTICE)
+    assert effects_due(observed(run, ImportDeleted(), REPORT_WRITTEN), NOW) == (Effect.CLAIM_NOTICE,)
 
 
 def test_a_paused_evaluation_is_due_again_with_its_progress() -> None:
@@ -767,16 +775,38 @@ def test_a_failed_run_keeps_its_reason_while_its_import_cannot_be_deleted_yet() 
     failed = observed(run_in(RunStatus.EVALUATING), REFUSED)
     waiting = observed(failed, UNAVAILABLE)
     assert (waiting.status, waiting.reason) == (RunStatus.FAILED, failed.reason)
-    assert effects_due(waiting, NOW) == (Effect.CLAIM_NOTICE,)
+    assert effects_due(waiting, NOW) == (Effect.WRITE_REPORT, Effect.CLAIM_NOTICE)
     assert Effect.DELETE_IMPORT in effects_due(waiting, NOW + timedelta(minutes=5))
 
 
 def test_a_claimed_notice_may_be_claimed_anew_when_its_sender_is_dead_for_sure() -> None:
-    run = observed(run_in(RunStatus.REJECTED), NOTICE_CLAIMED)
+    run = observed(run_in(RunStatus.REJECTED), REPORT_WRITTEN, NOTICE_CLAIMED)
     assert effects_due(run, NOW) == (Effect.SEND_NOTICE,)
     assert effects_due(run, NOW + NOTICE_LEASE) == (Effect.CLAIM_NOTICE,)
     told = observed(run, NoticeSent(status=RunStatus.REJECTED, message_id="m-1"))
     assert effects_due(told, NOW + NOTICE_LEASE) == ()
+
+
+def test_a_run_remembers_when_it_came_to_each_status() -> None:
+    run = run_in(RunStatus.PROMOTED)
+    assert [each.status for each in run.history] == [
+        RunStatus.VALIDATING,
+        RunStatus.LAUNCHING,
+        RunStatus.TRAINING,
+        RunStatus.DEPLOYING,
+        RunStatus.EVALUATING,
+        RunStatus.PROMOTED,
+    ]
+    assert run.history[-1].entered_at == run.entered_at
+
+
+def test_a_report_is_written_of_a_run_that_has_ended_and_of_no_other() -> None:
+    training = run_in(RunStatus.TRAINING)
+    assert observed(training, REPORT_WRITTEN) == training
+    assert Effect.WRITE_REPORT not in effects_due(training, NOW)
+    ended = observed(run_in(RunStatus.STOPPED), REPORT_WRITTEN)
+    assert ended.report_uri == REPORT_WRITTEN.uri
+    assert Effect.WRITE_REPORT not in effects_due(ended, NOW)
 
 
 @pytest.mark.parametrize("status", [status for status in RunStatus if status not in TERMINAL])

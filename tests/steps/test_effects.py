@@ -44,6 +44,7 @@ from tunedrop.domain.observations import (
     Unavailable,
 )
 from tunedrop.domain.run import RunStatus
+from tunedrop.domain.training_request import REQUEST_HASH_TAG
 from tunedrop.errors import QuotaExceededError, RequestRefusedError, TransientError, UnavailableError
 from tunedrop.steps.deploy import DeleteImport, StartImport
 from tunedrop.steps.launch import LaunchTraining
@@ -60,8 +61,11 @@ def launch(jobs: FakeTrainingJobs) -> object:
 
 def test_launching_twice_makes_one_job() -> None:
     jobs = FakeTrainingJobs()
-    accepted = JobAccepted(job_name=JOB_NAME, job_arn=JOB_ARN, attempt=1)
-    assert launch(jobs) == launch(jobs) == accepted
+    first = launch(jobs)
+    assert first == launch(jobs)
+    assert isinstance(first, JobAccepted)
+    assert (first.job_name, first.job_arn, first.attempt) == (JOB_NAME, JOB_ARN, 1)
+    assert {"Key": REQUEST_HASH_TAG, "Value": first.request_hash} in jobs.requests[JOB_NAME]["Tags"]  # type: ignore[operator]
     assert list(jobs.requests) == [JOB_NAME]
 
 
@@ -201,13 +205,18 @@ def test_a_run_without_an_import_has_none_to_delete() -> None:
 def test_a_notice_is_sent_by_who_claimed_it() -> None:
     notifier = RecordingNotifier()
     run = observed(run_in(RunStatus.REJECTED), ClaimNotice("first")(new_run()))
-    assert SendNotice(notifier, FakeClock(), "second")(run) == Looked()
+
+    def send(token: str) -> SendNotice:
+        return SendNotice(notifier, InMemoryRunFiles(), FakeClock(), "us-east-1", token)
+
+    assert send("second")(run) == Looked()
     assert notifier.sent == []
-    sent = SendNotice(notifier, FakeClock(), "first")(run)
+    sent = send("first")(run)
     assert sent == NoticeSent(status=RunStatus.REJECTED, message_id="message-1")
     ((subject, body, attributes),) = notifier.sent
     assert RUN_ID in subject
     assert "It is wrong." in body
+    assert f"/runs/{RUN_ID}/report.html\n" in body
     assert attributes["status"] == RunStatus.REJECTED
 
 

@@ -293,6 +293,7 @@ def test_nothing_that_runs_here_can_start_a_run_by_writing_a_drop() -> None:
         "merge_scans",
         "deploy_model",
         "evaluate_model",
+        "write_report",
         "TrainingRole",
     }
     for grant in writes:
@@ -424,6 +425,7 @@ def test_functions_stand_in_the_order_of_a_run() -> None:
         "deploy_model",
         "track_deployment",
         "evaluate_model",
+        "write_report",
         "notify",
         "reconcile_runs",
     ]

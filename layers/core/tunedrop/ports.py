@@ -199,6 +199,9 @@ class TrainingJobs(Protocol):
 class TrainingLog(Protocol):
     """Read what training scripts print."""
 
+    def lines(self, job_name: str) -> Iterator[str]:
+        """Yield the lines that a job's first host wrote, oldest first; none when it has no log."""
+
     def tail(self, job_name: str, lines: int) -> tuple[str, ...]:
         """Return the last lines of a job's log, oldest first; none when it has none. They may hold users' rows."""
 

@@ -35,6 +35,7 @@ from tunedrop.domain.observations import (
     PlanMade,
     PlanRefused,
     Refused,
+    ReportWritten,
     RoomWanted,
     Scored,
     ScoringPaused,
@@ -43,7 +44,7 @@ from tunedrop.domain.observations import (
 )
 from tunedrop.domain.plan import Plan
 from tunedrop.domain.problem import Problem
-from tunedrop.domain.run import EDGES, Change, Deployment, FailedAttempt, Notice, Run, RunStatus, Training
+from tunedrop.domain.run import EDGES, Change, Deployment, FailedAttempt, Notice, Run, RunStatus, Stage, Training
 
 
 class Effect(StrEnum):
@@ -61,6 +62,7 @@ class Effect(StrEnum):
     SCORE = "score"
     WRITE_ALIAS = "write-alias"
     DELETE_IMPORT = "delete-import"
+    WRITE_REPORT = "write-report"
     CLAIM_NOTICE = "claim-notice"
     SEND_NOTICE = "send-notice"
 
@@ -123,13 +125,13 @@ def decide(run: Run, observation: Observation, now: datetime) -> Decision:
 
 def effects_due(run: Run, now: datetime) -> tuple[Effect, ...]:
     """List what there is to do for a run as it stands, in order."""
-    return (*_work_due(run, now), *_notice_due(run, now))
+    return (*_work_due(run, now), *_report_due(run), *_notice_due(run, now))
 
 
 def settled(run: Run) -> bool:
     """Tell whether nothing is left to do for a run, ever."""
     told = run.status not in NOTIFIED or _told(run)
-    return run.status.terminal and told and not _retirement_due(run) and run.charge is None
+    return run.status.terminal and told and not _report_due(run) and not _retirement_due(run) and run.charge is None
 
 
 def wants_nudge(run: Run, now: datetime) -> bool:
@@ -180,6 +182,10 @@ def _retirement_due(run: Run) -> bool:
     return run.status in RETIRING and run.deployment is not None and not run.deployment.deleted
 
 
+def _report_due(run: Run) -> tuple[Effect, ...]:
+    return (Effect.WRITE_REPORT,) if run.status.terminal and not run.report_uri else ()
+
+
 def _told(run: Run) -> bool:
     notice = run.notices.get(run.status)
     return notice is not None and notice.message_id is not None
@@ -208,6 +214,8 @@ def _after(run: Run, observation: Observation, now: datetime) -> Run:
             return _change(run, now, notices={**run.notices, status: sent})
         case ImportDeleted():
             return _retired(run, now)
+        case ReportWritten(uri=uri) if run.status.terminal:
+            return _change(run, now, report_uri=uri)
         case Unavailable():
             return _unavailable(run, observation, now)
         case JobSeen() | JobMissing() if run.status.terminal:
@@ -263,11 +271,11 @@ def _launching(run: Run, observation: Observation, now: datetime) -> Run:
         case JobSeen() | JobMissing() if _refused_before(run):
             return _earlier_settled(run, observation, now)
         # A job of an attempt that was given up meanwhile is the reconciler's to stop.
-        case JobAccepted(job_name=job_name, job_arn=job_arn, attempt=attempt) if (
+        case JobAccepted(job_name=job_name, job_arn=job_arn, attempt=attempt, request_hash=request_hash) if (
             attempt == run.attempt and not _room_due(run)
         ):
             training = Training(job_name=job_name, job_arn=job_arn, attempt=attempt, status="InProgress")
-            return _enter(run, RunStatus.TRAINING, now, training=training)
+            return _enter(run, RunStatus.TRAINING, now, training=training, request_hash=request_hash)
         case JobRefused(attempt=attempt, reason=reason) if attempt == run.attempt and not _room_due(run):
             return _attempt_failed(run, diagnose(reason, (), _plan_of(run)), now)
     return run
@@ -516,6 +524,7 @@ def _enter(run: Run, status: RunStatus, now: datetime, **update: object) -> Run:
         "previous_status": run.status,
         "change": Change.ENTERED,
         "entered_at": now,
+        "history": (*run.history, Stage(status=status, entered_at=now)),
         "next_try_at": None,
         "reason": "",
     }

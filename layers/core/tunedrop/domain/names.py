@@ -112,6 +112,11 @@ def report_page_key(run: str) -> str:
     return f"{run_prefix(run)}validation-report.html"
 
 
+def run_page_key(run: str) -> str:
+    """Locate the run's own report as a page."""
+    return f"{run_prefix(run)}report.html"
+
+
 def held_out_images_prefix(run: str) -> str:
     """Locate the pictures of held-out rows; ends with a slash."""
     return f"{run_prefix(run)}held-out/"

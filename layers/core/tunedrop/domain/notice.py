@@ -43,14 +43,15 @@ class NoticeText(Record):
     """The same facts for filter policies; at most 10, since SNS delivers no more to a queue as raw messages."""
 
 
-def notice(run: Run, now: datetime) -> NoticeText:
+def notice(run: Run, now: datetime, report: tuple[str, ...] = ()) -> NoticeText:
     """Write the notice of the run's status; raises KeyError for a status that nobody is told of.
 
+    `report` says where the run's report will lie, once the run has ended.
     https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
     """
     return NoticeText(
         subject=f"Tunedrop: {_cut(run.dataset)} {_HAPPENED[run.status]} ({run.run_id})",
-        body="\n".join(_body(run, now)) + "\n",
+        body="\n".join(_body(run, now, report)) + "\n",
         attributes=dict(_attributes(run, now)),
     )
 
@@ -106,7 +107,7 @@ def report_links(run: Run) -> tuple[str, ...]:
     return names.console_url(run.plan.region, run.data.page_uri), run.data.page_uri
 
 
-def _body(run: Run, now: datetime) -> Iterator[str]:
+def _body(run: Run, now: datetime, report: tuple[str, ...]) -> Iterator[str]:
     yield _headline(run)
     if reason := untold_reason(run):
         yield f"Why: {reason}"
@@ -129,6 +130,14 @@ def _body(run: Run, now: datetime) -> Iterator[str]:
     if run.evaluation:
         yield "Scores: " + ", ".join(_scores(run))
     yield f"Cost so far: {_cost(run, now)}"
+    yield from _links(run, report)
+
+
+def _links(run: Run, report: tuple[str, ...]) -> Iterator[str]:
+    """Tell where to read on, and what to do next."""
+    if run.status.terminal and report:
+        yield "Report of the run, within a minute of this notice:"
+        yield from (f"  {link}" for link in report)
     advice, command = next_step(run)
     yield ""
     yield f"{advice}:"

@@ -91,6 +91,7 @@ class JobAccepted(Observation):
     job_name: str
     job_arn: str
     attempt: int
+    request_hash: str = ""
 
 
 class JobRefused(Observation):
@@ -153,6 +154,12 @@ class AliasWritten(Observation):
     """The dataset's alias names this run's model."""
 
     previous: str | None
+
+
+class ReportWritten(Observation):
+    """The page of the run lies beside it."""
+
+    uri: str
 
 
 class NoticeClaimed(Observation):

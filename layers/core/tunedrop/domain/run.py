@@ -214,6 +214,13 @@ class Evaluation(Record):
     previous_champion: str | None = None
 
 
+class Stage(Record):
+    """Keep when a status was entered."""
+
+    status: RunStatus
+    entered_at: datetime
+
+
 class Notice(Record):
     """Track the one notification of a status, so that an event delivered three times is told once."""
 
@@ -239,6 +246,8 @@ class Run(Record):
     updated_at: datetime
     entered_at: datetime
     """When the status was entered."""
+    history: tuple[Stage, ...] = ()
+    """Every status entered after the first, in order; empty for a run of before it was kept."""
     reason: str = ""
     """Why the run stands where it stands, for people."""
     next_try_at: datetime | None = None
@@ -249,6 +258,8 @@ class Run(Record):
     attempt: int = 1
     """Counts the training jobs: their names, and the plan's choice of an instance type."""
     failed_attempts: tuple[FailedAttempt, ...] = ()
+    request_hash: str = ""
+    """Of the request that made the last training job: what its tag says."""
     training: Training | None = None
     deployment: Deployment | None = None
     evaluation: Evaluation | None = None
@@ -262,6 +273,8 @@ class Run(Record):
     charges: tuple[Charge, ...] = ()
     """One for each training job, in order; none for a job whose price nobody knows."""
     notices: dict[RunStatus, Notice] = Field(default_factory=dict)
+    report_uri: str = ""
+    """S3 URI of the run's report as a page; empty until it is written, after the end."""
 
     @property
     def charge(self) -> Charge | None:

@@ -37,7 +37,7 @@ class Step(NamedTuple):
     @property
     def passed(self) -> float:
         """Count the epochs that have passed."""
-        return self.epoch - 1 + self.step / max(self.steps, self.step, 1)
+        return max(self.epoch - 1, 0) + self.step / max(self.steps, self.step, 1)
 
 
 class Reading(NamedTuple):
@@ -122,4 +122,4 @@ def _thinned(points: list[tuple[float, float]]) -> Iterator[tuple[float, float]]
     together = math.ceil(len(points) / POINTS_LIMIT) or 1
     for start in range(0, len(points), together):
         some = points[start : start + together]
-        yield some[-1][0], sum(value for _, value in some) / len(some)
+        yield some[-1][0], sum(value / len(some) for _, value in some)

@@ -8,6 +8,7 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from tunedrop.domain import names
@@ -65,6 +66,11 @@ def create_training_job_request(
         }.items()
     ]
     return request
+
+
+def request_hash(request: Mapping[str, Any]) -> str:
+    """Read the hash that the request's tag carries."""
+    return str(next(each["Value"] for each in request["Tags"] if each["Key"] == REQUEST_HASH_TAG))
 
 
 def _add_script(request: dict[str, Any], run: Run, plan: Plan, training: TrainingPlan, run_bucket: str) -> None:

@@ -46,17 +46,15 @@ class Interval(NamedTuple):
 
 
 def line_chart(name: str, title: str, description: str, lines: Sequence[Line], across: str) -> Html:
-    """Draw lines over one another, from 0 upwards; `across` says what the horizontal axis counts.
+    """Draw lines over one another, from 0 upwards and onwards; `across` says what the horizontal axis counts.
 
-    There is at least one point, and no value is negative or infinite. `name` begins the ids.
+    There is at least one point, and no place or value is negative or infinite. `name` begins the ids.
     """
-    first = min(x for line in lines for x, _ in line.points)
     last = max(x for line in lines for x, _ in line.points)
     highest, step = _scale(max(y for line in lines for _, y in line.points))
-    span = (last - first) or 1.0
 
     def place(x: float) -> float:
-        return (x - first) / span if last > first else 0.5
+        return x / last if last > 0 else 0.5
 
     field = element(
         "svg",
@@ -75,7 +73,7 @@ def line_chart(name: str, title: str, description: str, lines: Sequence[Line], a
         field,
         *(dot for line in lines if line.kind != "faint" for dot in _dots(line, place, highest)),
         element("line", x1="0", x2="100%", y1=f"{_BOTTOM}.5", y2=f"{_BOTTOM}.5", class_="axis"),
-        *_ends(first, last, across),
+        *_ends(last, across),
         class_="chart",
         role="img",
         aria_labelledby=f"{name}-title {name}-desc",
@@ -85,7 +83,7 @@ def line_chart(name: str, title: str, description: str, lines: Sequence[Line], a
 def interval_chart(
     name: str, title: str, description: str, intervals: Sequence[Interval], marks: Sequence[tuple[str, float]]
 ) -> Html:
-    """Draw intervals below each other; `marks` are named values to hold them against."""
+    """Draw intervals below each other; `marks` are one or two named values to hold them against."""
     values = [each for one in intervals for each in (one.low, one.high)] + [value for _, value in marks]
     low, high = min(values), max(values)
     margin = ((high - low) or 1.0) * 0.08
@@ -99,7 +97,7 @@ def interval_chart(
     for index, (words, value) in enumerate(marks):
         at, kind = place(value), "axis" if index == 0 else "mark"
         drawn.append(element("line", x1=at, x2=at, y1="18", y2=str(height), class_=kind))
-        drawn.append(label((value - low) / (high - low), 12, words, margin=0.2))
+        drawn.append(label((value - low) / (high - low), height + 14 if index else 12, words, margin=0.2))
     for index, one in enumerate(intervals):
         middle = str(24 + _LINE * index + 26)
         drawn.append(element("line", x1=place(one.low), x2=place(one.high), y1=middle, y2=middle, class_="interval"))
@@ -110,7 +108,7 @@ def interval_chart(
         *_described(name, title, description),
         *drawn,
         class_="chart",
-        style=f"height:{height + 8}px",
+        style=f"height:{height + 20}px",
         role="img",
         aria_labelledby=f"{name}-title {name}-desc",
     )
@@ -156,11 +154,10 @@ def _grid(highest: float, step: float) -> Iterator[Html]:
         yield element("text", text(f"{number * step:g}"), x="0", y=f"{y + 12:.1f}")
 
 
-def _ends(first: float, last: float, across: str) -> Iterator[Html]:
-    for place, value in ((0.0, first), (1.0, last)) if last > first else ((0.5, first),):
-        yield label(place, 204, f"{value:.3g}")
-    if last > first:
-        yield label(0.5, 204, across)
+def _ends(last: float, across: str) -> Iterator[Html]:
+    yield label(0.0, 204, "0")
+    yield label(0.5, 204, across)
+    yield label(1.0, 204, f"{last:.3g}")
 
 
 def _scale(most: float) -> tuple[float, float]:

@@ -102,6 +102,12 @@ def text(words: str) -> Html:
     return Html(html.escape(visible(words)))
 
 
+def block(words: str) -> Html:
+    """Set a longer text of a user's as it is, line by line."""
+    lines = words.expandtabs(4).split("\n")
+    return element("p", element("bdi", Html("\n".join(text(each) for each in lines))), class_="block")
+
+
 def join(*parts: Html) -> Html:
     """Put parts one after the other."""
     return Html("".join(parts))

@@ -21,10 +21,10 @@ header, main, footer { max-width: 54rem; margin: 0 auto; padding: 0 clamp(1rem, 
 header { padding-top: 2.25rem; }
 main { padding-bottom: 2rem; }
 footer { padding-bottom: 3rem; color: var(--soft); font-size: .875rem; }
-h1, h2, h3 { line-height: 1.2; text-wrap: balance; margin: 0; font-weight: 650; }
+h1, h2, h3, h4 { line-height: 1.2; text-wrap: balance; margin: 0; font-weight: 650; }
 h1 { font-size: clamp(1.5rem, 1.1rem + 2vw, 2.125rem); letter-spacing: -.015em; }
 h2 { font-size: 1.3125rem; letter-spacing: -.01em; margin: 2.75rem 0 .875rem; }
-h3 { font-size: 1rem; }
+h3, h4 { font-size: 1rem; }
 p { margin: .375rem 0; }
 a { color: var(--link); }
 .eyebrow, .soft, caption { color: var(--soft); }
@@ -38,6 +38,14 @@ code { font: .875em/1.45 ui-monospace, "SF Mono", Consolas, "DejaVu Sans Mono", 
 .verdict p { color: var(--ink); }
 .verdict.refused { color: var(--error); background: var(--error-tint); }
 .verdict.accepted { color: var(--good); background: var(--good-tint); }
+.verdict.undecided { color: var(--warning); background: var(--warning-tint); }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(10.5rem, 1fr)); gap: .625rem; }
+.figures { margin: 1rem 0 0; }
+.figures div { padding: .625rem .875rem; border: 1px solid var(--rule); border-radius: .375rem; }
+.figures div { background: var(--card); }
+.figures dt, .figures dd { display: block; max-width: none; padding: 0; border: 0; }
+.figures dt { font-size: .8125rem; }
+.figures dd { font-size: 1.125rem; font-weight: 600; font-variant-numeric: tabular-nums; }
 .group { margin: 0 0 1rem; background: var(--card); border: 1px solid var(--rule); border-radius: .375rem; }
 .group > .head { padding: .875rem 1.125rem .75rem; }
 .group .head h3 { display: flex; flex-wrap: wrap; gap: .25rem .625rem; align-items: baseline; }
@@ -57,7 +65,7 @@ summary { cursor: pointer; color: var(--link); padding: .5rem 0; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9375rem; }
 .files, .labels { width: 100%; }
-caption { text-align: left; font-size: .875rem; padding-bottom: .375rem; }
+caption { text-align: left; max-width: min(50rem, calc(100vw - 2rem)); font-size: .875rem; padding-bottom: .375rem; }
 th, td { text-align: left; vertical-align: baseline; padding: .375rem .875rem .375rem 0; font-weight: 400; }
 th:last-child, td:last-child { padding-right: 0; }
 thead th { color: var(--soft); font-size: .8125rem; white-space: nowrap; }
@@ -81,12 +89,46 @@ figcaption { color: var(--soft); font-size: .875rem; margin-bottom: .5rem; }
 .chart .axis { stroke: var(--soft); }
 .chart .mark { stroke: var(--cut); stroke-width: 1.5; stroke-dasharray: 5 3; }
 .chart text.limit { fill: var(--ink); }
+.chart circle.dot { fill: var(--bar); }
+.chart circle.dot.second { fill: var(--cut); }
+.chart .interval { stroke: var(--bar); stroke-width: 2.5; stroke-linecap: round; }
+.chart .grid { stroke: var(--rule); }
+.chart .line { fill: none; stroke: var(--bar); stroke-width: 2; stroke-linejoin: round; }
+.chart .line.second { stroke: var(--cut); }
+.chart .line.faint { stroke: var(--bar); stroke-width: 1.25; opacity: .55; }
+.legend { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; font-size: .875rem; color: var(--soft); }
+.key { display: inline-block; width: 1.125rem; height: .25rem; margin-right: .4375rem; vertical-align: middle; }
+.key { background: var(--bar); }
+.key.second { background: var(--cut); }
+.key.faint { opacity: .55; }
+tbody th { overflow-wrap: break-word; }
+.scroll + .scroll, details + .scroll, .scroll + details, figure + .scroll { margin-top: 1.25rem; }
+.scroll + p { margin-top: 1rem; }
+.results th, .results td { padding-right: .625rem; }
+.metrics, .answers { width: 100%; }
+.matrix td { min-width: 2.25rem; padding: .375rem .5rem; }
+.matrix td.none { color: var(--soft); }
+.matrix th[scope="col"].n { padding: .375rem .5rem; }
+.hit-1, .miss-1 { --share: 12%; } .hit-2, .miss-2 { --share: 24%; } .hit-3, .miss-3 { --share: 36%; }
+.hit-4, .miss-4 { --share: 48%; } .hit-5, .miss-5 { --share: 60%; }
+[class*="hit-"] { background: color-mix(in srgb, var(--good-tint), var(--good) calc(var(--share) / 2)); }
+[class*="miss-"] { background: color-mix(in srgb, var(--error-tint), var(--error) calc(var(--share) / 2)); }
+.block { margin: .25rem 0; white-space: pre-wrap; }
+.replies { display: grid; grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr)); }
+.replies { border-top: 1px solid var(--rule); }
+.answer { padding: .625rem 1.125rem; font-size: .9375rem; }
+.answer h4 { font-size: .8125rem; color: var(--soft); display: flex; gap: .5rem; align-items: baseline; }
+.count.right { color: var(--good); background: var(--good-tint); }
+.count.wrong { color: var(--error); background: var(--error-tint); }
+.count.partly { color: var(--warning); background: var(--warning-tint); }
 ul.plain { padding-left: 1.125rem; margin: 0; max-width: 42rem; }
+ul.plain li { margin: .25rem 0; }
+dl + .scroll, dl + ul.plain, .scroll + ul.plain { margin-top: 1rem; }
 @media (max-width: 30rem) {
   dl { grid-template-columns: 1fr; }
   dt { border: 0; padding: .375rem 0 0; font-size: .8125rem; }
   dd { padding: 0 0 .375rem; }
-  .group > .head, .places li, .group summary, .group .more { padding-left: .875rem; padding-right: .875rem; }
+  .group > .head, .places li, .group summary, .group .more, .answer { padding-left: .875rem; padding-right: .875rem; }
   .labels td.bars { width: 30%; }
 }
 @media print {
@@ -97,10 +139,12 @@ ul.plain { padding-left: 1.125rem; margin: 0; max-width: 42rem; }
   .skip { display: none; }
   .scroll { overflow: visible; }
   h2, h3, .head { break-after: avoid; }
-  li, tr, figure, .head { break-inside: avoid; }
+  li, tr, figure, .head, .compared, .figures div { break-inside: avoid; }
   figure > details::details-content, main > section > details::details-content {
     display: block; content-visibility: visible; block-size: auto;
   }
-  .bars span, .bar, .verdict, .count, .excerpt { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
+  .matrix td, .key, .bars span, .bar, .verdict, .count, .excerpt {
+    -webkit-print-color-adjust: exact; print-color-adjust: exact;
+  }
 }
 """

@@ -7,7 +7,7 @@ from tunedrop.domain import names
 from tunedrop.domain.observations import JobAccepted, JobRefused, Observation, Refused, RoomWanted, Unavailable
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import Run
-from tunedrop.domain.training_request import create_training_job_request
+from tunedrop.domain.training_request import create_training_job_request, request_hash
 from tunedrop.errors import QuotaExceededError, RequestRefusedError, TransientError, UnavailableError
 from tunedrop.ports import TrainingJobs
 
@@ -57,4 +57,4 @@ class LaunchTraining:
                 )
             )
         name = names.training_job(self.stack, run.run_id, run.attempt)
-        return JobAccepted(job_name=name, job_arn=job_arn, attempt=run.attempt)
+        return JobAccepted(job_name=name, job_arn=job_arn, attempt=run.attempt, request_hash=request_hash(request))

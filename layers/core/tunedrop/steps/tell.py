@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
+from tunedrop.domain import names
 from tunedrop.domain.notice import notice
 from tunedrop.domain.observations import Looked, NoticeClaimed, NoticeSent, Observation
 from tunedrop.domain.run import Run
-from tunedrop.ports import Clock, Notifier
+from tunedrop.ports import Clock, Notifier, RunFiles
 
 
 @dataclass(frozen=True)
@@ -24,13 +25,16 @@ class SendNotice:
     """Publish the notice that this invocation has claimed."""
 
     notifier: Notifier
+    files: RunFiles
     clock: Clock
+    region: str
     token: str
 
     def __call__(self, run: Run) -> Observation:
         """Send the notice of the run's status, unless another invocation is at it."""
         if run.notices[run.status].claimed_by != self.token:
             return Looked()
-        text = notice(run, self.clock.now())
+        page = self.files.uri(names.run_page_key(run.run_id))
+        text = notice(run, self.clock.now(), (names.console_url(self.region, page), page))
         message_id = self.notifier.publish(text.subject, text.body, text.attributes)
         return NoticeSent(status=run.status, message_id=message_id)

@@ -43,6 +43,10 @@ def test_throttling_is_tried_again_by_lambda(script: Script) -> None:
 def test_a_log_that_may_not_be_read_keeps_no_run_from_its_end(script: Script) -> None:
     script.fails("describe_log_streams", "AccessDeniedException")
     assert CloudWatchTrainingLog(script.client).tail(JOB_NAME, 10) == ()
+
+
+def test_a_log_that_may_not_be_read_has_no_lines(script: Script) -> None:
+    script.fails("describe_log_streams", "AccessDeniedException")
     assert list(CloudWatchTrainingLog(script.client).lines(JOB_NAME)) == []
 
 

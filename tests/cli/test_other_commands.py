@@ -13,7 +13,7 @@ from typer.main import get_command
 from typer.testing import Result
 
 from tests.cli.conftest import REGION, Account, serving
-from tests.domain.sample_runs import MODEL_ARN, PROBLEMS, RUN_ID, STARTED, evaluation_report, run
+from tests.domain.sample_runs import MODEL_ARN, PLAN, PROBLEMS, RUN_ID, STARTED, evaluation_report, run
 from tests.validation.sample_reports import report
 from tunedrop.adapters.dynamodb import DynamoDBRunStore
 from tunedrop.domain import names
@@ -151,6 +151,12 @@ def test_problems_are_shown_in_full_from_the_report(account: Account, tunedrop: 
     output = tunedrop("show", "latest").output
     assert [output.count(f"train.jsonl:{line}:") for line in (3, 9, 12, 15, 40, 999)] == [1] * 6
     assert "and 1,994 more" in output
+
+
+def test_a_price_is_shown_with_its_source_where_no_estimate_has_it(account: Account, tunedrop: Command) -> None:
+    priced = PLAN.model_copy(update={"price_source": "AWS's Price List of 2026-11-23, on demand"})
+    account.store(run(RunStatus.TRAINING, plan=priced))
+    assert "7.2 USD an hour: AWS's Price List of 2026-11-23, on demand" in tunedrop("show").output
 
 
 def test_problems_are_shown_without_a_report(account: Account, tunedrop: Command) -> None:

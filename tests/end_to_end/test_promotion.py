@@ -76,3 +76,17 @@ def test_the_same_drop_again_starts_nothing(application: Application, promoted: 
     assert [problem.code for problem in again.problems] == ["drop.duplicate"]
     assert promoted.run_id in again.reason
     assert application.training_jobs(again.run_id) == []
+
+
+def test_the_run_s_report_is_written_and_fetched_with_its_losses(
+    application: Application, promoted: Run, tmp_path: Path
+) -> None:
+    reported = application.wait_for(promoted.run_id, lambda run: bool(run.report_uri))
+    assert reported.report_uri.endswith(f"/runs/{promoted.run_id}/report.html")
+    fetched = application.command("report", promoted.run_id, "--output", str(tmp_path / "run.html"))
+    assert fetched.returncode == 0, fetched.stderr
+    page = (tmp_path / "run.html").read_text(encoding="utf-8")
+    for told in (">Promoted<", ">Side by side<", ">Lineage<", reported.request_hash, "<polyline", "validation: from"):
+        assert told in page
+    (_, end) = application.notices(promoted.run_id)
+    assert reported.report_uri in end["Message"]

@@ -11,6 +11,7 @@ from tunedrop.domain import budget
 from tunedrop.domain.budget import Ledger
 from tunedrop.domain.decide import settled
 from tunedrop.domain.jumpstart import HyperparameterSpec, JumpStartModel, TrainingArtifacts
+from tunedrop.domain.model_call import ModelCall
 from tunedrop.domain.plan import PinnedFile, PinnedObject
 from tunedrop.domain.pricing import PriceList
 from tunedrop.domain.quotas import Quota
@@ -392,10 +393,13 @@ class FakeConversation:
 
     good: Callable[[str], bool]
     asked: list[tuple[str, str]] = field(default_factory=list)
+    calls: dict[str, ModelCall] = field(default_factory=dict)
+    """How each model was last called."""
 
-    def ask(self, model_id: str, question: Question, max_tokens: int) -> Answer:
+    def ask(self, model_id: str, call: ModelCall, question: Question, max_tokens: int) -> Answer:
         prompt = question.turns[-1].text
         self.asked.append((model_id, prompt))
+        self.calls[model_id] = call
         text = prompt.upper()[:max_tokens] if self.good(model_id) else "?"
         return Answer(text=text, stop_reason="end_turn", latency_ms=5.0, input_tokens=3, output_tokens=1)
 

@@ -211,6 +211,7 @@ def _facts(run: Run, now: datetime, run_bucket: str) -> Iterator[tuple[str, str 
         yield "import job", run.deployment.import_job_name
         yield "model", f"{run.deployment.model_arn or run.deployment.model_name}{deleted}"
     if run.evaluation:
+        yield "called through", run.evaluation.call.words
         yield "answers", run.evaluation.answers_uri
         yield "champion before", run.evaluation.previous_champion or "-"
     yield from (("notified", f"{status} at {_moment(told.claimed_at)}") for status, told in run.notices.items())

@@ -26,6 +26,8 @@ ARCHITECTURES = frozenset(
         "MllamaForConditionalGeneration",
     }
 )
+# https://docs.aws.amazon.com/bedrock/latest/userguide/invoke-imported-model.html, and of Qwen3 the page above.
+_NOT_BY_CONVERSE = frozenset({"Qwen2ForCausalLM", "Qwen3ForCausalLM", "Qwen3MoeForCausalLM", "GptOssForCausalLM"})
 # Bedrock also imports these; the local one generates with decoders of text and with Llama's vision models only.
 _NOT_LOCAL = frozenset(
     {
@@ -108,6 +110,11 @@ def check_files(folder: Path) -> str:
             msg = f"{file.name} is not a valid safetensors file: {error}"
             raise UnsupportedModelError(msg) from error
     return architecture
+
+
+def known_to_converse(architecture: str) -> bool:
+    """Tell whether Converse can call imported models of the architecture, if they have a chat template."""
+    return architecture not in _NOT_BY_CONVERSE
 
 
 def reads_images(folder: Path) -> bool:

@@ -148,6 +148,8 @@ class ImportedModels:
         folder = self._models_folder / identifier
         try:
             self._copy(job, folder)
+            architecture = artifact.check_files(folder)
+            chats = find_chat_template(folder) is not None
             model = {
                 "modelArn": self._arn("imported-model", identifier),
                 "modelName": job["importedModelName"],
@@ -155,8 +157,8 @@ class ImportedModels:
                 "jobArn": job["jobArn"],
                 "modelDataSource": job["modelDataSource"],
                 "creationTime": _now(),
-                "modelArchitecture": artifact.check_files(folder),
-                "instructSupported": find_chat_template(folder) is not None,
+                "modelArchitecture": architecture,
+                "instructSupported": chats and artifact.known_to_converse(architecture),
                 "customModelUnits": _UNITS,
                 "tags": job["importedModelTags"],
                 "weightsSha256": artifact.weights_sha256(folder),

@@ -39,11 +39,13 @@ class ServedModel:
         model_id: an imported model's ARN or a foundation model's id.
         folder: the weights.
         cold: whether a call before they are loaded is refused rather than delayed, as with imported models.
+        converses: whether Converse can call it, if it has a chat template.
     """
 
     model_id: str
     folder: Path
     cold: bool
+    converses: bool = True
 
 
 class Runtime:
@@ -62,7 +64,7 @@ class Runtime:
         Raises:
             AwsError: ValidationException, ModelNotReadyException or ModelErrorException.
         """
-        if find_chat_template(model.folder) is None:
+        if not model.converses or find_chat_template(model.folder) is None:
             raise AwsError("ValidationException", _NO_CHAT)
         for name in _NOT_CONVERSE:
             if parameters.get(name):

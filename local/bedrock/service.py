@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 import re
+import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -78,9 +79,13 @@ class Bedrock:
             AwsError: as Bedrock would.
         """
         operation, parameters = requests.parse(request)
+        started = time.monotonic()
         result = self._operations[operation](parameters)
         status = 201 if operation == "CreateModelImportJob" else 200
-        return Response(status, json.dumps(result).encode(), {"content-type": "application/json"})
+        headers = {"content-type": "application/json"}
+        if operation == "InvokeModel":
+            headers["x-amzn-bedrock-invocation-latency"] = str(round((time.monotonic() - started) * 1000))
+        return Response(status, json.dumps(result).encode(), headers)
 
     def _resource(self, kind: str, identifier: str) -> tuple[str, Mapping[str, str]] | None:
         if kind == "model-import-job" and (job := self._imports.job(identifier)):
@@ -158,7 +163,8 @@ class Bedrock:
         match = _RUNTIME_ARN.fullmatch(model_id)
         if match and match[1] == "imported-model":
             if model := self._imports.model(model_id):
-                return ServedModel(model_id, self._imports.folder(model), cold=True)
+                folder, converses = self._imports.folder(model), model["instructSupported"]
+                return ServedModel(model_id, folder, cold=True, converses=converses)
             raise AwsError(
                 "ResourceNotFoundException",
                 "Could not resolve the foundation model from the provided model identifier.",

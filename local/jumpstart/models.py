@@ -17,6 +17,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -30,8 +31,11 @@ from transformers import (
     MllamaConfig,
     MllamaForConditionalGeneration,
     MllamaImageProcessorPil,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
+    Qwen3Config,
+    Qwen3ForCausalLM,
 )
 from transformers.models.mllama.configuration_mllama import MllamaTextConfig, MllamaVisionConfig
 
@@ -74,6 +78,11 @@ def smollm2() -> Path:
 def tiny_llama() -> Path:
     """Return the folder of a random two-layer Llama (under 1 MB) whose tokens are bytes, the same on every machine."""
     return _cached("tiny-random-llama-1.0.0", _build_tiny_llama)
+
+
+def tiny_qwen3() -> Path:
+    """Return the folder of a random Qwen3 as small as the tiny Llama, the same on every machine."""
+    return _cached("tiny-random-qwen3-1.0.0", _build_tiny_qwen3)
 
 
 def tiny_mllama() -> Path:
@@ -153,25 +162,43 @@ def _fetch_gguf(scratch: Path) -> Path:
 
 def _build_tiny_llama(folder: Path) -> None:
     tokenizer = _byte_tokenizer()
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=4096,
-        tie_word_embeddings=True,
+    _save_random(LlamaForCausalLM, LlamaConfig(**_tiny_decoder(tokenizer)), tokenizer, folder)
+
+
+def _build_tiny_qwen3(folder: Path) -> None:
+    tokenizer = _byte_tokenizer()
+    _save_random(Qwen3ForCausalLM, Qwen3Config(**_tiny_decoder(tokenizer), head_dim=16), tokenizer, folder)
+
+
+def _tiny_decoder(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
+    """Return what the tiny language models have in common, whichever their family."""
+    return {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 4096,
+        "tie_word_embeddings": True,
         # Ten times the usual: with embeddings this narrow no logit could otherwise stand out, and nothing be learnt.
-        initializer_range=0.2,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
+        "initializer_range": 0.2,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+
+
+def _save_random(
+    family: Callable[[PreTrainedConfig], PreTrainedModel],
+    config: PreTrainedConfig,
+    tokenizer: PreTrainedTokenizerFast,
+    folder: Path,
+) -> None:
     # A generator of its own: the caller's random numbers are not ours to reseed.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = LlamaForCausalLM(config).to(torch.bfloat16)
+        model = family(config).to(torch.bfloat16)
     model.generation_config = GenerationConfig.from_model_config(config)
     _save(model, tokenizer, folder)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local.jumpstart.models import smollm2, tiny_llama, tiny_mllama
+from local.jumpstart.models import smollm2, tiny_llama, tiny_mllama, tiny_qwen3
 
 SCRIPT_KEY = "source-directory-tarballs/training/huggingface-textgeneration/v1.0.0/sourcedir.tar.gz"
 RECIPE_HYPERPARAMETERS_KEY = "recipes/local_sft_lora_override_params_sm_jobs_v1.0.0.json"
@@ -222,7 +222,15 @@ TINY_LLAMA_SERVERLESS = CatalogueModel(
     weights=tiny_llama,
     serverless=True,
 )
-CATALOGUE = (SMOLLM2, TINY_LLAMA, TINY_LLAMA_GATED, TINY_MLLAMA, TINY_LLAMA_SERVERLESS)
+TINY_QWEN_SERVERLESS = CatalogueModel(
+    model_id="huggingface-reasoning-tiny-random-qwen3",
+    name="Tiny random Qwen3, without a training script",
+    licence="Apache-2.0",
+    gated=False,
+    weights=tiny_qwen3,
+    serverless=True,
+)
+CATALOGUE = (SMOLLM2, TINY_LLAMA, TINY_LLAMA_GATED, TINY_MLLAMA, TINY_LLAMA_SERVERLESS, TINY_QWEN_SERVERLESS)
 
 
 def _families() -> list[str]:

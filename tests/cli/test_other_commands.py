@@ -134,6 +134,7 @@ def test_all_that_is_known_of_a_run_is_shown(account: Account, tunedrop: Command
         f"tunedrop-{RUN_ID}-a1 (Completed Completed)",
         MODEL_ARN,
         "s3://runs/answers.jsonl",
+        "called through",
         "s3://drops/datasets/banking77/tune.yaml (version v9)",
         "77 of 80",
     ):
@@ -244,16 +245,31 @@ def test_a_record_of_another_version_is_no_traceback(account: Account, tunedrop:
 
 
 class Bedrock(ThreadingHTTPServer):
-    """Answer Converse over HTTP as Bedrock does: not ready a few times, then with an answer."""
+    """Describe one imported model over HTTP, and answer for it: not ready a few times, then with an answer."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Converse)
+        super().__init__(("127.0.0.1", 0), _Bedrock)
+        self.instruct_supported = True
+        self.gone = False
         self.failures: list[tuple[int, str]] = []
         self.requests: list[tuple[str, dict[str, Any]]] = []
 
 
-class _Converse(BaseHTTPRequestHandler):
+class _Bedrock(BaseHTTPRequestHandler):
     server: Bedrock
+
+    def do_GET(self) -> None:
+        assert unquote(self.path) == f"/imported-models/{MODEL_ARN}"
+        if self.server.gone:
+            self._reply(404, {"message": "made up"}, {"x-amzn-ErrorType": "ResourceNotFoundException"})
+            return
+        model = {
+            "modelArn": MODEL_ARN,
+            "modelName": "tunedrop-x",
+            "modelDataSource": {"s3DataSource": {"s3Uri": "s3://run-files/x/"}},
+            "instructSupported": self.server.instruct_supported,
+        }
+        self._reply(200, model, {})
 
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -262,7 +278,13 @@ class _Converse(BaseHTTPRequestHandler):
             status, code = self.server.failures.pop(0)
             self._reply(status, {"message": "made up"}, {"x-amzn-ErrorType": code})
             return
-        text = request["messages"][-1]["content"][0]["text"]
+        content = request["messages"][-1]["content"]
+        if self.path.endswith("/invoke"):
+            message = {"role": "assistant", "content": f"[bold]{content}"}
+            usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+            self._reply(200, {"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage}, {})
+            return
+        text = content[0]["text"]
         answer = {
             "output": {"message": {"role": "assistant", "content": [{"text": f"[bold]{text}"}]}},
             "stopReason": "end_turn",
@@ -288,6 +310,7 @@ def bedrock(account: Account, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bedro
     account.promote("banking77", MODEL_ARN)
     server = Bedrock()
     with serving(server) as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK", endpoint)
         monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", endpoint)
         yield server
 
@@ -306,6 +329,20 @@ def test_the_promoted_model_answers(bedrock: Bedrock, tunedrop: Command) -> None
     path, request = bedrock.requests[0]
     assert path == f"/model/{MODEL_ARN}/converse"
     assert request["inferenceConfig"] == {"maxTokens": 7, "temperature": 0.0}
+
+
+def test_a_model_that_converse_does_not_take_answers_through_invoke_model(bedrock: Bedrock, tunedrop: Command) -> None:
+    bedrock.instruct_supported = False
+    result = tunedrop("chat", "banking77", "--max-tokens", "7", input="One\nTwo\n\n")
+    assert result.exit_code == 0
+    assert "answers through InvokeModel" in result.stderr
+    assert {path for path, _ in bedrock.requests} == {f"/model/{MODEL_ARN}/invoke"}
+    said = [("user", "One"), ("assistant", "[bold]One"), ("user", "Two")]
+    assert bedrock.requests[-1][1] == {
+        "messages": [{"role": role, "content": text} for role, text in said],
+        "max_tokens": 7,
+        "temperature": 0.0,
+    }
 
 
 def test_a_cold_model_is_waited_for(bedrock: Bedrock, tunedrop: Command, naps: list[float]) -> None:
@@ -338,7 +375,7 @@ def test_a_conversation_ends_with_the_input(bedrock: Bedrock, tunedrop: Command)
 
 
 def test_a_promoted_model_that_is_gone_is_told(bedrock: Bedrock, tunedrop: Command) -> None:
-    bedrock.failures = [(404, "ResourceNotFoundException")]
+    bedrock.gone = True
     result = tunedrop("chat", "banking77", "--message", "Hello")
     assert result.exit_code == 2
     assert f"The promoted model {MODEL_ARN} is gone." in result.output

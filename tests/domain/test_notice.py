@@ -8,6 +8,7 @@ from tests.domain.sample_runs import NOW, PLAN, PROBLEMS, TRAINING, TRAINING_PLA
 from tunedrop.domain.cost import training_seconds, training_usd
 from tunedrop.domain.decide import NOTIFIED
 from tunedrop.domain.estimate import estimate, guessed_tokens
+from tunedrop.domain.model_call import ModelCall
 from tunedrop.domain.notice import GROUPS_LIMIT, notice
 from tunedrop.domain.plan import ServerlessTrainingPlan
 from tunedrop.domain.pricing import Price
@@ -259,3 +260,14 @@ def test_a_training_on_spot_is_told_with_its_warning() -> None:
 
     assert "1 x ml.g5.2xlarge, managed spot" in body
     assert f"Warnings of the plan:\n- {WARNING}\n" in body
+
+
+def test_a_model_that_converse_does_not_take_is_announced_with_the_call_that_takes_it() -> None:
+    promoted = run(RunStatus.PROMOTED)
+    assert promoted.evaluation
+    evaluation = promoted.evaluation.model_copy(update={"call": ModelCall.INVOKE_MODEL})
+    told = notice(promoted.model_copy(update={"evaluation": evaluation}), NOW)
+    assert told.body.startswith(
+        'The tuned model for "banking77" is promoted and answers through Bedrock InvokeModel, with messages in '
+        "OpenAI's chat form."
+    )

@@ -345,7 +345,10 @@ def test_a_region_where_bedrock_imports_nothing_is_refused() -> None:
     ("model_id", "warning"),
     [
         ("example-text", "Whether Bedrock imports example-text is not known. Compare its config.json"),
-        ("huggingface-text2text-flan-t5-xl", "Converse may not call an imported T5ForConditionalGeneration. Look at"),
+        (
+            "huggingface-text2text-flan-t5-xl",
+            "Converse may not call an imported T5ForConditionalGeneration; where instructSupported",
+        ),
     ],
 )
 def test_what_bedrock_may_refuse_is_a_warning(model_id: str, warning: str) -> None:

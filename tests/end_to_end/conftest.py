@@ -6,7 +6,7 @@ import pytest
 
 from local.application import furnish, settings
 from local.engine import Engine
-from local.jumpstart.specs import TINY_LLAMA, TINY_LLAMA_GATED, TINY_LLAMA_SERVERLESS
+from local.jumpstart.specs import TINY_LLAMA, TINY_LLAMA_GATED, TINY_LLAMA_SERVERLESS, TINY_QWEN_SERVERLESS
 from tests.deployed import Application
 from tunedrop.domain.run import Run, RunStatus
 
@@ -18,7 +18,7 @@ RANGE_MEGABYTES = "0.004"
 @pytest.fixture(scope="session")
 def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
     """Deploy the application once; tests use datasets of their own."""
-    models = (TINY_LLAMA, TINY_LLAMA_GATED, TINY_LLAMA_SERVERLESS)
+    models = (TINY_LLAMA, TINY_LLAMA_GATED, TINY_LLAMA_SERVERLESS, TINY_QWEN_SERVERLESS)
     # Each invocation that runs beside others of its function starts a worker: more than a few at once only queue for
     # the cores.
     chosen = settings(models=models, imported_models=10, seconds_per_minute=2.0, async_concurrency=4)

@@ -22,7 +22,7 @@ from transformers import AutoTokenizer
 
 from local.jumpstart import models
 from local.jumpstart.cache import publish
-from local.jumpstart.models import ModelUnavailableError, cache_folder, smollm2, tiny_llama, tiny_mllama
+from local.jumpstart.models import ModelUnavailableError, cache_folder, smollm2, tiny_llama, tiny_mllama, tiny_qwen3
 from local.jumpstart.specs import CATALOGUE, SMOLLM2, TINY_LLAMA, TINY_LLAMA_GATED, TINY_MLLAMA, CatalogueModel
 
 BUCKET = "jumpstart-cache"
@@ -152,7 +152,7 @@ def test_the_catalogue_offers_an_open_demo_model_and_its_ids_are_unique() -> Non
     assert len({model.model_id for model in CATALOGUE}) == len(CATALOGUE)
 
 
-@pytest.mark.parametrize("tiny", [tiny_llama, tiny_mllama])
+@pytest.mark.parametrize("tiny", [tiny_llama, tiny_mllama, tiny_qwen3])
 def test_a_tiny_model_is_small_and_the_same_everywhere(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny: Callable[[], Path]
 ) -> None:

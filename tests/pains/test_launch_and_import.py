@@ -28,6 +28,7 @@ from tunedrop.bootstrap import CONVERSATION
 from tunedrop.domain import names
 from tunedrop.domain.diagnosis import diagnose
 from tunedrop.domain.import_compatibility import ModelFacts, artifact_compatibility, compatibility
+from tunedrop.domain.model_call import ModelCall
 from tunedrop.domain.notice import notice
 from tunedrop.domain.observations import ImportSlotWanted, JobRefused, PlanMade, Refused, Unavailable
 from tunedrop.domain.plan import Plan, TrainingPlan
@@ -190,7 +191,7 @@ def test_pain_31_an_adapter_is_not_sent_to_bedrock() -> None:
 
 def test_pain_33_a_model_that_converse_cannot_call_is_told_before_the_launch() -> None:
     found = compatibility(ModelFacts(model_id="huggingface-llm-qwen2-7b-instruct"), "us-east-1")
-    told(found.warnings[0], "import.converse", "instructSupported")
+    told(found.warnings[0], "import.converse", "InvokeModel")
     elsewhere = refusals(rules=replace(RULES, region="eu-north-1"))
     assert "import.region" in {each.code for each in elsewhere}
 
@@ -225,5 +226,5 @@ def test_pain_32_a_model_that_warms_up_is_asked_again_later() -> None:
     script = Script("bedrock-runtime").fails("converse", "ModelNotReadyException", status=429)
     question = Question(turns=(Turn(role="user", text="Hello"),))
     with pytest.raises(ModelNotReadyError):
-        BedrockConversation(script.client).ask("model", question, 10)
+        BedrockConversation(script.client).ask("model", ModelCall.CONVERSE, question, 10)
     assert CONVERSATION.retries["total_max_attempts"] > 4

@@ -43,7 +43,9 @@ from tunedrop.domain.observations import (
     Refused,
     Unavailable,
 )
-from tunedrop.domain.run import RunStatus
+from tunedrop.domain.plan import ServerlessTrainingPlan, Technique
+from tunedrop.domain.run import Run, RunStatus
+from tunedrop.domain.serverless import MERGED_WEIGHTS
 from tunedrop.domain.training_request import REQUEST_HASH_TAG
 from tunedrop.errors import QuotaExceededError, RequestRefusedError, TransientError, UnavailableError
 from tunedrop.steps.deploy import DeleteImport, StartImport
@@ -151,6 +153,54 @@ def test_an_artifact_that_bedrock_would_refuse_is_not_imported(
     assert says in refused.problem.message
     assert refused.problem.fix
     assert imports.states == {}
+
+
+def tuned_by(technique: Technique, *, recipe: bool) -> Run:
+    """Return a run that may import, trained by JumpStart's script or by a recipe."""
+    run = observed(run_in(RunStatus.DEPLOYING), ImportSlotWanted())
+    assert run.plan
+    data = run.plan.data.model_copy(update={"technique": technique, "demarcation": not recipe})
+    plan = run.plan.model_copy(update={"data": data, **({"training": RECIPE} if recipe else {})})
+    return run.model_copy(update={"plan": plan})
+
+
+RECIPE = ServerlessTrainingPlan(
+    recipe="sft_lora",
+    customization_technique="SFT",
+    lora=True,
+    sequence_length=None,
+    accept_eula=False,
+    hyperparameters={},
+    max_runtime_seconds=3600,
+    usage_type="tokens",
+)
+BRINGS_ONE = b'{"tokenizer_class": "PreTrainedTokenizerFast", "chat_template": "{{ messages }}"}'
+
+
+@pytest.mark.parametrize("technique", [Technique.CHAT, Technique.VISUAL_QA])
+def test_a_model_trained_on_its_own_template_is_imported_with_it_or_not_at_all(technique: Technique) -> None:
+    imports, files = FakeModelImports(), trained()
+    run = tuned_by(technique, recipe=False)
+    refused = StartImport(imports, files, STACK)(run)
+    assert isinstance(refused, Refused)
+    assert (refused.problem.code, refused.problem.where) == ("import.chat-template", ARTIFACT_URI)
+    assert imports.states == {}
+    files.write(f"{ARTIFACT_KEY}tokenizer_config.json", BRINGS_ONE)
+    assert isinstance(StartImport(imports, files, STACK)(run), ImportStarted)
+    assert f"{ARTIFACT_KEY}chat_template.jinja" not in files.objects
+
+
+def test_a_recipe_s_prompts_are_rendered_by_the_model_s_template_or_as_they_are() -> None:
+    folder = ARTIFACT_KEY + MERGED_WEIGHTS
+    files = InMemoryRunFiles({folder + name: content for name, content in ARTIFACT.items()})
+    run = tuned_by(Technique.INSTRUCTION, recipe=True)
+    assert isinstance(StartImport(FakeModelImports(), files, STACK)(run), ImportStarted)
+    written = files.objects.pop(f"{folder}chat_template.jinja")
+    assert b"message['content']" in written
+    assert b"###" not in written
+    files.write(f"{folder}tokenizer_config.json", BRINGS_ONE)
+    assert isinstance(StartImport(FakeModelImports(), files, STACK)(run), ImportStarted)
+    assert f"{folder}chat_template.jinja" not in files.objects
 
 
 def trained() -> InMemoryRunFiles:

@@ -13,7 +13,9 @@ from tests.fakes import FakeConversation, FakeModelImports, InMemoryAliases, InM
 from tests.samples import ARTIFACT_URI, DATASET, MODEL_ARN, PLAN, RUN_ID, STACK, observed, run_in, scored
 from tunedrop.domain import names
 from tunedrop.domain.evaluation_report import EvaluationReport
+from tunedrop.domain.model_call import ModelCall
 from tunedrop.domain.observations import AliasWritten, Refused, Scored, ScoringPaused, Unavailable
+from tunedrop.domain.plan import Technique
 from tunedrop.domain.run import Run, RunStatus
 from tunedrop.errors import ModelNotReadyError, ModelUnavailableError, PromptRefusedError, TransientError
 from tunedrop.evaluation.rows import HeldOutRow
@@ -90,9 +92,9 @@ def test_an_answer_may_be_as_long_as_the_longest_right_one() -> None:
     limits: set[int] = set()
 
     class Measuring(FakeConversation):
-        def ask(self, model_id: str, question: Question, max_tokens: int) -> Answer:
+        def ask(self, model_id: str, call: ModelCall, question: Question, max_tokens: int) -> Answer:
             limits.add(max_tokens)
-            return super().ask(model_id, question, max_tokens)
+            return super().ask(model_id, call, question, max_tokens)
 
     world = World("base")
     world.conversation = Measuring(good=lambda _: True)
@@ -113,10 +115,10 @@ class Silent(FakeConversation):
         self.silent = model_id
         self.error = error
 
-    def ask(self, model_id: str, question: Question, max_tokens: int) -> Answer:
+    def ask(self, model_id: str, call: ModelCall, question: Question, max_tokens: int) -> Answer:
         if model_id == self.silent:
             raise self.error
-        return super().ask(model_id, question, max_tokens)
+        return super().ask(model_id, call, question, max_tokens)
 
 
 def test_a_base_that_may_not_be_asked_proves_nothing_and_is_said_so() -> None:
@@ -168,20 +170,38 @@ def test_a_model_that_is_warming_up_is_waited_for() -> None:
     assert isinstance(world.score(), Unavailable)
 
 
-@pytest.mark.parametrize(
-    ("model", "code"),
-    [
-        (MODEL.model_copy(update={"source_uri": "s3://somebody/else/"}), "evaluate.identity"),
-        (MODEL.model_copy(update={"instruct_supported": False}), "evaluate.no-converse"),
-    ],
-)
-def test_a_model_that_is_not_this_run_s_or_does_not_converse_is_never_asked(model: ImportedModel, code: str) -> None:
+def test_a_model_that_is_not_this_run_s_is_never_asked() -> None:
     world = World("base")
-    world.imports.by_arn = {MODEL_ARN: model}
+    world.imports.by_arn = {MODEL_ARN: MODEL.model_copy(update={"source_uri": "s3://somebody/else/"})}
     seen = world.score()
     assert isinstance(seen, Refused)
-    assert seen.problem.code == code
+    assert seen.problem.code == "evaluate.identity"
     assert world.conversation.asked == []
+
+
+def test_every_side_is_called_as_bedrock_says_of_it() -> None:
+    world = World("base", "champion")
+    world.aliases.put(ALIAS, CHAMPION)
+    champion = MODEL.model_copy(update={"arn": CHAMPION, "source_uri": "s3://runs/before/"})
+    unheard = MODEL.model_copy(update={"instruct_supported": False})
+    world.imports.by_arn = {MODEL_ARN: unheard, CHAMPION: champion}
+    seen = world.score()
+    assert isinstance(seen, Scored)
+    assert world.conversation.calls == {
+        MODEL_ARN: ModelCall.INVOKE_MODEL,
+        "base": ModelCall.CONVERSE,
+        CHAMPION: ModelCall.CONVERSE,
+    }
+    assert seen.evaluation.call is ModelCall.INVOKE_MODEL
+
+
+def test_pictures_are_shown_to_an_imported_model_as_aws_promises_and_to_bedrock_s_own_through_converse() -> None:
+    world = World("base")
+    assert world.run.plan
+    data = world.run.plan.data.model_copy(update={"technique": Technique.VISUAL_QA})
+    world.run = world.run.model_copy(update={"plan": world.run.plan.model_copy(update={"data": data})})
+    assert isinstance(world.score(), Scored)
+    assert world.conversation.calls == {MODEL_ARN: ModelCall.INVOKE_MODEL, "base": ModelCall.CONVERSE}
 
 
 def test_promotion_writes_the_alias_and_remembers_the_champion_before() -> None:
@@ -203,9 +223,9 @@ def test_a_conversation_is_asked_as_far_as_its_last_answer_and_a_picture_is_show
     questions: list[Question] = []
 
     class Listening(FakeConversation):
-        def ask(self, model_id: str, question: Question, max_tokens: int) -> Answer:
+        def ask(self, model_id: str, call: ModelCall, question: Question, max_tokens: int) -> Answer:
             questions.append(question)
-            return super().ask(model_id, question, max_tokens)
+            return super().ask(model_id, call, question, max_tokens)
 
     world = World()
     world.conversation = Listening(good=lambda _: True)
@@ -250,8 +270,8 @@ class Bookkeeper(World):
         self.files.objects = {names.held_out_key(RUN_ID): "\n".join(lines).encode()}
 
         class Clerks(FakeConversation):
-            def ask(self, model_id: str, question: Question, max_tokens: int) -> Answer:
-                answer = super().ask(model_id, question, max_tokens)
+            def ask(self, model_id: str, call: ModelCall, question: Question, max_tokens: int) -> Answer:
+                answer = super().ask(model_id, call, question, max_tokens)
                 number = int(question.turns[-1].text)
                 return answer.model_copy(update={"text": clerks[model_id](number, right[number])})
 
@@ -416,10 +436,10 @@ def test_every_stored_answer_has_its_scores_and_the_record_has_no_text_of_rows()
 
 def test_a_refused_prompt_scores_nothing_though_the_reason_has_words_in_common() -> None:
     class Refusing(FakeConversation):
-        def ask(self, model_id: str, question: Question, max_tokens: int) -> Answer:
+        def ask(self, model_id: str, call: ModelCall, question: Question, max_tokens: int) -> Answer:
             if question.turns[-1].text == "word 0":
                 raise PromptRefusedError("WORD 0")
-            return super().ask(model_id, question, max_tokens)
+            return super().ask(model_id, call, question, max_tokens)
 
     world = World("base")
     world.conversation = Refusing(good=lambda model_id: model_id != "base")

@@ -205,6 +205,7 @@ def test_the_plan_is_stored_beside_the_run_with_what_differs_from_the_defaults()
         "chat_dataset": ("False", "False", "default"),
     }
     assert any("stops the job itself" in each for each in document.then)
+    assert any("called through Converse if Bedrock says" in each for each in document.then)
 
 
 def test_a_refused_plan_is_stored_with_all_that_is_wrong() -> None:

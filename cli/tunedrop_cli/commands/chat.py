@@ -27,7 +27,7 @@ def chat(
     message: Annotated[str | None, typer.Option(help="Ask this, print the answer, and return.")] = None,
     max_tokens: Annotated[int, typer.Option(min=1, help="The longest answer, in tokens.")] = 512,
 ) -> None:
-    """Talk with the promoted model of a dataset, through Bedrock Converse."""
+    """Talk with the promoted model of a dataset, through Bedrock Converse, or InvokeModel where Converse cannot."""
     stack = options.stack(context)
     model_arn = stack.promoted_model(dataset)
     conversation = Conversation(stack, model_arn, max_tokens)
@@ -36,7 +36,7 @@ def chat(
     if message is not None:
         console().print(_answer(conversation, message, hints))
         return
-    hints.print(f"{model_arn} answers. An empty line ends the conversation.")
+    hints.print(f"{model_arn} answers through {conversation.call}. An empty line ends the conversation.")
     while text := _line():
         console().print(_answer(conversation, text, hints))
 

@@ -136,7 +136,7 @@ class Application:
 
     @cached_property
     def conversation(self) -> BedrockConversation:
-        """Return Bedrock's Converse."""
+        """Return the models on Bedrock, to be asked."""
         return BedrockConversation(self._client("bedrock-runtime", CONVERSATION))
 
     @cached_property

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 from tunedrop.domain.budget import Ledger
 from tunedrop.domain.jumpstart import JumpStartModel, TrainingArtifacts
 from tunedrop.domain.model import Record
+from tunedrop.domain.model_call import ModelCall
 from tunedrop.domain.plan import PinnedFile, PinnedObject
 from tunedrop.domain.pricing import PriceList
 from tunedrop.domain.quotas import Quota
@@ -222,6 +223,7 @@ class ImportedModel(Record):
     name: str
     source_uri: str
     instruct_supported: bool
+    """Whether Converse can call it."""
     units_per_copy: int | None = None
     """Custom model units that Bedrock bills for each copy that answers; None when it does not say."""
 
@@ -282,10 +284,10 @@ class Answer(Record):
 
 
 class Conversation(Protocol):
-    """Ask a model behind Converse."""
+    """Ask a model on Bedrock."""
 
-    def ask(self, model_id: str, question: Question, max_tokens: int) -> Answer:
-        """Return the greedy answer.
+    def ask(self, model_id: str, call: ModelCall, question: Question, max_tokens: int) -> Answer:
+        """Return the greedy answer; whichever call it is, the same answer is told in the same words.
 
         Raises ModelNotReadyError while it warms up, ModelUnavailableError when the account may not call it,
         PromptRefusedError when this prompt is not taken, TransientError when throttled.

@@ -1,13 +1,17 @@
-"""Custom Model Import and Converse on Amazon Bedrock."""
+"""Custom Model Import, Converse and InvokeModel on Amazon Bedrock."""
 
+import base64
 import hashlib
-from collections.abc import Iterator
+import json
+import time
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from tunedrop.adapters import failures
+from tunedrop.domain.model_call import ModelCall
 from tunedrop.domain.training_request import RUN_ID_TAG
 from tunedrop.errors import (
     ModelNotReadyError,
@@ -78,20 +82,7 @@ class BedrockModelImports:
 
     def model(self, model_arn: str) -> ImportedModel:
         """Describe an imported model."""
-        try:
-            with failures.transient():
-                model = self._client.get_imported_model(modelIdentifier=model_arn)
-        except ClientError as error:
-            if failures.code(error) == "ResourceNotFoundException":
-                raise ModelUnavailableError(failures.message(error)) from error
-            raise
-        return ImportedModel(
-            arn=model["modelArn"],
-            name=model["modelName"],
-            source_uri=model["modelDataSource"]["s3DataSource"]["s3Uri"],
-            instruct_supported=model.get("instructSupported", False),
-            units_per_copy=model.get("customModelUnits", {}).get("customModelUnitsPerModelCopy"),
-        )
+        return imported_model(self._client, model_arn)
 
     def _started(self, name: str) -> str | None:
         with failures.transient():
@@ -116,24 +107,45 @@ class BedrockModelImports:
                 raise
 
 
+def imported_model(client: "BaseClient", model_arn: str) -> ImportedModel:
+    """Describe an imported model with a Bedrock client; raises ModelUnavailableError when there is none."""
+    bedrock: Any = client
+    try:
+        with failures.transient():
+            model = bedrock.get_imported_model(modelIdentifier=model_arn)
+    except ClientError as error:
+        if failures.code(error) == "ResourceNotFoundException":
+            raise ModelUnavailableError(failures.message(error)) from error
+        raise
+    return ImportedModel(
+        arn=model["modelArn"],
+        name=model["modelName"],
+        source_uri=model["modelDataSource"]["s3DataSource"]["s3Uri"],
+        instruct_supported=model.get("instructSupported", False),
+        units_per_copy=model.get("customModelUnits", {}).get("customModelUnitsPerModelCopy"),
+    )
+
+
+_STOP_REASONS = {"stop": "end_turn", "length": "max_tokens"}
+"""OpenAI's words → Converse's."""
+
+_LATENCY = "x-amzn-bedrock-invocation-latency"
+"""The header in which InvokeModel tells what Converse tells in `metrics.latencyMs`."""
+
+
 class BedrockConversation:
-    """Ask models through Converse, greedily."""
+    """Ask models greedily, through Converse or through InvokeModel with OpenAI's chat form."""
 
     def __init__(self, client: "BaseClient") -> None:
         """Use a Bedrock runtime client; its retries are the patience with a cold start."""
         self._client: Any = client
 
-    def ask(self, model_id: str, question: Question, max_tokens: int) -> Answer:
+    def ask(self, model_id: str, call: ModelCall, question: Question, max_tokens: int) -> Answer:
         """Return the answer at temperature 0."""
-        system = {"system": [{"text": question.system}]} if question.system else {}
+        ask = self._converse if call is ModelCall.CONVERSE else self._invoke
         try:
             with failures.transient():
-                answer = self._client.converse(
-                    modelId=model_id,
-                    messages=_messages(question),
-                    **system,
-                    inferenceConfig={"maxTokens": max_tokens, "temperature": 0.0},
-                )
+                return ask(model_id, question, max_tokens)
         except ClientError as error:
             match failures.code(error):
                 case "ModelNotReadyException" | "ModelTimeoutException" | "ModelErrorException":
@@ -143,6 +155,15 @@ class BedrockConversation:
                 case "ValidationException":
                     raise PromptRefusedError(failures.message(error)) from error
             raise
+
+    def _converse(self, model_id: str, question: Question, max_tokens: int) -> Answer:
+        system = {"system": [{"text": question.system}]} if question.system else {}
+        answer = self._client.converse(
+            modelId=model_id,
+            messages=_messages(question),
+            **system,
+            inferenceConfig={"maxTokens": max_tokens, "temperature": 0.0},
+        )
         blocks = answer["output"]["message"]["content"]
         return Answer(
             text="".join(block.get("text", "") for block in blocks),
@@ -152,6 +173,23 @@ class BedrockConversation:
             output_tokens=answer["usage"]["outputTokens"],
         )
 
+    def _invoke(self, model_id: str, question: Question, max_tokens: int) -> Answer:
+        body = {"messages": _chat_messages(question), "max_tokens": max_tokens, "temperature": 0.0}
+        started = time.monotonic()
+        answer = self._client.invoke_model(
+            modelId=model_id, body=json.dumps(body), contentType="application/json", accept="application/json"
+        )
+        completion = json.loads(answer["body"].read())
+        choice, usage = completion["choices"][0], completion["usage"]
+        return Answer(
+            # A model that spends its tokens on thinking says nothing.
+            text=choice["message"]["content"] or "",
+            stop_reason=_STOP_REASONS.get(choice["finish_reason"], choice["finish_reason"]),
+            latency_ms=_latency_ms(answer, started),
+            input_tokens=usage["prompt_tokens"],
+            output_tokens=usage["completion_tokens"],
+        )
+
 
 def _messages(question: Question) -> list[dict[str, Any]]:
     messages: list[dict[str, Any]] = [{"role": turn.role, "content": [{"text": turn.text}]} for turn in question.turns]
@@ -159,3 +197,18 @@ def _messages(question: Question) -> list[dict[str, Any]]:
         image = {"image": {"format": picture.format, "source": {"bytes": picture.data}}}
         messages[-1]["content"].insert(0, image)
     return messages
+
+
+def _chat_messages(question: Question) -> list[dict[str, Any]]:
+    messages: list[dict[str, Any]] = [{"role": turn.role, "content": turn.text} for turn in question.turns]
+    if picture := question.picture:
+        url = f"data:image/{picture.format};base64,{base64.b64encode(picture.data).decode()}"
+        image = {"type": "image_url", "image_url": {"url": url}}
+        messages[-1]["content"] = [image, {"type": "text", "text": messages[-1]["content"]}]
+    return [{"role": "system", "content": question.system}, *messages] if question.system else messages
+
+
+def _latency_ms(answer: Mapping[str, Any], started: float) -> float:
+    """Return what Bedrock says, or how long the whole call took: no page of AWS's promises the header."""
+    told = answer["ResponseMetadata"].get("HTTPHeaders", {}).get(_LATENCY)
+    return float(told) if told else (time.monotonic() - started) * 1000

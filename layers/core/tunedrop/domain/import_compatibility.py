@@ -49,6 +49,8 @@ AWS's pages disagree on Qwen; what decides is `instructSupported` of the importe
 https://docs.aws.amazon.com/bedrock/latest/userguide/invoke-imported-model.html
 """
 
+NO_CHAT_TEMPLATE = "import.chat-template"
+
 _MULTIMODAL = frozenset(
     {"MllamaForConditionalGeneration", "Qwen2VLForConditionalGeneration", "Qwen2_5_VLForConditionalGeneration"}
 )
@@ -204,8 +206,9 @@ def _check_converse(architecture: str, collected: _Collected) -> None:
     collected.warnings.append(
         _problem(
             "import.converse",
-            f"Converse {certain} call an imported {architecture}.",
-            "Look at instructSupported once it is imported; InvokeModel takes the same messages as OpenAI's chat form.",
+            f"Converse {certain} call an imported {architecture}; where instructSupported of the imported model is "
+            "false, Tunedrop calls it by InvokeModel, with messages in OpenAI's chat form.",
+            "The run goes on either way; have your own programs do the same.",
         )
     )
 
@@ -318,8 +321,9 @@ def _check_tokenizer(files: Mapping[str, int], tokenizer_config: bytes | None, c
     if separate.isdisjoint(files) and not settings.get("chat_template"):
         collected.warnings.append(
             _problem(
-                "import.chat-template",
-                "The model has no chat template, and Bedrock applies none: Converse cannot call it.",
-                "Use InvokeModel with the prompt as the data has it, or tune an instruct model.",
+                NO_CHAT_TEMPLATE,
+                "The model has no chat template, and Bedrock applies none: it takes no messages, by Converse or else.",
+                "Tune an instruct model, which brings one; or put the chat_template.jinja of the training beside the "
+                "weights, which stay in S3, and import them by hand.",
             )
         )

@@ -7,6 +7,7 @@ from tunedrop.domain import names
 from tunedrop.domain.cost import training_seconds, training_usd
 from tunedrop.domain.cost_estimate import estimate_words
 from tunedrop.domain.model import Record
+from tunedrop.domain.model_call import ModelCall
 from tunedrop.domain.plan import Plan, ServerlessTrainingPlan
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import DatasetSummary, Run, RunStatus, Score
@@ -181,7 +182,8 @@ def _headline(run: Run) -> str:
         case RunStatus.TRAINING:
             return f'The data of "{run.dataset}" is valid and training has started.'
         case RunStatus.PROMOTED:
-            return f'The tuned model for "{run.dataset}" is promoted and answers through Bedrock Converse.'
+            call = run.evaluation.call if run.evaluation else ModelCall.CONVERSE
+            return f'The tuned model for "{run.dataset}" is promoted and answers through Bedrock {call.words}.'
         case RunStatus.NOT_PROMOTED:
             return f'The tuned model for "{run.dataset}" is not promoted; what answers today has not changed.'
         case RunStatus.REJECTED:

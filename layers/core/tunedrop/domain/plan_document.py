@@ -6,8 +6,9 @@ from typing import Literal
 from tunedrop.domain import serverless
 from tunedrop.domain.jumpstart import JumpStartModel
 from tunedrop.domain.model import Record
+from tunedrop.domain.model_call import expected_call
 from tunedrop.domain.offer import Offer
-from tunedrop.domain.plan import Plan, TrainingPlan
+from tunedrop.domain.plan import Plan, Technique, TrainingPlan
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.sensible_defaults import ReplacedDefault, replaced
 
@@ -52,7 +53,7 @@ def plan_document(
         plan=made,
         hyperparameters=tuple(_hyperparameters(model, asked, made)),
         replaced_defaults=replaced(model, made.training) if isinstance(made.training, TrainingPlan) else (),
-        then=tuple(_then(made)),
+        then=tuple(_then(made, offer)),
     )
 
 
@@ -80,11 +81,12 @@ def _defaults(model: JumpStartModel, plan: Plan) -> dict[str, str]:
     return next((serverless.defaults(each) for each in model.recipes if each.name == plan.training.recipe), {})
 
 
-def _then(plan: Plan) -> Iterator[str]:
+def _then(plan: Plan, offer: Offer) -> Iterator[str]:
     hours = plan.training.max_runtime_seconds / 3600
     yield "Every row of the dataset is validated; a faulty one refuses the drop, and nothing is paid."
     yield f"SageMaker trains on {plan.training.place}, and stops the job itself after {hours:.3g} hours."
-    yield f"The tuned model is served by {plan.serve}: Custom Model Import, called through Converse."
+    call = expected_call(offer.converse, pictures=plan.data.technique is Technique.VISUAL_QA)
+    yield f"The tuned model is served by {plan.serve}: Custom Model Import, called through {call}."
     evaluation = plan.evaluation
     rivals = []
     if "base" in evaluation.against:

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from tunedrop.domain.budget import Charge
 from tunedrop.domain.model import Record
+from tunedrop.domain.model_call import ModelCall
 from tunedrop.domain.plan import MetricName, Plan
 from tunedrop.domain.problem import Problem
 
@@ -210,6 +211,8 @@ class Evaluation(Record):
     """S3 URI of every answer, a JSON line each."""
     report_uri: str = ""
     """S3 URI of what the answers came to by label, segment and metric; empty for a run of before such reports."""
+    call: ModelCall = ModelCall.CONVERSE
+    """How the tuned model was called, and is to be called."""
     alias_written: bool = False
     previous_champion: str | None = None
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from tunedrop.domain import names
 from tunedrop.domain.artifact import weights_uri
 from tunedrop.domain.chat_template import adds_bos, training_chat_template
-from tunedrop.domain.import_compatibility import artifact_compatibility
+from tunedrop.domain.import_compatibility import NO_CHAT_TEMPLATE, Findings, artifact_compatibility
 from tunedrop.domain.observations import (
     ImportDeleted,
     ImportSlotWanted,
@@ -29,6 +29,9 @@ SLOT_WAIT = timedelta(minutes=1)
 IMPORT_STILL_RUNNING = timedelta(minutes=2)
 
 _TOKENIZER_CONFIG = "tokenizer_config.json"
+
+_BY_THE_MODELS_TEMPLATE = frozenset({Technique.CHAT, Technique.VISUAL_QA})
+"""Techniques whose rows are trained with the chat template that the model brings; nobody else can write it."""
 
 
 def take_import_slot(_run: Run) -> Observation:
@@ -54,10 +57,14 @@ class StartImport:
         if serverless and self.files.read(prefix + "config.json") is None:
             message = f"SageMaker's serverless customisation left no merged weights at {artifact_uri}."
             return _refused("import.no-merged-weights", message)
-        if unfit := self._unfit(run.plan, artifact_uri, prefix):
-            return Refused(problem=unfit)
-        # By a recipe, prompts are trained as a user's turns, with the chat template that the model brings.
-        if not serverless and run.plan.data.technique in (Technique.INSTRUCTION, Technique.DOMAIN_ADAPTATION):
+        findings = self._findings(run.plan, prefix)
+        missing = next((each for each in findings.warnings if each.code == NO_CHAT_TEMPLATE), None)
+        if findings.problems:
+            return Refused(problem=_unfit(findings.problems, artifact_uri))
+        if missing and run.plan.data.technique in _BY_THE_MODELS_TEMPLATE:
+            return Refused(problem=_unfit((missing,), artifact_uri))
+        # By a recipe, prompts are trained as a user's turns, with the chat template that the model brings, if any.
+        if missing or (not serverless and run.plan.data.technique not in _BY_THE_MODELS_TEMPLATE):
             # A separate file wins over the template in tokenizer_config.json, and Bedrock adds none of its own.
             # https://docs.aws.amazon.com/bedrock/latest/userguide/model-customization-import-model.html
             self.files.write(prefix + "chat_template.jinja", self._chat_template(run.plan, prefix).encode())
@@ -70,23 +77,13 @@ class StartImport:
             return _refused("import.refused", f"Bedrock refused the import: {error}")
         return ImportStarted(job_name=name, job_arn=job_arn, model_name=name)
 
-    def _unfit(self, plan: Plan, artifact_uri: str, prefix: str) -> Problem | None:
+    def _findings(self, plan: Plan, prefix: str) -> Findings:
         """Look for what Bedrock would refuse, in words that help less, an hour later."""
         config, tokenizer_config = self.files.read(prefix + "config.json"), self.files.read(prefix + _TOKENIZER_CONFIG)
-        found = artifact_compatibility(
-            self.files.sizes(prefix), config or b"{}", tokenizer_config, plan.region
-        ).problems
-        if not found:
-            return None
-        return Problem(
-            code=found[0].code,
-            message=" ".join(each.message for each in found),
-            where=artifact_uri,
-            fix=found[0].fix,
-        )
+        return artifact_compatibility(self.files.sizes(prefix), config or b"{}", tokenizer_config, plan.region)
 
     def _chat_template(self, plan: Plan, prefix: str) -> str:
-        """Return the template of the training's own prompts; conversations are trained with the model's."""
+        """Return the template of the training's own prompts."""
         tokenizer = self._json(prefix + "tokenizer.json")
         settings = self._json(prefix + _TOKENIZER_CONFIG)
         demarcation = plan.data.technique is Technique.INSTRUCTION and plan.data.demarcation
@@ -114,6 +111,15 @@ class DeleteImport:
             return Unavailable(reason=reason, retry_after=IMPORT_STILL_RUNNING)
         self.imports.delete(run.deployment.model_name)
         return ImportDeleted()
+
+
+def _unfit(found: tuple[Problem, ...], artifact_uri: str) -> Problem:
+    return Problem(
+        code=found[0].code,
+        message=" ".join(each.message for each in found),
+        where=artifact_uri,
+        fix=found[0].fix,
+    )
 
 
 def _refused(code: str, message: str) -> Refused:

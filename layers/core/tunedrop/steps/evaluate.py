@@ -12,8 +12,9 @@ from tunedrop.domain import names
 from tunedrop.domain.artifact import weights_uri
 from tunedrop.domain.evaluation_report import EvaluationReport
 from tunedrop.domain.model import Record
+from tunedrop.domain.model_call import ModelCall, call_of_imported
 from tunedrop.domain.observations import AliasWritten, Observation, Refused, Scored, ScoringPaused, Unavailable
-from tunedrop.domain.plan import EvaluationPlan
+from tunedrop.domain.plan import EvaluationPlan, Technique
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import AnswerPrice, Evaluation, Run
 from tunedrop.domain.serving_price import answer_price
@@ -26,7 +27,7 @@ ROWS_AT_ONCE = 16
 """Rows whose answers are stored together: what is lost, at most, when an invocation dies."""
 
 CALLS_AT_ONCE = 8
-"""Concurrent Converse calls."""
+"""Concurrent calls."""
 
 LEAST_TOKENS = 16
 MOST_TOKENS = 2048
@@ -82,13 +83,14 @@ class ScoreModels:
         self, run: Run, plan: EvaluationPlan, sides: Mapping[str, str], models: Mapping[str, ImportedModel]
     ) -> Observation:
         rows = self._rows(run)
+        calls = {side: _call(run, models.get(model_id)) for side, model_id in sides.items()}
         answers: dict[str, list[StoredAnswer]] = {}
         silent: dict[str, str] = {}
         try:
             for side, model_id in sides.items():
                 answered = sum(map(len, answers.values()))
                 try:
-                    answers[side] = self._answers(run, side, model_id, rows, answered)
+                    answers[side] = self._answers(run, side, model_id, calls[side], rows, answered)
                 except ModelUnavailableError as error:
                     silent[side] = str(error)
                 else:
@@ -108,9 +110,11 @@ class ScoreModels:
 
         labels = run.data is not None and run.data.labels is not None
         report = results(plan, rows, judged, silent, price_of, labels=labels)
-        return Scored(evaluation=self._written(run, judged, report))
+        return Scored(evaluation=self._written(run, judged, report, calls[CANDIDATE]))
 
-    def _written(self, run: Run, answers: Mapping[str, list[StoredAnswer]], report: EvaluationReport) -> Evaluation:
+    def _written(
+        self, run: Run, answers: Mapping[str, list[StoredAnswer]], report: EvaluationReport, call: ModelCall
+    ) -> Evaluation:
         """Write every answer and the report beside the run; return what the record takes over, no text of rows."""
         answers_key, report_key = names.answers_key(run.run_id), names.evaluation_report_key(run.run_id)
         self.files.write(answers_key, _json_lines(each for side in answers.values() for each in side))
@@ -128,6 +132,7 @@ class ScoreModels:
             verdict=report.verdict,
             answers_uri=self.files.uri(answers_key),
             report_uri=self.files.uri(report_key),
+            call=call,
         )
 
     def _imported(self, sides: Mapping[str, str]) -> dict[str, ImportedModel]:
@@ -155,7 +160,7 @@ class ScoreModels:
         return sides
 
     def _answers(
-        self, run: Run, side: str, model_id: str, rows: Sequence[HeldOutRow], answered: int
+        self, run: Run, side: str, model_id: str, call: ModelCall, rows: Sequence[HeldOutRow], answered: int
     ) -> list[StoredAnswer]:
         longest = max(len(right.encode()) for row in rows for right in row.right)
         max_tokens = max(LEAST_TOKENS, min(MOST_TOKENS, longest))
@@ -169,7 +174,7 @@ class ScoreModels:
                     if self.seconds_left() < RESERVE_SECONDS:
                         raise OutOfTimeError(answered + len(answers))
                     chunk = rows[first : first + ROWS_AT_ONCE]
-                    asked = pool.map(lambda row: self._ask(model_id, row, max_tokens), chunk)
+                    asked = pool.map(lambda row: self._ask(model_id, call, row, max_tokens), chunk)
                     fresh = [
                         StoredAnswer(side=side, model_id=model_id, row=index, expected=row.completion, answer=answer)
                         for index, (row, answer) in enumerate(zip(chunk, asked, strict=True), start=first)
@@ -179,10 +184,10 @@ class ScoreModels:
                 answers += [StoredAnswer.model_validate_json(line) for line in stored.split(b"\n") if line]
         return answers
 
-    def _ask(self, model_id: str, row: HeldOutRow, max_tokens: int) -> Answer:
+    def _ask(self, model_id: str, call: ModelCall, row: HeldOutRow, max_tokens: int) -> Answer:
         """Return the answer; a prompt that the model does not take, such as one too long for it, has a wrong one."""
         try:
-            return self.conversation.ask(model_id, self._question(row), max_tokens)
+            return self.conversation.ask(model_id, call, self._question(row), max_tokens)
         except PromptRefusedError as error:
             return Answer(text=str(error), stop_reason=REFUSED, latency_ms=0, input_tokens=0, output_tokens=0)
 
@@ -223,6 +228,14 @@ def _json_lines(records: Iterable[Record]) -> bytes:
     return "".join(each.model_dump_json() + "\n" for each in records).encode()
 
 
+def _call(run: Run, model: ImportedModel | None) -> ModelCall:
+    """Choose for an imported model; Bedrock's own know Converse, and an imported one that is gone says so to it."""
+    if model is None:
+        return ModelCall.CONVERSE
+    pictures = run.plan is not None and run.plan.data.technique is Technique.VISUAL_QA
+    return call_of_imported(instruct_supported=model.instruct_supported, pictures=pictures)
+
+
 def _silent_candidate(message: str) -> Problem:
     return Problem(
         code="evaluate.silent",
@@ -232,19 +245,13 @@ def _silent_candidate(message: str) -> Problem:
 
 
 def _stranger(run: Run, model: ImportedModel) -> Problem | None:
-    """Return a problem unless Bedrock's model was made from this very run's artifact and answers Converse."""
+    """Return a problem unless Bedrock's model was made from this very run's artifact."""
     artifact = weights_uri(run) or ""
     if _folder(model.source_uri) != _folder(artifact):
         return Problem(
             code="evaluate.identity",
             message=f"{model.arn} was imported from {model.source_uri}, not from this run's {artifact}.",
             fix="Delete that model in the Bedrock console, then drop the dataset again.",
-        )
-    if not model.instruct_supported:
-        return Problem(
-            code="evaluate.no-converse",
-            message="Bedrock says that Converse cannot call the imported model (instructSupported is false).",
-            fix="Choose a model of an architecture for which Bedrock supports Converse: Llama, Mistral or Mixtral.",
         )
     return None
 

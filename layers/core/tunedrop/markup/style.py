@@ -82,7 +82,7 @@ dt, dd { margin: 0; padding: .3125rem 1.5rem .3125rem 0; border-bottom: 1px soli
 dt { color: var(--soft); max-width: 17rem; }
 figure { margin: 1.75rem 0 .5rem; }
 figcaption { color: var(--soft); font-size: .875rem; margin-bottom: .5rem; }
-.chart { display: block; width: 100%; height: 13.5rem; overflow: visible; font-size: 12px; }
+.chart { display: block; width: 100%; height: 216px; overflow: visible; font-size: 12px; }
 .chart text { fill: var(--soft); font-variant-numeric: tabular-nums; }
 .chart .bar { fill: var(--bar); }
 .chart .bar.over { fill: var(--cut); }

@@ -26,7 +26,7 @@ _NAMES = {STEP_LOSS: "training, by step", "train-loss": "training", "loss": "tra
 
 _KINDS = {STEP_LOSS: "faint", "eval-loss": "second"}
 
-READINGS_LIMIT = 50
+READINGS_LIMIT = 20
 """Numbers of one curve that are listed."""
 
 

@@ -31,6 +31,7 @@ from tests.samples import (
     scored,
 )
 from tunedrop.domain import names
+from tunedrop.domain.budget import most_cents
 from tunedrop.domain.capacity import GIVE_UP_AFTER, SHORTAGES, next_try
 from tunedrop.domain.decide import (
     IDLE,
@@ -643,10 +644,42 @@ def test_a_wait_of_a_day_is_a_failure(status: RunStatus) -> None:
     assert "No room." in failed.reason
 
 
-def test_a_status_in_which_nothing_moves_for_a_day_is_a_failure_but_training_is_not() -> None:
+def test_a_status_in_which_nothing_moves_for_a_day_is_a_failure() -> None:
     assert observed(run_in(RunStatus.VALIDATING), Nudged(), after=LONGEST_WAIT).status is RunStatus.FAILED
+
+
+def test_training_may_take_its_time_limit_besides() -> None:
     training = observed(run_in(RunStatus.TRAINING), Nudged(), after=LONGEST_WAIT)
     assert (training.status, training.change) == (RunStatus.TRAINING, Change.DUE)
+    longest = timedelta(seconds=PLAN.training.max_runtime_seconds)
+    assert observed(run_in(RunStatus.TRAINING), Nudged(), after=LONGEST_WAIT + longest).status is RunStatus.FAILED
+
+
+def job_failed_after(seconds: int) -> JobSeen:
+    seen = job_failed(AWS_FAULT)
+    return seen.model_copy(update={"training": seen.training.model_copy(update={"billable_seconds": seconds})})
+
+
+def launched_with(budget_usd: float) -> Run:
+    choices = tuple(each.model_copy(update={"max_runtime_seconds": 3600}) for each in SEVERAL.choices)
+    plan = SEVERAL.model_copy(update={"budget_usd": budget_usd, "choices": choices}).for_attempt(1)
+    return observed(new_run(), PlanMade(plan=plan), DATASET_ACCEPTED, ROOM_WANTED, JOB_ACCEPTED)
+
+
+def test_another_attempt_costs_what_the_former_ones_left_of_the_budget() -> None:
+    run = observed(launched_with(2), job_failed_after(1000))
+    assert (run.status, run.attempt) == (RunStatus.LAUNCHING, 2)
+    assert run.plan
+    assert run.plan.usd_per_hour
+    spent = sum(each.cents or 0 for each in run.charges)
+    assert spent
+    most = most_cents(run.plan.usd_per_hour, timedelta(seconds=run.plan.training.max_runtime_seconds))
+    assert spent + most <= 200 < spent + most + 2
+
+
+def test_an_attempt_that_the_budget_cannot_pay_is_not_made() -> None:
+    run = observed(launched_with(1), job_failed_after(1000))
+    assert (run.status, [each.code for each in run.problems]) == (RunStatus.FAILED, ["budget.spent"])
 
 
 def test_an_accepted_job_is_followed() -> None:

@@ -29,6 +29,9 @@ STOP_GRACE = timedelta(seconds=120)
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StopTrainingJob.html
 """
 
+SHORTEST_TRAINING = timedelta(minutes=10)
+"""What starting an instance and loading weights takes: a budget that buys less is spent on nothing."""
+
 _LONGEST_JOB = 28 * 24 * 3600
 """Seconds that SageMaker lets a job run.
 

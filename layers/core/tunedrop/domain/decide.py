@@ -42,7 +42,7 @@ from tunedrop.domain.observations import (
     Unavailable,
     WaitOver,
 )
-from tunedrop.domain.plan import Plan
+from tunedrop.domain.plan import Plan, TrainingPlan
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import EDGES, Change, Deployment, FailedAttempt, Notice, Run, RunStatus, Stage, Training
 
@@ -389,8 +389,14 @@ def _attempt_failed(run: Run, problem: Problem, now: datetime, training: Trainin
         problem = capacity.gave_up(problem, attempts)
         return _end(run, RunStatus.FAILED, now, (problem,), training=training, charges=charges)
     # A throttled call may have reached SageMaker all the same: only its own name finds out.
-    attempt = run.attempt if problem.code == capacity.THROTTLED else run.attempt + 1
-    plan = plan.for_attempt(attempt)
+    attempt = run.attempt
+    if problem.code != capacity.THROTTLED:
+        attempt += 1
+        left = _within_budget(plan.for_attempt(attempt), charges)
+        if left is None:
+            problem = _budget_spent(problem, plan, charges)
+            return _end(run, RunStatus.FAILED, now, (problem,), training=training, charges=charges)
+        plan = left
     reason = f"{problem.message} The next try is on {plan.training.instance_type}."
     delay = capacity.next_try(run.run_id, len(attempts))
     update = {"attempt": attempt, "failed_attempts": attempts, "plan": plan, "charges": charges}
@@ -398,6 +404,30 @@ def _attempt_failed(run: Run, problem: Problem, now: datetime, training: Trainin
         return _wait(run, reason, delay, now, **update)
     launching = {"training": None, "reason": reason, "next_try_at": now + delay}
     return _enter(run, RunStatus.LAUNCHING, now, **launching, **update)
+
+
+def _within_budget(plan: Plan, charges: tuple[budget.Charge, ...]) -> Plan | None:
+    """Shorten an attempt to what the former ones have left of the budget; None when that is too little to train."""
+    spent = _spent_cents(charges)
+    if plan.budget_usd is None or not plan.usd_per_hour or not spent:
+        return plan
+    longest = budget.longest_runtime(max(0, plan.budget_usd - spent / 100), plan.usd_per_hour)
+    return plan.stopped_after(int(longest.total_seconds())) if longest >= budget.SHORTEST_TRAINING else None
+
+
+def _spent_cents(charges: tuple[budget.Charge, ...]) -> int:
+    return sum(each.cents or 0 for each in charges)
+
+
+def _budget_spent(problem: Problem, plan: Plan, charges: tuple[budget.Charge, ...]) -> Problem:
+    spent = budget.words(_spent_cents(charges))
+    return Problem(
+        code="budget.spent",
+        message=f"{problem.message} Of the budget of {plan.budget_usd:g} US dollars {spent} are spent: too little is "
+        "left for another try.",
+        where="tune.yaml",
+        fix="Drop the dataset again with a larger budget_usd.",
+    )
 
 
 def _plan_of(run: Run) -> Plan:
@@ -459,10 +489,9 @@ _JUDGES: dict[RunStatus, Callable[[Run, Observation, datetime], Run]] = {
 def _nudged(run: Run, now: datetime) -> Run:
     if not wants_nudge(run, now):
         return run
-    # SageMaker itself ends a training job at its time limit; every other status is short, unless the run waits: then
-    # what it waits for says when that is too long.
-    stuck = not run.status.terminal and run.status is not RunStatus.TRAINING and not run.next_try_at
-    if stuck and now - run.entered_at >= LONGEST_WAIT:
+    # Every status is short, unless the run waits: then what it waits for says when that is too long.
+    stuck = not run.status.terminal and not run.next_try_at
+    if stuck and now - run.entered_at >= LONGEST_WAIT + _training_time(run):
         problem = Problem(
             code="run.stuck",
             message=f"Nothing moved in {run.status} for {LONGEST_WAIT.total_seconds() / 3600:.0f} hours.",
@@ -470,6 +499,15 @@ def _nudged(run: Run, now: datetime) -> Run:
         )
         return _end(run, RunStatus.FAILED, now, (problem,))
     return _change(run, now, change=Change.DUE, next_try_at=None)
+
+
+def _training_time(run: Run) -> timedelta:
+    """Return how long SageMaker lets the run's job wait and train before it ends it: nothing in any other status."""
+    if run.status is not RunStatus.TRAINING:
+        return timedelta(0)
+    training = _plan_of(run).training
+    waits = training.max_wait_seconds if isinstance(training, TrainingPlan) else None
+    return timedelta(seconds=waits or training.max_runtime_seconds)
 
 
 def _unavailable(run: Run, observation: Unavailable, now: datetime) -> Run:

@@ -251,6 +251,16 @@ class Plan(Record):
         warnings = (*self.warnings, warning) if warning else self.warnings
         return self.model_copy(update={"choices": choices, "warnings": warnings}).for_attempt(1)
 
+    def stopped_after(self, seconds: int) -> "Plan":
+        """Return the plan with a time limit that is no longer; waiting for spot capacity takes no more than before."""
+        training = self.training
+        if not isinstance(training, TrainingPlan) or training.max_runtime_seconds <= seconds:
+            return self
+        shorter: dict[str, int] = {"max_runtime_seconds": seconds}
+        if training.max_wait_seconds:
+            shorter["max_wait_seconds"] = training.max_wait_seconds - training.max_runtime_seconds + seconds
+        return self.model_copy(update={"training": training.model_copy(update=shorter)})
+
     def for_attempt(self, attempt: int) -> "Plan":
         """Return the plan as the attempt, counted from 1, carries it out: each choice in turn, then the first again."""
         if not self.choices:

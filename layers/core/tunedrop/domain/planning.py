@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from tunedrop.contracts.tune_spec import TuneSpec
 from tunedrop.domain import contradictions, names, serverless, spot
-from tunedrop.domain.budget import cap_cents, longest_runtime, most_cents, words
+from tunedrop.domain.budget import SHORTEST_TRAINING, cap_cents, longest_runtime, most_cents, words
 from tunedrop.domain.capacity import alternatives
 from tunedrop.domain.cost_estimate import CostEstimate, TokenCount
 from tunedrop.domain.data_target import data_target
@@ -41,9 +41,6 @@ from tunedrop.domain.technique import LOOKS, seen_technique
 
 LONGEST_TRAINING = timedelta(hours=24)
 """How long a job may train when no budget says less. JumpStart's own value, 100 hours, is a cost that nobody wants."""
-
-SHORTEST_TRAINING = timedelta(minutes=10)
-"""What starting an instance and loading weights takes: a budget that buys less is spent on nothing."""
 
 _METRIC: Mapping[Technique, MetricName] = {Technique.DOMAIN_ADAPTATION: "token_f1"}
 """The metric of a technique whose answers are never right to the letter: a text may go on in many ways."""

@@ -14,6 +14,7 @@ from tunedrop.domain.training_request import create_training_job_request
 from tunedrop.errors import (
     ForeignResourceError,
     QuotaExceededError,
+    RequestDeniedError,
     RequestRefusedError,
     TransientError,
     UnavailableError,
@@ -89,7 +90,7 @@ def test_a_name_that_is_just_being_freed_is_waited_for(jobs: SageMakerTrainingJo
         ("InternalFailure", 500, TransientError),
         ("ServiceUnavailable", 503, TransientError),
         ("NobodyKnowsThisOne", 502, TransientError),
-        ("AccessDeniedException", 403, ClientError),
+        ("AccessDeniedException", 403, RequestDeniedError),
     ],
 )
 def test_what_sagemaker_says_is_told_apart_by_what_to_do(

@@ -170,7 +170,7 @@ def test_a_configuration_that_bedrock_refuses_is_refused(config: dict[str, Any],
 
 def test_files_tokenizer_and_size_of_the_artifact_are_checked() -> None:
     assert after(files={"config.json": 1})[0] == ["import.files"]
-    assert after(tokenizer=TOKENIZER | {"tokenizer_class": "GemmaTokenizer"})[0] == ["import.tokenizer"]
+    assert after(tokenizer=TOKENIZER | {"tokenizer_class": "GemmaTokenizer"})[0] == ["import.tokenizer-class"]
     large = FILES | {"model-00003.safetensors": 200 * 10**9}
     assert after(files=large)[0] == ["import.weights"]
     vision = {"architectures": ["MllamaForConditionalGeneration"]}

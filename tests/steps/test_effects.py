@@ -47,7 +47,14 @@ from tunedrop.domain.plan import ServerlessTrainingPlan, Technique
 from tunedrop.domain.run import Run, RunStatus
 from tunedrop.domain.serverless import MERGED_WEIGHTS
 from tunedrop.domain.training_request import REQUEST_HASH_TAG
-from tunedrop.errors import QuotaExceededError, RequestRefusedError, TransientError, UnavailableError
+from tunedrop.errors import (
+    ForeignResourceError,
+    QuotaExceededError,
+    RequestDeniedError,
+    RequestRefusedError,
+    TransientError,
+    UnavailableError,
+)
 from tunedrop.steps.deploy import DeleteImport, StartImport
 from tunedrop.steps.launch import LaunchTraining
 from tunedrop.steps.tell import ClaimNotice, SendNotice
@@ -201,6 +208,27 @@ def test_a_recipe_s_prompts_are_rendered_by_the_model_s_template_or_as_they_are(
     files.write(f"{folder}tokenizer_config.json", BRINGS_ONE)
     assert isinstance(StartImport(FakeModelImports(), files, STACK)(run), ImportStarted)
     assert f"{folder}chat_template.jinja" not in files.objects
+
+
+def test_what_bedrock_may_yet_take_is_tried_for_the_training_is_paid() -> None:
+    files = trained()
+    files.write(f"{ARTIFACT_KEY}tokenizer_config.json", b'{"tokenizer_class": "NewestTokenizer"}')
+    assert isinstance(start(FakeModelImports(), files), ImportStarted)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (RequestDeniedError("not authorized to perform: sagemaker:CreateTrainingJob"), "launch.denied"),
+        (ForeignResourceError("the job exists"), "launch.foreign-job"),
+        (RequestRefusedError("Invalid value"), "launch.refused"),
+    ],
+)
+def test_a_job_that_can_never_be_made_ends_the_run_with_the_reason(error: Exception, code: str) -> None:
+    seen = launch(FakeTrainingJobs(refusals=[error]))
+    assert isinstance(seen, Refused)
+    assert seen.problem.code == code
+    assert str(error) in seen.problem.message
 
 
 def trained() -> InMemoryRunFiles:

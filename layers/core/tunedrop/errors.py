@@ -77,6 +77,10 @@ class RequestRefusedError(TunedropError):
     """AWS will never take this request; the message is AWS's own."""
 
 
+class RequestDeniedError(RequestRefusedError):
+    """The account's own policies deny the request; the message is AWS's own."""
+
+
 class ForeignResourceError(TunedropError):
     """A resource under our deterministic name belongs to somebody else."""
 

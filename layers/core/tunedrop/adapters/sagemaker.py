@@ -8,7 +8,13 @@ from botocore.exceptions import ClientError
 from tunedrop.adapters import failures
 from tunedrop.domain.run import Metric, Training
 from tunedrop.domain.training_request import REQUEST_HASH_TAG
-from tunedrop.errors import ForeignResourceError, QuotaExceededError, RequestRefusedError, UnavailableError
+from tunedrop.errors import (
+    ForeignResourceError,
+    QuotaExceededError,
+    RequestDeniedError,
+    RequestRefusedError,
+    UnavailableError,
+)
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -34,6 +40,8 @@ class SageMakerTrainingJobs:
                     raise QuotaExceededError(failures.message(error)) from error
                 case "ValidationException":
                     raise RequestRefusedError(failures.message(error)) from error
+                case "AccessDeniedException":
+                    raise RequestDeniedError(failures.message(error)) from error
             raise
 
     def describe(self, job_name: str, attempt: int) -> tuple[Training, str] | None:

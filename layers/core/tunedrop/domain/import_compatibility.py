@@ -312,7 +312,7 @@ def _check_tokenizer(files: Mapping[str, int], tokenizer_config: bytes | None, c
     if isinstance(kind, str) and kind.removesuffix("Fast").removesuffix("Tokenizer") not in _TOKENIZERS:
         collected.problems.append(
             _problem(
-                "import.tokenizer",
+                "import.tokenizer-class",
                 f"Bedrock does not take the tokenizer {excerpt(kind)}.",
                 f"It takes those of {', '.join(sorted(_TOKENIZERS))}.",
             )

@@ -59,8 +59,8 @@ class StartImport:
             return _refused("import.no-merged-weights", message)
         findings = self._findings(run.plan, prefix)
         missing = next((each for each in findings.warnings if each.code == NO_CHAT_TEMPLATE), None)
-        if findings.problems:
-            return Refused(problem=_unfit(findings.problems, artifact_uri))
+        if problems := tuple(each for each in findings.problems if each.code not in _TRIED_ALL_THE_SAME):
+            return Refused(problem=_unfit(problems, artifact_uri))
         if missing and run.plan.data.technique in _BY_THE_MODELS_TEMPLATE:
             return Refused(problem=_unfit((missing,), artifact_uri))
         # By a recipe, prompts are trained as a user's turns, with the chat template that the model brings, if any.
@@ -93,6 +93,10 @@ class StartImport:
         data = self.files.read(key)
         value = json.loads(data) if data else {}
         return value if isinstance(value, dict) else {}
+
+
+_TRIED_ALL_THE_SAME = frozenset({"import.context", "import.tokenizer-class"})
+"""Of these Bedrock's documentation says less than certain; an import costs nothing, and the training is paid."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,14 @@ from tunedrop.domain.observations import JobAccepted, JobRefused, Observation, R
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import Run
 from tunedrop.domain.training_request import create_training_job_request, request_hash
-from tunedrop.errors import QuotaExceededError, RequestRefusedError, TransientError, UnavailableError
+from tunedrop.errors import (
+    ForeignResourceError,
+    QuotaExceededError,
+    RequestDeniedError,
+    RequestRefusedError,
+    TransientError,
+    UnavailableError,
+)
 from tunedrop.ports import TrainingJobs
 
 DELETION_WAIT = timedelta(minutes=5)
@@ -48,6 +55,24 @@ class LaunchTraining:
             return JobRefused(attempt=run.attempt, reason=f"ThrottlingException: {error}")
         except UnavailableError as error:
             return Unavailable(reason=f"SageMaker cannot take the job now: {error}", retry_after=DELETION_WAIT)
+        except RequestDeniedError as error:
+            return Refused(
+                problem=Problem(
+                    code="launch.denied",
+                    message=f"A policy of this account denies the training job: {error}",
+                    fix="Ask those who deployed the stack: its parameters (such as InstanceTypes and "
+                    "LongestTrainingSeconds), a permissions boundary or an organisation's policy say what is allowed. "
+                    "Then drop the dataset again.",
+                )
+            )
+        except ForeignResourceError as error:
+            return Refused(
+                problem=Problem(
+                    code="launch.foreign-job",
+                    message=f"The training job was not made: {error}.",
+                    fix="Drop the dataset again: another run has another name.",
+                )
+            )
         except RequestRefusedError as error:
             return Refused(
                 problem=Problem(

@@ -121,7 +121,7 @@ def _outer_triggers(properties: dict[str, Any]) -> Iterator[str]:
         if pattern["source"] != ["tunedrop"]:
             service = pattern["source"][0].removeprefix("aws.").replace("s3", "S3 ")
             service = service if service == "S3 " else ""  # the others' events bear their service's name
-            key = pattern["detail"].get("object", {}).get("key", [{}])[0].get("wildcard", "")
+            key = pattern.get("detail", {}).get("object", {}).get("key", [{}])[0].get("wildcard", "")
             yield f"{service}{pattern['detail-type'][0]} {key}".rstrip()
 
 

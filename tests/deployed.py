@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -40,14 +40,14 @@ LEARNS = {
 QUICK = {**LEARNS, "epoch": 1}
 
 
-def rows(first: int, count: int) -> list[dict[str, str]]:
+def rows(first: int, count: int, colours: Mapping[str, Sequence[str]] = COLOURS) -> list[dict[str, str]]:
     """Make rows that the tiny model can learn; other numbers make other rows."""
     numbers = range(first, first + count)
     return [
         {"colour": f"{colour} {number}", "feeling": feeling}
         for number in numbers
-        for feeling, colours in COLOURS.items()
-        for colour in colours
+        for feeling, felt in colours.items()
+        for colour in felt
     ]
 
 
@@ -78,11 +78,11 @@ class Application:
         version = self.s3.put_object(Bucket=bucket, Key=key, Body=tune_yaml)["VersionId"]
         return names.run_id(bucket, key, version)
 
-    def drop(self, dataset: str, seed: int = 0, **spec: Any) -> str:
+    def drop(self, dataset: str, seed: int = 0, colours: Mapping[str, Sequence[str]] = COLOURS, **spec: Any) -> str:
         """Drop the colours: 60 rows to learn from, 24 to be judged by; another seed makes other rows."""
         files = {
-            "train.jsonl": lines(rows(100 * seed, 10)),
-            "held-out.jsonl": lines(rows(100 * seed + 50, 4)),
+            "train.jsonl": lines(rows(100 * seed, 10, colours)),
+            "held-out.jsonl": lines(rows(100 * seed + 50, 4, colours)),
             "template.json": json.dumps(TEMPLATE).encode(),
         }
         self.upload(dataset, files)

@@ -33,9 +33,10 @@ from tests.fakes import (
     RecordingNotifier,
 )
 from tests.samples import ACCOUNT, REGION
-from tests.stack import FUNCTIONS, announcement, environment, is_announced, receivers, sample
-from tunedrop.adapters.dynamodb import _item
+from tests.stack import FUNCTIONS, announcements, environment, receivers, sample
+from tunedrop.adapters.dynamodb import _alias_item, _item
 from tunedrop.bootstrap import Application
+from tunedrop.domain.alias import Alias
 from tunedrop.domain.planning import PlanRules
 from tunedrop.domain.run import Run
 from tunedrop.observability import ObservedRuns
@@ -191,10 +192,11 @@ class Deployment:
         for rule in receivers(event):
             self._deliver(rule.function, event)
 
-    def _announce(self, run: Run) -> None:
-        record = {"eventID": f"{run.run_id}-{run.version}", "dynamodb": {"NewImage": _item(run)}}
-        if is_announced(record):
-            self.route(announcement(record))
+    def _announce(self, written: Run | Alias) -> None:
+        item = _item(written) if isinstance(written, Run) else _alias_item(written)
+        record = {"eventID": f"{item['id']['S']}-{written.version}", "dynamodb": {"NewImage": item}}
+        for event in announcements(record):
+            self.route(event)
 
 
 def job_event(job_name: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from tests.samples import ACCOUNT, DROP_BUCKET, NOW, REGION, RUN_BUCKET, WORKFLOW_ARN
 from tunedrop.domain import budget
+from tunedrop.domain.alias import Alias, newly_promoted
 from tunedrop.domain.budget import Ledger
 from tunedrop.domain.decide import settled
 from tunedrop.domain.jumpstart import HyperparameterSpec, JumpStartModel, TrainingArtifacts
@@ -20,8 +21,10 @@ from tunedrop.domain.surroundings import Key, Subnet
 from tunedrop.domain.training_request import REQUEST_HASH_TAG
 from tunedrop.errors import (
     CapReachedError,
+    ChampionChangedError,
     ClaimHeldError,
     ForeignResourceError,
+    ModelLimitError,
     ModelUnavailableError,
     ObjectTooLargeError,
     SourceChangedError,
@@ -47,13 +50,14 @@ class FakeClock:
 
 @dataclass
 class InMemoryRunStore:
-    """Runs as JSON, who holds which claim, what is spent; `written` is told of every write, as the stream is."""
+    """Runs and aliases as JSON, who holds which claim, what is spent; `written` is told of writes, as the stream is."""
 
-    written: Callable[[Run], None] = lambda _run: None
+    written: Callable[[Run | Alias], None] = lambda _item: None
     runs: dict[str, str] = field(default_factory=dict)
     holders: dict[str, str] = field(default_factory=dict)
     ledgers: dict[str, Ledger] = field(default_factory=dict)
     cap_cents: int | None = None
+    all_aliases: dict[str, str] = field(default_factory=dict)
 
     def get(self, run_id: str) -> Run | None:
         document = self.runs.get(run_id)
@@ -73,6 +77,9 @@ class InMemoryRunStore:
             holder = self.holders.get(claim, after.run_id)
             if holder != after.run_id:
                 raise ClaimHeldError(claim, holder)
+        promotion, alias = newly_promoted(before, after), self.alias(after.dataset)
+        if promotion and not alias.allows(promotion):
+            raise ChampionChangedError(alias.champion.run_id if alias.champion else None)
         ledgers = self._accounted(before, after)
         for claim in after.claims - before.claims:
             self.holders[claim] = after.run_id
@@ -80,8 +87,20 @@ class InMemoryRunStore:
             self.holders.pop(claim, None)
         self.ledgers = ledgers
         stored = after.model_copy(update={"version": before.version + 1})
+        if promotion:
+            alias = alias.with_champion(after)
+            self.all_aliases[after.dataset] = alias.model_dump_json()
         self._store(stored)
+        if promotion:
+            self.written(alias)
         return stored
+
+    def alias(self, dataset: str) -> Alias:
+        document = self.all_aliases.get(dataset)
+        return Alias.model_validate_json(document) if document else Alias(dataset=dataset)
+
+    def aliases(self) -> Iterator[Alias]:
+        yield from map(self.alias, list(self.all_aliases))
 
     def ledger(self, month: str) -> Ledger:
         return self.ledgers.get(month, Ledger(month=month))
@@ -345,7 +364,7 @@ def _request_hash(request: Mapping[str, object]) -> str:
 
 @dataclass
 class FakeModelImports:
-    """Bedrock's imports, one at a time; `finish` is Bedrock."""
+    """Bedrock's imports, one at a time, and no more models than `most`; `finish` is Bedrock."""
 
     clock: FakeClock = field(default_factory=FakeClock)
     states: dict[str, ImportState] = field(default_factory=dict)
@@ -353,11 +372,14 @@ class FakeModelImports:
     created: dict[str, datetime] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
     deleted: list[str] = field(default_factory=list)
+    most: int = 3
 
     def start(self, name: str, artifact_uri: str, run_id: str) -> str:
         if name not in self.states:
             if any(state.status == "InProgress" for state in self.states.values()):
                 raise UnavailableError(f"one import at a time; {run_id} has to wait")
+            if len(self.created) >= self.most:
+                raise ModelLimitError(f"{self.most} models at most")
             job_arn = f"arn:aws:bedrock:{REGION}:{ACCOUNT}:model-import-job/{name}"
             self.states[name] = ImportState(job_arn=job_arn, status="InProgress")
             self.sources[name] = artifact_uri

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from tunedrop.domain import names
 from tunedrop.domain.decide import decide
 from tunedrop.domain.observations import (
-    AliasWritten,
+    AliasPublished,
     DatasetAccepted,
     DatasetRefused,
     ImportSeen,
@@ -16,6 +16,8 @@ from tunedrop.domain.observations import (
     Observation,
     PlanMade,
     PlanRefused,
+    PromotionRequested,
+    PromotionWanted,
     Refused,
     RoomWanted,
     Scored,
@@ -124,7 +126,9 @@ ROOM_WANTED = RoomWanted(job_name=JOB_NAME, attempt=1)
 JOB_ACCEPTED = JobAccepted(job_name=JOB_NAME, job_arn=JOB_ARN, attempt=1)
 IMPORT_STARTED = ImportStarted(job_name=MODEL_NAME, job_arn=IMPORT_JOB_ARN, model_name=MODEL_NAME)
 IMPORT_COMPLETED = ImportSeen(status="Completed", model_arn=MODEL_ARN)
-ALIAS_WRITTEN = AliasWritten(previous=None)
+PROMOTION_WANTED = PromotionWanted(instead_of=None)
+PROMOTION_REQUESTED = PromotionRequested(request="request-1", by="arn:aws:iam::123456789012:user/ann", instead_of=None)
+ALIAS_PUBLISHED = AliasPublished()
 REFUSED = Refused(problem=PROBLEM)
 
 
@@ -189,7 +193,7 @@ WAY: dict[RunStatus, tuple[Observation, ...]] = {
     RunStatus.FAILED: (PLAN_MADE, DATASET_ACCEPTED, REFUSED),
     RunStatus.STOPPED: (PLAN_MADE, DATASET_ACCEPTED, ROOM_WANTED, JOB_ACCEPTED, job_seen("Stopped")),
 }
-WAY[RunStatus.PROMOTED] = (*WAY[RunStatus.EVALUATING], scored(passed=True), ALIAS_WRITTEN)
+WAY[RunStatus.PROMOTED] = (*WAY[RunStatus.EVALUATING], scored(passed=True), PROMOTION_WANTED, ALIAS_PUBLISHED)
 WAY[RunStatus.NOT_PROMOTED] = (*WAY[RunStatus.EVALUATING], scored(passed=False))
 """What is seen on the way to each status."""
 

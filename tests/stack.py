@@ -88,7 +88,7 @@ RULES = [
     if event["Type"] == "EventBridgeRule"
 ]
 
-PIPE: dict[str, Any] = RESOURCES["Announcements"]["Properties"]
+PIPES: list[dict[str, Any]] = [each["Properties"] for each in RESOURCES.values() if each["Type"] == "AWS::Pipes::Pipe"]
 
 
 def receivers(event: dict[str, Any]) -> list[Rule]:
@@ -97,14 +97,18 @@ def receivers(event: dict[str, Any]) -> list[Rule]:
     return [rule for rule in RULES if rule.bus == bus and _matches(rule.pattern, event)]
 
 
-def is_announced(record: dict[str, Any]) -> bool:
-    """Tell whether the pipe's filter lets a stream record through."""
-    filters = PIPE["SourceParameters"]["FilterCriteria"]["Filters"]
+def announcements(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the events that the pipes make of a stream record."""
+    return [_event(pipe, record) for pipe in PIPES if _lets_through(pipe, record)]
+
+
+def _lets_through(pipe: dict[str, Any], record: dict[str, Any]) -> bool:
+    filters = pipe["SourceParameters"]["FilterCriteria"]["Filters"]
     return any(eventbridge._matches_detail(record, json.loads(each["Pattern"])) for each in filters)
 
 
-def announcement(record: dict[str, Any]) -> dict[str, Any]:
-    """Return the event into which the pipe's input template turns a stream record."""
+def _event(pipe: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
+    """Return the event into which a pipe's input template turns a stream record."""
 
     def text(found: re.Match[str]) -> str:
         value: Any = record
@@ -112,7 +116,7 @@ def announcement(record: dict[str, Any]) -> dict[str, Any]:
             value = value[step]
         return json.dumps(value)
 
-    parameters = PIPE["TargetParameters"]
+    parameters = pipe["TargetParameters"]
     bus = parameters["EventBridgeEventBusParameters"]
     return {
         "version": "0",

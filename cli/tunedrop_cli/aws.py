@@ -34,6 +34,7 @@ class Stack:
     drop_bucket: str
     run_bucket: str
     runs_table: str
+    bus: str
     dead_letters: str
     """URL of the queue of events that could not be handled."""
     parameters: Mapping[str, str] = field(default_factory=dict)
@@ -80,6 +81,7 @@ def open_stack(target: Target) -> Stack:
             drop_bucket=outputs["DropBucketName"],
             run_bucket=outputs["RunBucketName"],
             runs_table=outputs["RunsTableName"],
+            bus=outputs["EventBusName"],
             dead_letters=outputs["DeadLetterQueueUrl"],
             parameters={each["ParameterKey"]: each["ParameterValue"] for each in description.get("Parameters", [])},
         )

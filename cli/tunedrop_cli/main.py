@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tunedrop.errors import TunedropError
 from tunedrop_cli.aws import DEFAULT_STACK, Target
-from tunedrop_cli.commands import chat, costs, drop, models, plan, redrive, report, runs, show, validate, watch
+from tunedrop_cli.commands import aliases, chat, costs, drop, models, plan, redrive, report, runs, show, validate, watch
 from tunedrop_cli.errors import CommandError, explained
 from tunedrop_cli.options import Options
 from tunedrop_cli.views import console
@@ -85,6 +85,9 @@ for _command, _epilog in (
     (report.report, report.EXAMPLES),
     (costs.costs, costs.EXAMPLES),
     (chat.chat, chat.EXAMPLES),
+    (aliases.aliases, aliases.ALIASES_EXAMPLES),
+    (aliases.rollback, aliases.ROLLBACK_EXAMPLES),
+    (aliases.promote, aliases.PROMOTE_EXAMPLES),
     (redrive.redrive, redrive.EXAMPLES),
 ):
     app.command(epilog=_epilog)(_explaining(_command))

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
@@ -9,6 +10,7 @@ from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
 from tunedrop.domain import names
+from tunedrop.domain.alias import Alias
 from tunedrop.domain.evaluation_report import EvaluationReport
 from tunedrop.domain.run import Run
 from tunedrop.validation.report import ValidationReport
@@ -73,6 +75,16 @@ class RunRecords:
             )
         raise CommandError(f'No run begins with "{reference}".', "List them: tunedrop runs")
 
+    def alias(self, dataset: str) -> Alias:
+        """Return who is and was the champion of a dataset; an empty alias when nobody ever was."""
+        key = {"id": {"S": f"alias#{dataset}"}}
+        answer = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+        return _alias(answer["Item"]) if "Item" in answer else Alias(dataset=dataset)
+
+    def aliases(self) -> list[Alias]:
+        """Return the aliases of all datasets that have a champion."""
+        return [self.alias(item["dataset"]["S"]) for item in self._shelf("alias")]
+
     def report(self, run_id: str) -> ValidationReport | None:
         """Return the validator's full report; None when the rows were not read."""
         content = self._file(names.report_key(run_id))
@@ -113,8 +125,19 @@ class RunRecords:
 
 
 def _run(item: dict[str, Any]) -> Run:
-    try:
+    with _readable(item):
         return Run.model_validate_json(item["document"]["S"])
+
+
+def _alias(item: dict[str, Any]) -> Alias:
+    with _readable(item):
+        return Alias.model_validate_json(item["document"]["S"])
+
+
+@contextmanager
+def _readable(item: dict[str, Any]) -> Iterator[None]:
+    try:
+        yield
     except ValidationError as error:
         raise CommandError(
             f"The record {item['id']['S']} was written by another version of Tunedrop.",

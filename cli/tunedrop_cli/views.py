@@ -208,12 +208,15 @@ def _facts(run: Run, now: datetime, run_bucket: str) -> Iterator[tuple[str, str 
         yield "artifact", run.training.artifact_uri or "-"
     if run.deployment:
         deleted = " (deleted)" if run.deployment.deleted else ""
+        deleted += f" {run.deployment.retirement}" if run.deployment.retirement else ""
         yield "import job", run.deployment.import_job_name
         yield "model", f"{run.deployment.model_arn or run.deployment.model_name}{deleted}"
     if run.evaluation:
         yield "called through", run.evaluation.call.words
         yield "answers", run.evaluation.answers_uri
-        yield "champion before", run.evaluation.previous_champion or "-"
+    if run.promotion:
+        yield "promoted", f"by {run.promotion.by} at {_moment(run.promotion.at)}"
+        yield "champion before", f"run {run.promotion.instead_of}" if run.promotion.instead_of else "-"
     yield from (("notified", f"{status} at {_moment(told.claimed_at)}") for status, told in run.notices.items())
 
 

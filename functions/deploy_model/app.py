@@ -1,4 +1,4 @@
-"""Import a trained model into Bedrock, one run at a time, and delete the import of a run that was not promoted."""
+"""Import a trained model into Bedrock, one run at a time, and delete the imports that no alias needs."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from tunedrop.bootstrap import Application, observed
 from tunedrop.contracts.events import RunStatusChanged
 from tunedrop.domain.decide import Effect
+from tunedrop.steps.champions import FormerChampions, MakeRoom, unwanted
 from tunedrop.steps.deploy import DeleteImport, StartImport, take_import_slot
 
 application = Application.from_environment()
@@ -17,12 +18,16 @@ application = Application.from_environment()
 def handler(event: dict[str, Any], _context: LambdaContext) -> None:
     """Deploy or retire the model of the run that the event names."""
     run_id = parse(event=event, model=RunStatusChanged).detail.run_id
-    start = StartImport(application.imports, application.files, application.settings.stack)
+    stack = application.settings.stack
+    former = FormerChampions(application.runs, application.imports, application.clock, stack)
+    start = StartImport(application.imports, application.files, former, stack)
     application.advance(
         run_id,
         {
+            Effect.MAKE_ROOM: MakeRoom(former),
             Effect.TAKE_IMPORT_SLOT: take_import_slot,
             Effect.START_IMPORT: start,
+            Effect.RETIRE: unwanted,
             Effect.DELETE_IMPORT: DeleteImport(application.imports),
         },
     )

@@ -8,7 +8,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from tunedrop.bootstrap import Application, observed
 from tunedrop.contracts.events import RunStatusChanged
 from tunedrop.domain.decide import Effect
-from tunedrop.steps.evaluate import ScoreModels, WriteAlias
+from tunedrop.steps.champions import Promote, PublishAlias
+from tunedrop.steps.evaluate import ScoreModels
 
 application = Application.from_environment()
 
@@ -17,13 +18,13 @@ application = Application.from_environment()
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     """Evaluate the model of the run that the event names."""
     run_id = parse(event=event, model=RunStatusChanged).detail.run_id
-    stack = application.settings.stack
+    publish = PublishAlias(application.runs, application.aliases, application.settings.stack)
     score = ScoreModels(
         application.imports,
         application.conversation,
-        application.aliases,
+        application.runs,
         application.files,
-        stack,
         seconds_left=lambda: context.get_remaining_time_in_millis() / 1000,
     )
-    application.advance(run_id, {Effect.SCORE: score, Effect.WRITE_ALIAS: WriteAlias(application.aliases, stack)})
+    promote = Promote(application.runs)
+    application.advance(run_id, {Effect.SCORE: score, Effect.PROMOTE: promote, Effect.PUBLISH_ALIAS: publish})

@@ -1,5 +1,6 @@
 """Make the records and AWS agree, on a schedule."""
 
+from datetime import timedelta
 from typing import Any
 
 from aws_lambda_powertools.utilities.parser import parse
@@ -23,7 +24,9 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
         application.drops,
         application.jobs,
         application.imports,
+        application.aliases,
         FixedClock(tick.time),
         application.settings.stack,
+        timedelta(days=application.settings.keep_champion_days),
     )
     logger.info("Reconciled", extra=reconcile())

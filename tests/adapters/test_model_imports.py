@@ -9,7 +9,7 @@ from botocore.stub import ANY
 from tests.adapters.conftest import Script
 from tests.samples import ARTIFACT_URI, IMPORT_JOB_ARN, MODEL_ARN, MODEL_NAME, NOW, RUN_ID
 from tunedrop.adapters.bedrock import BedrockModelImports
-from tunedrop.errors import RequestRefusedError, TransientError, UnavailableError
+from tunedrop.errors import ModelLimitError, RequestRefusedError, TransientError, UnavailableError
 
 SERVICE = "bedrock"
 ROLE = "arn:aws:iam::123456789012:role/tunedrop-ImportRole"
@@ -54,7 +54,7 @@ def test_an_import_that_was_started_before_counts_as_started(imports: BedrockMod
 @pytest.mark.parametrize(
     ("code", "status", "cause"),
     [
-        ("ServiceQuotaExceededException", 400, UnavailableError),
+        ("TooManyTagsException", 400, UnavailableError),
         ("ConflictException", 400, TransientError),
         ("ThrottlingException", 429, TransientError),
         ("InternalServerException", 500, TransientError),
@@ -69,6 +69,19 @@ def test_what_bedrock_says_is_told_apart_by_what_to_do(
     script.fails("create_model_import_job", code, "Your request exceeds the quota.", status)
     with pytest.raises(cause, match="Your request exceeds the quota"):
         imports.start(MODEL_NAME, ARTIFACT_URI, RUN_ID)
+
+
+@pytest.mark.parametrize("importing", [True, False], ids=["another import runs", "too many models"])
+def test_which_quota_is_used_up_is_told_by_the_jobs_that_run(
+    imports: BedrockModelImports, script: Script, *, importing: bool
+) -> None:
+    _listed(script)
+    script.fails("create_model_import_job", "ServiceQuotaExceededException", "You have exceeded the quota.")
+    running = {"modelImportJobSummaries": [_job("another")] if importing else []}
+    script.answers("list_model_import_jobs", running, {"statusEquals": "InProgress"})
+    with pytest.raises(UnavailableError, match="exceeded") as refused:
+        imports.start(MODEL_NAME, ARTIFACT_URI, RUN_ID)
+    assert isinstance(refused.value, ModelLimitError) != importing
 
 
 def test_a_job_that_bedrock_does_not_know_has_no_state(imports: BedrockModelImports, script: Script) -> None:

@@ -12,6 +12,8 @@ from botocore.exceptions import ClientError
 
 from tests.fakes import InMemoryRunStore
 from tests.samples import (
+    ALIAS_PUBLISHED,
+    MODEL_ARN,
     NOW,
     PLAN_MADE,
     PLAN_REFUSED,
@@ -21,16 +23,18 @@ from tests.samples import (
     new_run,
     observed,
     run_in,
+    scored,
 )
-from tests.stack import RESOURCES, announcement, is_announced
+from tests.stack import RESOURCES, announcements
 from tunedrop.adapters.dynamodb import DynamoDBRunStore
-from tunedrop.contracts.events import RunStatusChanged
+from tunedrop.contracts.events import ModelPromoted, RunStatusChanged
 from tunedrop.domain import names
+from tunedrop.domain.alias import Alias
 from tunedrop.domain.budget import Charge, Ledger
 from tunedrop.domain.decide import settled
-from tunedrop.domain.observations import NoticeClaimed, NoticeSent, ReportWritten
+from tunedrop.domain.observations import NoticeClaimed, NoticeSent, PromotionRequested, PromotionWanted, ReportWritten
 from tunedrop.domain.run import Run, RunStatus
-from tunedrop.errors import CapReachedError, ClaimHeldError, VersionConflictError
+from tunedrop.errors import CapReachedError, ChampionChangedError, ClaimHeldError, VersionConflictError
 from tunedrop.ports import RunStore
 
 TABLE = "runs"
@@ -158,6 +162,93 @@ def test_live_runs_can_be_asked_for_by_status(store: RunStore) -> None:
     assert list(store.live(RunStatus.TRAINING)) == []
 
 
+# ---------------------------------------------------------------- champions
+
+
+def candidate(store: RunStore, run_id: str = RUN_ID) -> Run:
+    passed = observed(run_in(RunStatus.EVALUATING), scored(passed=True)).model_copy(update={"run_id": run_id})
+    store.create(passed)
+    return passed
+
+
+def promote(store: RunStore, run: Run, instead_of: str | None) -> Run:
+    return store.commit(run, observed(run, PromotionWanted(instead_of=instead_of)))
+
+
+def test_nobody_is_champion_at_first(store: RunStore) -> None:
+    assert store.alias("receipts") == Alias(dataset="receipts")
+    assert list(store.aliases()) == []
+
+
+def test_a_promotion_makes_the_run_the_champion_in_the_same_write(store: RunStore) -> None:
+    run = promote(store, candidate(store), instead_of=None)
+    alias = store.alias("receipts")
+    assert alias.champion
+    assert (alias.champion.run_id, alias.champion.model_arn) == (RUN_ID, MODEL_ARN)
+    assert (alias.champion.by, alias.version, alias.former) == ("evaluation", 1, None)
+    assert store.get(RUN_ID) == run
+    assert [each.dataset for each in store.aliases()] == ["receipts"]
+
+
+def test_of_two_candidates_compared_with_the_same_champion_the_second_is_told_of_the_first(store: RunStore) -> None:
+    first, second = candidate(store), candidate(store, "b" * 26)
+    promote(store, first, instead_of=None)
+    with pytest.raises(ChampionChangedError) as changed:
+        promote(store, second, instead_of=None)
+    assert changed.value.champion == RUN_ID
+    assert store.get(second.run_id) == second
+    promote(store, second, instead_of=RUN_ID)
+    alias = store.alias("receipts")
+    assert [each.run_id for each in alias.history] == [RUN_ID, second.run_id]
+    assert alias.former == alias.history[0]
+
+
+def test_a_promotion_that_comes_too_late_for_its_run_leaves_the_alias(store: RunStore) -> None:
+    run = candidate(store)
+    store.commit(run, observed(run, NoticeClaimed(token="t")))
+    with pytest.raises(VersionConflictError):
+        promote(store, run, instead_of=None)
+    assert store.alias("receipts").champion is None
+
+
+def test_a_wish_that_comes_again_after_others_is_not_granted_again(store: RunStore) -> None:
+    first = promote(store, candidate(store), instead_of=None)
+    second = promote(store, candidate(store, "b" * 26), instead_of=RUN_ID)
+    first = store.commit(first, observed(first, ALIAS_PUBLISHED))
+    second = store.commit(second, observed(second, ALIAS_PUBLISHED))
+
+    def wish(run: Run, request: str, instead_of: str) -> Run:
+        asked = PromotionRequested(request=request, by="ann", instead_of=instead_of)
+        return store.commit(run, observed(run, asked))
+
+    first = wish(first, "back", "b" * 26)
+    wish(second, "forward", RUN_ID)
+    first = wish(first, "back-again", "b" * 26)
+    wish(store.get("b" * 26) or second, "forward-again", RUN_ID)
+    with pytest.raises(ChampionChangedError):
+        wish(first, "back", "b" * 26)
+    assert [each.request for each in store.alias("receipts").history] == [
+        *(RUN_ID, "b" * 26),
+        *("back", "forward", "back-again", "forward-again"),
+    ]
+
+
+def test_an_alias_written_at_the_same_time_is_a_conflict(table: Any) -> None:
+    class Overtaken(DynamoDBRunStore):
+        def alias(self, dataset: str) -> Alias:
+            read = super().alias(dataset)
+            if not overtaken:
+                overtaken.append(promote(DynamoDBRunStore(table, TABLE), first, instead_of=None))
+            return read
+
+    overtaken: list[Run] = []
+    store = Overtaken(table, TABLE)
+    first, second = candidate(store), candidate(store, "b" * 26)
+    with pytest.raises(VersionConflictError):
+        promote(store, second, instead_of=None)
+    assert store.get(second.run_id) == second
+
+
 # ---------------------------------------------------------------- DynamoDB alone
 
 
@@ -165,16 +256,15 @@ def test_what_the_stream_shows_is_announced_when_the_status_is_new(table: Any) -
     store = DynamoDBRunStore(table, TABLE)
     training = run_in(RunStatus.TRAINING)
     store.create(training)
-    event = announcement(_record(table))
+    (event,) = announcements(_record(table))
     detail = parse(event=event, model=RunStatusChanged).detail
     assert (detail.run_id, detail.status, detail.previous_status) == (
         RUN_ID,
         RunStatus.TRAINING,
         RunStatus.LAUNCHING,
     )
-    assert is_announced(_record(table))
     store.commit(training, observed(training, job_seen("InProgress", "Training")))
-    assert not is_announced(_record(table))
+    assert announcements(_record(table)) == []
 
 
 def _record(table: Any) -> dict[str, Any]:
@@ -189,7 +279,19 @@ def test_claims_are_not_announced(table: Any) -> None:
     items = table.scan(TableName=TABLE)["Items"]
     claims = [item for item in items if item["id"]["S"].startswith("claim#")]
     assert len(claims) == 1
-    assert not is_announced({"eventID": "1", "dynamodb": {"NewImage": claims[0]}})
+    assert announcements({"eventID": "1", "dynamodb": {"NewImage": claims[0]}}) == []
+
+
+def test_a_new_champion_is_announced_with_the_one_before(table: Any) -> None:
+    store = DynamoDBRunStore(table, TABLE)
+    promote(store, candidate(store), instead_of=None)
+    promote(store, candidate(store, "b" * 26), instead_of=RUN_ID)
+    item = table.get_item(TableName=TABLE, Key={"id": {"S": "alias#receipts"}})["Item"]
+    (event,) = announcements({"eventID": "1", "dynamodb": {"NewImage": item}})
+    detail = parse(event=event, model=ModelPromoted).detail
+    assert (detail.dataset, detail.run_id, detail.previous_run_id) == ("receipts", "b" * 26, RUN_ID)
+    assert (detail.model_arn, detail.previous_model_arn) == (MODEL_ARN, MODEL_ARN)
+    assert (detail.promoted_by, detail.version) == ("evaluation", 2)
 
 
 def test_a_long_shelf_is_read_page_by_page(table: Any) -> None:

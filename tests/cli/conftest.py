@@ -31,6 +31,7 @@ OUTPUTS = {
     "DropBucketName": "drops",
     "RunBucketName": "run-files",
     "RunsTableName": "runs",
+    "EventBusName": "tunedrop",
     "DeadLetterQueueUrl": DEAD_LETTERS,
 }
 

@@ -9,11 +9,13 @@ from aws_lambda_powertools.utilities.parser import parse
 from pydantic import TypeAdapter, ValidationError
 
 from tests.samples import DROP, JOB_NAME, RUN_ID
-from tests.stack import ROOT, announcement, is_announced, receivers, sample
+from tests.stack import ROOT, announcements, receivers, sample
 from tunedrop.contracts.events import (
     ExecutionStatusChange,
+    ModelPromoted,
     ObjectCreated,
     PlanEvent,
+    PromotionRequested,
     RunStatusChanged,
     Tick,
     TrainingEvent,
@@ -25,6 +27,7 @@ DEPLOY = "deploy_model/Entered"
 EVALUATE = "evaluate_model/Entered"
 LAUNCH = "launch_training/Entered"
 NOTIFY = "notify/Entered"
+REPORT = "write_report/Entered"
 TRACK = "track_training/EnteredOrDue"
 
 ROUTES = {
@@ -48,20 +51,27 @@ ROUTES = {
     "tunedrop/run-status-changed.deploying-due": {DEPLOY},
     "tunedrop/run-status-changed.evaluating": {EVALUATE},
     "tunedrop/run-status-changed.evaluating-due": {EVALUATE},
-    "tunedrop/run-status-changed.failed": {DEPLOY, NOTIFY, TRACK},
+    "tunedrop/run-status-changed.failed": {DEPLOY, NOTIFY, TRACK, REPORT},
     "tunedrop/run-status-changed.launching": {LAUNCH},
     "tunedrop/run-status-changed.launching-due": {LAUNCH},
-    "tunedrop/run-status-changed.not-promoted": {DEPLOY, NOTIFY},
+    "tunedrop/run-status-changed.not-promoted": {DEPLOY, NOTIFY, REPORT},
+    "tunedrop/run-status-changed.not-promoted-due": {DEPLOY, NOTIFY, "promote_model/Due", REPORT},
     "tunedrop/run-status-changed.planning": set(),
     "tunedrop/run-status-changed.planning-due": {"plan_run/Due"},
-    "tunedrop/run-status-changed.promoted": {NOTIFY},
-    "tunedrop/run-status-changed.rejected": {NOTIFY},
-    "tunedrop/run-status-changed.stopped": {DEPLOY, NOTIFY},
+    "tunedrop/run-status-changed.promoted": {NOTIFY, REPORT},
+    "tunedrop/run-status-changed.promoted-due": {"deploy_model/Retired", NOTIFY, "promote_model/Due", REPORT},
+    "tunedrop/run-status-changed.rejected": {NOTIFY, REPORT},
+    "tunedrop/run-status-changed.stopped": {DEPLOY, NOTIFY, REPORT},
     "tunedrop/run-status-changed.training": {TRACK, NOTIFY},
     "tunedrop/run-status-changed.validating": {"validate_dataset/Entered"},
+    "tunedrop/model-promoted.first-champion": set(),
+    "tunedrop/model-promoted.rollback": set(),
+    "tunedrop.user/promotion-requested.first-champion": {"promote_model/Requested"},
+    "tunedrop.user/promotion-requested.rollback": {"promote_model/Requested"},
 }
 ANNOUNCED = {
     "aws.dynamodb/stream-record.claim-taken": False,
+    "aws.dynamodb/stream-record.model-promoted": True,
     "aws.dynamodb/stream-record.run-due": True,
     "aws.dynamodb/stream-record.run-entered": True,
     "aws.dynamodb/stream-record.run-progress": False,
@@ -72,7 +82,9 @@ READERS = {
     "aws.sagemaker": TrainingJobStateChange,
     "aws.states": ExecutionStatusChange,
     "tunedrop": RunStatusChanged,
+    "tunedrop.user": PromotionRequested,
 }
+"""What reads the events of a source; `Model Promoted` is for users' own rules."""
 
 
 def test_every_sample_has_its_route_here() -> None:
@@ -95,22 +107,38 @@ def test_an_event_reaches_exactly_the_rules_that_it_should(name: str, rules: set
 
 
 @pytest.mark.parametrize(("name", "announced"), ANNOUNCED.items())
-def test_the_pipe_announces_runs_that_are_new_in_a_status_or_due(name: str, *, announced: bool) -> None:
-    assert is_announced(sample(name)) == announced
+def test_the_pipes_announce_runs_that_are_new_in_a_status_or_due_and_champions(name: str, *, announced: bool) -> None:
+    assert len(announcements(sample(name))) == announced
 
 
 def test_a_stream_record_becomes_the_announcement_that_the_next_function_reads() -> None:
-    event = announcement(sample("aws.dynamodb/stream-record.run-entered"))
+    (event,) = announcements(sample("aws.dynamodb/stream-record.run-entered"))
     assert event["detail"] == sample("tunedrop/run-status-changed.validating")["detail"]
     assert {rule.function for rule in receivers(event)} == {"validate_dataset"}
+
+
+def test_a_champion_s_stream_record_becomes_the_announcement_for_users_rules() -> None:
+    (event,) = announcements(sample("aws.dynamodb/stream-record.model-promoted"))
+    expected = sample("tunedrop/model-promoted.first-champion")
+    assert (event["detail-type"], event["source"]) == (expected["detail-type"], expected["source"])
+    assert ModelPromoted.model_validate(event) == ModelPromoted.model_validate(expected)
+
+
+@pytest.mark.parametrize("requested_by", ["", 'ann", "version": 9', "ann\n", "a" * 513])
+def test_a_wish_of_an_odd_name_is_refused(requested_by: str) -> None:
+    event = sample("tunedrop.user/promotion-requested.rollback")
+    event["detail"]["requested_by"] = requested_by
+    with pytest.raises(ValidationError, match="requested_by"):
+        TypeAdapter(PromotionRequested).validate_python(event)
 
 
 @pytest.mark.parametrize("name", ROUTES)
 def test_an_event_is_read_as_what_it_is_and_as_nothing_else(name: str) -> None:
     event = sample(name)
-    assert parse(event=event, model=READERS[event["source"]])
-    for source, reader in READERS.items():
-        if source != event["source"]:
+    own = ModelPromoted if event["detail-type"] == "Model Promoted" else READERS[event["source"]]
+    assert parse(event=event, model=own)
+    for reader in READERS.values():
+        if reader is not own:
             with pytest.raises(ValidationError):
                 TypeAdapter(reader).validate_python(event)
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.samples import (
-    ALIAS_WRITTEN,
+    ALIAS_PUBLISHED,
     DATASET_ACCEPTED,
     DATASET_REFUSED,
     IMPORT_COMPLETED,
@@ -21,8 +21,11 @@ from tests.samples import (
     PLAN_MADE,
     PLAN_REFUSED,
     PROBLEM,
+    PROMOTION_REQUESTED,
+    PROMOTION_WANTED,
     REFUSED,
     ROOM_WANTED,
+    RUN_ID,
     STACK,
     job_seen,
     new_run,
@@ -31,9 +34,12 @@ from tests.samples import (
     scored,
 )
 from tunedrop.domain import names
+from tunedrop.domain.alias import newly_promoted
 from tunedrop.domain.budget import most_cents
 from tunedrop.domain.capacity import GIVE_UP_AFTER, SHORTAGES, next_try
 from tunedrop.domain.decide import (
+    EVALUATED,
+    EVALUATION,
     IDLE,
     LONGEST_WAIT,
     MISSING_JOB,
@@ -49,8 +55,9 @@ from tunedrop.domain.decide import (
     wants_nudge,
 )
 from tunedrop.domain.observations import (
-    AliasWritten,
+    AliasPublished,
     CapReached,
+    ChampionChanged,
     ClaimRefused,
     ImportDeleted,
     ImportSeen,
@@ -61,13 +68,18 @@ from tunedrop.domain.observations import (
     JobRefused,
     JobSeen,
     Looked,
+    ModelLimitReached,
     NoticeClaimed,
     NoticeSent,
     Nudged,
     Observation,
     PlanMade,
+    PromotionRequested,
+    PromotionWanted,
     Refused,
     ReportWritten,
+    RetirementWanted,
+    RoomMade,
     RoomWanted,
     ScoringPaused,
     Unavailable,
@@ -78,10 +90,14 @@ from tunedrop.domain.run import EDGES, TERMINAL, Change, Run, RunStatus
 
 SOON = timedelta(minutes=2)
 UNAVAILABLE = Unavailable(reason="No room.", retry_after=timedelta(minutes=5))
+FULL = ModelLimitReached(former="an-older-run", reason="No place.", retry_after=timedelta(minutes=1))
+FULL_FOR_GOOD = FULL.model_copy(update={"former": None})
 CLAIM_REFUSED = ClaimRefused(claim=names.IMPORT_SLOT, holder="another-run")
 CAP_REACHED = CapReached(committed_cents=96_00, cap_cents=100_00)
 NOTICE_CLAIMED = NoticeClaimed(token="invocation")
 REPORT_WRITTEN = ReportWritten(uri="s3://tunedrop-runs/runs/x/report.html")
+GONE = PROMOTION_REQUESTED.model_copy(update={"missing": "Bedrock has no such model."})
+TIME_OVER = RetirementWanted(because="It has not been the champion for 7 days.")
 
 CAPACITY = "CapacityError: Unable to provision requested ML compute capacity."
 AWS_FAULT = "InternalServerError: We encountered an internal error. Please try again."
@@ -116,10 +132,13 @@ POSSIBLE: dict[Effect, tuple[Observation, ...]] = {
     Effect.DESCRIBE_TRAINING: JOB_DESCRIBED,
     Effect.SETTLE: JOB_DESCRIBED,
     Effect.TAKE_IMPORT_SLOT: (ImportSlotWanted(),),
-    Effect.START_IMPORT: (IMPORT_STARTED, UNAVAILABLE, REFUSED),
+    Effect.START_IMPORT: (IMPORT_STARTED, UNAVAILABLE, REFUSED, FULL, FULL_FOR_GOOD),
+    Effect.MAKE_ROOM: (RoomMade(),),
     Effect.DESCRIBE_IMPORT: (ImportSeen(status="InProgress"), IMPORT_COMPLETED, ImportSeen(status="Failed")),
     Effect.SCORE: (scored(passed=True), scored(passed=False), ScoringPaused(answered=5), UNAVAILABLE, REFUSED),
-    Effect.WRITE_ALIAS: (ALIAS_WRITTEN,),
+    Effect.PROMOTE: (PROMOTION_WANTED,),
+    Effect.PUBLISH_ALIAS: (ALIAS_PUBLISHED,),
+    Effect.RETIRE: (RetirementWanted(because="It was not promoted."),),
     Effect.DELETE_IMPORT: (ImportDeleted(), UNAVAILABLE),
     Effect.WRITE_REPORT: (REPORT_WRITTEN,),
     Effect.CLAIM_NOTICE: (NOTICE_CLAIMED,),
@@ -157,14 +176,16 @@ def situation(run: Run, now: datetime) -> object:
     wait = None if run.next_try_at is None else run.next_try_at <= now
     told = run.notices.get(run.status)
     notice = told and (told.message_id, now - told.claimed_at >= NOTICE_LEASE)
-    deployment = run.deployment and (run.deployment.model_arn, run.deployment.deleted)
+    deployment = run.deployment and (run.deployment.model_arn, run.deployment.retirement, run.deployment.deleted)
+    promotion = run.promotion and (run.promotion.by, run.promotion.published)
     end = (run.status, run.change, run.claims, bool(run.reason), now - run.updated_at >= IDLE, wait, notice, deployment)
-    end = (*end, run.charge and run.charge.attempt == run.attempt, bool(run.report_uri))
+    end = (*end, run.charge and run.charge.attempt == run.attempt, promotion, run.promotion_refused is None)
+    end = (*end, bool(run.report_uri))
     if run.status.terminal:
         return (*end, run.charge is not None and now - run.entered_at >= MISSING_JOB)
+    ages = (run.room_from, now - run.entered_at >= LONGEST_WAIT, now - run.entered_at >= MISSING_JOB)
     training = run.training and (run.training.status, run.training.secondary_status)
     evaluation = run.evaluation and run.evaluation.passed
-    ages = (now - run.entered_at >= LONGEST_WAIT, now - run.entered_at >= MISSING_JOB)
     attempts: object = None
     if run.status in (RunStatus.LAUNCHING, RunStatus.TRAINING):
         short = [each for each in run.failed_attempts if each.code in SHORTAGES]
@@ -198,6 +219,10 @@ def of_attempt(observation: Observation, run: Run) -> Observation:
 
 def moves_from(run: Run, now: datetime) -> Iterator[Move]:
     seen: list[tuple[Effect | None, Observation]] = [(None, Looked()), (None, Nudged()), (None, WaitOver())]
+    if run.status in EVALUATED:
+        seen += ((None, each) for each in (PROMOTION_REQUESTED, GONE))
+        if run.promotion:  # the reconciler looks at former champions only
+            seen.append((None, TIME_OVER))
     for effect in effects_due(run, now):
         seen += (
             (effect, of_attempt(observation, run)) for observation in POSSIBLE[effect] if fits(run, effect, observation)
@@ -207,6 +232,9 @@ def moves_from(run: Run, now: datetime) -> Iterator[Move]:
         yield Move(run, now, effect, observation, after)
         if after.claims - run.claims:
             yield Move(run, now, effect, CLAIM_REFUSED, decide(run, CLAIM_REFUSED, now).run)
+        if promotion := newly_promoted(run, after):
+            changed = ChampionChanged(request=promotion.request, champion="another-run")
+            yield Move(run, now, effect, changed, decide(run, changed, now).run)
         if len(after.charges) > len(run.charges):
             yield Move(run, now, effect, CAP_REACHED, decide(run, CAP_REACHED, now).run)
 
@@ -235,7 +263,8 @@ def search() -> Search:
 def test_the_search_knows_every_effect_and_every_observation() -> None:
     assert set(POSSIBLE) == set(Effect)
     known = {type(each) for observations in POSSIBLE.values() for each in observations}
-    assert known | {Nudged, CapReached, ClaimRefused, WaitOver} == set(Observation.__subclasses__())
+    unasked = {Nudged, CapReached, ChampionChanged, ClaimRefused, PromotionRequested, WaitOver}
+    assert known | unasked == set(Observation.__subclasses__())
 
 
 def test_every_edge_is_taken_and_no_other(search: Search) -> None:
@@ -260,11 +289,11 @@ def test_a_new_status_is_announced_as_entered_and_remembers_the_one_before(searc
             assert move.after.entered_at == move.after.updated_at == move.now
 
 
-def test_only_a_nudge_or_a_paused_evaluation_says_that_the_same_status_is_due(search: Search) -> None:
+def test_what_says_that_the_same_status_is_due(search: Search) -> None:
     due = {
         type(move.observation) for move in search.moves if move.after != move.before and move.after.change is Change.DUE
     }
-    assert due == {Nudged, ScoringPaused}
+    assert due == {Nudged, ScoringPaused, ChampionChanged, RetirementWanted}
 
 
 def test_a_run_that_did_not_change_is_not_written(search: Search) -> None:
@@ -280,13 +309,18 @@ def test_for_a_settled_run_nothing_is_ever_due(search: Search) -> None:
             assert not wants_nudge(run, now + later)
 
 
-def test_a_settled_run_has_told_of_its_end_and_left_no_import_but_a_promoted_one(search: Search) -> None:
+def test_a_settled_run_has_told_of_its_end_and_left_no_import_but_a_promoted_one_s(search: Search) -> None:
     for run, _ in search.states.values():
         if settled(run):
             assert run.notices[run.status].message_id
             assert run.report_uri
-            assert run.status not in RETIRING or run.deployment is None or run.deployment.deleted
-            assert run.status is not RunStatus.PROMOTED or (run.deployment and not run.deployment.deleted)
+            if run.promotion:
+                assert run.promotion.published
+                assert run.deployment
+                assert run.deployment.deleted == bool(run.deployment.retirement)
+            else:
+                assert run.status is not RunStatus.PROMOTED
+                assert run.deployment is None or run.deployment.deleted
 
 
 def test_who_is_not_settled_is_nudged_in_the_end(search: Search) -> None:
@@ -350,6 +384,7 @@ def test_who_waits_says_why_and_until_when(search: Search) -> None:
         RunStatus.LAUNCHING,
         RunStatus.DEPLOYING,
         RunStatus.EVALUATING,
+        RunStatus.PROMOTED,
         *RETIRING - {RunStatus.STOPPED},
     }
     for move in waiting:
@@ -362,15 +397,52 @@ def test_who_waits_says_why_and_until_when(search: Search) -> None:
             assert set(effects_due(move.after, move.now)) <= TELLING
 
 
-def test_promotion_follows_a_passing_score_and_a_written_alias_only(search: Search) -> None:
+def test_promotion_follows_a_passing_score_and_a_published_alias_only(search: Search) -> None:
     promoted = [move for move in search.moves if move.after.status is RunStatus.PROMOTED is not move.before.status]
     assert promoted
     for move in promoted:
-        assert isinstance(move.observation, AliasWritten)
+        assert isinstance(move.observation, AliasPublished)
+        assert move.before.promotion
+        assert move.after.promotion
+        assert move.after.promotion.published
+
+
+def test_a_model_becomes_champion_by_a_passing_score_or_by_a_person_who_asks_once_it_is_evaluated(
+    search: Search,
+) -> None:
+    promotions = [move for move in search.moves if newly_promoted(move.before, move.after)]
+    assert {type(move.observation) for move in promotions} == {PromotionWanted, PromotionRequested}
+    for move in promotions:
         assert move.before.evaluation
-        assert move.before.evaluation.passed
-        assert move.after.evaluation
-        assert move.after.evaluation.alias_written
+        assert move.before.deployment
+        assert move.before.deployment.model_arn
+        assert not move.before.deployment.retirement
+        if isinstance(move.observation, PromotionWanted):
+            assert move.before.evaluation.passed
+        else:
+            assert move.before.status in EVALUATED
+            assert not move.observation.missing
+
+
+def test_a_model_that_is_given_up_is_deleted_and_never_promoted_again(search: Search) -> None:
+    given_up = [(run, now) for run, now in search.states.values() if run.deployment and run.deployment.retirement]
+    assert {run.status for run, _ in given_up} == {RunStatus.PROMOTED, *RETIRING - {RunStatus.STOPPED}}
+    for run, now in given_up:
+        assert run.deployment
+        assert run.deployment.deleted or Effect.DELETE_IMPORT in effects_due(run, now + LONGEST_WAIT)
+        assert not newly_promoted(run, decide(run, PROMOTION_REQUESTED, now).run)
+    for run, now in search.states.values():
+        if Effect.DELETE_IMPORT in effects_due(run, now):
+            assert run.deployment
+            assert run.deployment.retirement
+
+
+def test_a_champion_neither_fails_nor_is_given_up_before_its_alias_is_published(search: Search) -> None:
+    for move in search.moves:
+        if move.before.promotion and not move.before.promotion.published:
+            assert move.after.status is not RunStatus.FAILED
+            assert move.after.deployment
+            assert not move.after.deployment.retirement
 
 
 def test_only_statuses_that_people_want_to_hear_of_are_told(search: Search) -> None:
@@ -401,7 +473,7 @@ def _judged_by_status(done: Collection[Effect | None]) -> list[Observation]:
     """Return what none of these effects can have seen, but for what counts in every status."""
     own = [each for effect in POSSIBLE if effect in done for each in POSSIBLE[effect]]
     effects = set(POSSIBLE) - set(done)
-    anywhere = (Looked, Unavailable, Refused, NoticeClaimed, NoticeSent, ImportDeleted)
+    anywhere = (Looked, Unavailable, Refused, NoticeClaimed, NoticeSent, RetirementWanted, ImportDeleted)
     seen = [each for effect in effects for each in POSSIBLE[effect] if not isinstance(each, anywhere)]
     return [each for each in seen if each not in own]
 
@@ -756,6 +828,18 @@ def test_who_cannot_import_now_gives_the_slot_back() -> None:
     assert names.IMPORT_SLOT not in run.claims
 
 
+def test_who_finds_no_place_writes_down_who_is_to_make_room_before_asking() -> None:
+    starting = observed(run_in(RunStatus.DEPLOYING), ImportSlotWanted())
+    chosen = observed(starting, FULL)
+    assert chosen.room_from == "an-older-run"
+    assert effects_due(chosen, NOW) == (Effect.MAKE_ROOM,)
+    waiting = observed(chosen, RoomMade())
+    assert (waiting.room_from, waiting.reason) == (None, "No place.")
+    assert names.IMPORT_SLOT not in waiting.claims
+    assert effects_due(waiting, NOW) == ()
+    assert observed(starting, FULL_FOR_GOOD).next_try_at
+
+
 def test_the_slot_is_free_when_the_import_has_ended() -> None:
     importing = observed(run_in(RunStatus.DEPLOYING), ImportSlotWanted(), IMPORT_STARTED)
     assert effects_due(importing, NOW) == (Effect.DESCRIBE_IMPORT,)
@@ -782,20 +866,80 @@ def test_an_import_started_twice_is_one() -> None:
 def test_a_candidate_that_passes_is_promoted_after_the_alias_is_written() -> None:
     passed = observed(run_in(RunStatus.EVALUATING), scored(passed=True))
     assert passed.status is RunStatus.EVALUATING
-    assert effects_due(passed, NOW) == (Effect.WRITE_ALIAS,)
-    promoted = observed(passed, AliasWritten(previous="arn:old"))
+    assert effects_due(passed, NOW) == (Effect.PROMOTE,)
+    champion = observed(passed, PromotionWanted(instead_of="an-older-run"))
+    assert champion.status is RunStatus.EVALUATING
+    assert champion.promotion
+    assert (champion.promotion.by, champion.promotion.instead_of) == (EVALUATION, "an-older-run")
+    assert effects_due(champion, NOW) == (Effect.PUBLISH_ALIAS,)
+    promoted = observed(champion, ALIAS_PUBLISHED)
     assert promoted.status is RunStatus.PROMOTED
-    assert promoted.evaluation
-    assert promoted.evaluation.previous_champion == "arn:old"
-    assert Effect.DELETE_IMPORT not in effects_due(promoted, NOW)
+    assert effects_due(promoted, NOW) == (Effect.WRITE_REPORT, Effect.CLAIM_NOTICE)
+
+
+def test_a_candidate_whose_champion_changed_meanwhile_is_compared_again() -> None:
+    passed = observed(run_in(RunStatus.EVALUATING), scored(passed=True))
+    again = observed(passed, ChampionChanged(request=RUN_ID, champion="a-quicker-run"))
+    assert (again.status, again.change, again.evaluation) == (RunStatus.EVALUATING, Change.DUE, None)
+    assert "a-quicker-run" in again.reason
+    assert effects_due(again, NOW) == (Effect.SCORE,)
+
+
+def test_a_person_promotes_a_former_champion_once_however_often_the_wish_comes() -> None:
+    run = observed(run_in(RunStatus.PROMOTED), PROMOTION_REQUESTED)
+    assert run.promotion
+    assert (run.promotion.request, run.promotion.by) == (PROMOTION_REQUESTED.request, PROMOTION_REQUESTED.by)
+    assert run.status is RunStatus.PROMOTED
+    assert Effect.PUBLISH_ALIAS in effects_due(run, NOW)
+    assert observed(run, PROMOTION_REQUESTED) == run
+
+
+def test_a_person_may_promote_what_the_evaluation_did_not_while_its_import_is_there() -> None:
+    run = observed(run_in(RunStatus.NOT_PROMOTED), PROMOTION_REQUESTED, ALIAS_PUBLISHED)
+    assert run.status is RunStatus.NOT_PROMOTED
+    assert effects_due(run, NOW) == (Effect.WRITE_REPORT, Effect.CLAIM_NOTICE)
+    given_up = observed(run_in(RunStatus.NOT_PROMOTED), *POSSIBLE[Effect.RETIRE], PROMOTION_REQUESTED)
+    assert given_up.promotion is None
+    assert given_up.promotion_refused
+    assert "is deleted" in given_up.promotion_refused.reason
+
+
+@pytest.mark.parametrize(
+    ("status", "asked", "reason"),
+    [
+        (RunStatus.FAILED, PROMOTION_REQUESTED, "ended FAILED"),
+        (RunStatus.STOPPED, PROMOTION_REQUESTED, "ended STOPPED"),
+        (RunStatus.PROMOTED, GONE, "no such model"),
+        (RunStatus.PROMOTED, ChampionChanged(request="request-1", champion="another-run"), "is run another-run"),
+    ],
+)
+def test_a_wish_that_cannot_be_granted_is_answered_with_the_reason(
+    status: RunStatus, asked: Observation, reason: str
+) -> None:
+    run = run_in(status)
+    refused = observed(run, asked)
+    assert refused.promotion == run.promotion
+    assert refused.promotion_refused
+    assert refused.promotion_refused.request == "request-1"
+    assert reason in refused.promotion_refused.reason
+    assert observed(refused, asked) == refused
+
+
+def test_a_former_champion_is_given_up_and_then_deleted() -> None:
+    run = observed(run_in(RunStatus.PROMOTED), TIME_OVER)
+    assert run.change is Change.DUE
+    assert effects_due(run, NOW)[0] is Effect.DELETE_IMPORT
+    assert Effect.DELETE_IMPORT not in effects_due(observed(run, ImportDeleted()), NOW)
 
 
 def test_a_candidate_that_does_not_pass_is_deleted() -> None:
     run = observed(run_in(RunStatus.EVALUATING), scored(passed=False))
     assert (run.status, run.reason) == (RunStatus.NOT_PROMOTED, "It is no better.")
-    assert effects_due(run, NOW) == (Effect.DELETE_IMPORT, Effect.WRITE_REPORT, Effect.CLAIM_NOTICE)
-    assert effects_due(observed(run, ImportDeleted()), NOW) == (Effect.WRITE_REPORT, Effect.CLAIM_NOTICE)
-    assert effects_due(observed(run, ImportDeleted(), REPORT_WRITTEN), NOW) == (Effect.CLAIM_NOTICE,)
+    assert effects_due(run, NOW) == (Effect.RETIRE, Effect.WRITE_REPORT, Effect.CLAIM_NOTICE)
+    given_up = observed(run, *POSSIBLE[Effect.RETIRE])
+    assert effects_due(given_up, NOW) == (Effect.DELETE_IMPORT, Effect.WRITE_REPORT, Effect.CLAIM_NOTICE)
+    assert effects_due(observed(given_up, ImportDeleted()), NOW) == (Effect.WRITE_REPORT, Effect.CLAIM_NOTICE)
+    assert effects_due(observed(given_up, ImportDeleted(), REPORT_WRITTEN), NOW) == (Effect.CLAIM_NOTICE,)
 
 
 def test_a_paused_evaluation_is_due_again_with_its_progress() -> None:
@@ -805,7 +949,7 @@ def test_a_paused_evaluation_is_due_again_with_its_progress() -> None:
 
 
 def test_a_failed_run_keeps_its_reason_while_its_import_cannot_be_deleted_yet() -> None:
-    failed = observed(run_in(RunStatus.EVALUATING), REFUSED)
+    failed = observed(run_in(RunStatus.EVALUATING), REFUSED, *POSSIBLE[Effect.RETIRE])
     waiting = observed(failed, UNAVAILABLE)
     assert (waiting.status, waiting.reason) == (RunStatus.FAILED, failed.reason)
     assert effects_due(waiting, NOW) == (Effect.WRITE_REPORT, Effect.CLAIM_NOTICE)

@@ -19,6 +19,7 @@ OTHERS = (
     "test_promotion.py",
     "test_rejections.py",
     "test_reliability.py",
+    "test_rollback.py",
     "test_shortages.py",
 )
 

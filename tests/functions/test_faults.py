@@ -18,7 +18,7 @@ import pytest
 from tests.deployment import Context, Deployment, job_event
 from tests.fakes import BILLABLE_SECONDS, MODEL
 from tests.samples import STACK, run_in
-from tests.stack import FUNCTIONS, receivers
+from tests.stack import FUNCTIONS, receivers, sample
 from tunedrop.domain import names
 from tunedrop.domain.budget import cents, month_of
 from tunedrop.domain.decide import NOTIFIED, settled
@@ -30,6 +30,7 @@ TEMPLATE = json.dumps({"prompt": "{q}", "completion": "{a}"})
 QUOTA = "The account-level service limit 'ml.g5.2xlarge for training job usage' is 2 Instances"
 CAPACITY = "CapacityError: Unable to provision requested ML compute capacity."
 AWS_FAULT = "InternalServerError: We encountered an internal error."
+ANN = "arn:aws:iam::123456789012:user/ann"
 COPIES = 3
 RETRIES = 2
 DEPTH = 2
@@ -37,6 +38,7 @@ MOST_CENTS = 157
 """What the job of `tests.samples` may cost: an hour and 120 seconds at 1.515 US dollars an hour."""
 JOB_CENTS = cents(1.515 * BILLABLE_SECONDS / 3600)
 STEPS = 4000
+_WISHES = itertools.count(1)
 
 
 def rows(first: int, count: int) -> str:
@@ -98,6 +100,7 @@ class World:
             self.depth -= 1
             if self.depth == 0:
                 check_accounts(self)
+                check_champions(self)
 
     def tick(self) -> None:
         for function, schedule in (("track_deployment", "every-minute"), ("reconcile_runs", "every-five-minutes")):
@@ -171,7 +174,11 @@ def check(world: World) -> None:
         assert (names.attempt_of_training_job(name) or 0) <= run.attempt == tried(run) + 1
     assert "InProgress" not in tunedrop.jobs.statuses.values()
     left = {names.run_of_imported_model(STACK, name) for name in tunedrop.imports.created}
-    assert left == {run.run_id for run in runs if run.status is RunStatus.PROMOTED}
+    assert left == {run.run_id for run in runs if run.promotion and run.deployment and not run.deployment.deleted}
+    assert {run.run_id for run in runs if run.status is RunStatus.PROMOTED} <= promoted(world)
+    for record in tunedrop.store.aliases():
+        assert record.champion
+        assert alias(world, record.dataset) == record.champion.model_arn
     told = Counter((attributes["run_id"], attributes["status"]) for _, _, attributes in tunedrop.notifier.sent)
     assert sum(told.values()) - len(told) <= world.told_and_died
     assert {(run.run_id, run.status) for run in runs} <= set(told)
@@ -179,6 +186,23 @@ def check(world: World) -> None:
     assert set(tunedrop.store.holders.values()) <= {
         run.run_id for run in runs if run.status in (RunStatus.PROMOTED, RunStatus.NOT_PROMOTED)
     }
+
+
+def promoted(world: World) -> set[str]:
+    """Name the runs that ever were champions."""
+    return {each.run_id for record in world.tunedrop.store.aliases() for each in record.history}
+
+
+def check_champions(world: World) -> None:
+    """Check what holds at every moment: a champion's model is there, and somebody found it good."""
+    for record in world.tunedrop.store.aliases():
+        assert record.champion
+        assert record.champion.model_arn in world.tunedrop.imports.by_arn
+        for each in record.history:
+            run = world.tunedrop.store.get(each.run_id)
+            assert run
+            assert run.evaluation
+            assert run.evaluation.passed or each.by == ANN
 
 
 def tried(run: Run) -> int:
@@ -322,6 +346,100 @@ def test_a_champion_is_replaced_by_a_better_model_only(world: World) -> None:
     check(world)
     assert statuses(world) == [RunStatus.NOT_PROMOTED, RunStatus.PROMOTED]
     assert alias(world, "receipts") == champion
+
+
+def test_two_runs_of_a_dataset_that_end_together_are_compared_with_each_other(world: World) -> None:
+    drop(world, "receipts")
+    while world.on_the_way and not any(run.plan for run in world.tunedrop.runs()):
+        world.deliver_one()
+    drop(world, "receipts", first_row=200)
+    world.live_on("Completed", "Completed")
+    check(world)
+    assert statuses(world) == [RunStatus.NOT_PROMOTED, RunStatus.PROMOTED]
+    other, champion = sorted(world.tunedrop.runs(), key=lambda run: run.status)
+    assert alias(world, "receipts") == model_arn(champion)
+    assert other.evaluation
+    assert other.evaluation.champion_run == champion.run_id
+
+
+def champions(world: World, count: int) -> list[Run]:
+    """Promote models one after the other, each compared with the base alone; returns their runs."""
+    for number in range(count):
+        drop(
+            world,
+            "receipts",
+            first_row=200 * number,
+            tune_yaml=f"model: {MODEL.model_id}\nevaluate: {{against: [base]}}\n",
+        )
+        world.live_on("Completed", "Completed")
+        check(world)
+    return world.tunedrop.runs()
+
+
+def wish(world: World, run: Run, instead_of: Run) -> None:
+    """Ask to promote a run."""
+    event = sample("tunedrop.user/promotion-requested.rollback")
+    event["detail"] |= {"request_id": f"request-{next(_WISHES)}", "dataset": run.dataset}
+    event["detail"] |= {"run_id": run.run_id, "instead_of": instead_of.run_id, "requested_by": ANN}
+    world.on_the_way += [Delivery("promote_model", event, Context()) for _ in range(COPIES)]
+
+
+@pytest.mark.parametrize("world", range(5), indirect=True)
+def test_a_rollback_brings_the_former_champion_back_and_another_one_undoes_it(world: World) -> None:
+    first, second = champions(world, 2)
+    assert alias(world, "receipts") == model_arn(second)
+    wish(world, first, instead_of=second)
+    world.live_on("Completed", "Completed")
+    check(world)
+    assert alias(world, "receipts") == model_arn(first)
+    wish(world, second, instead_of=first)
+    world.live_on("Completed", "Completed")
+    check(world)
+    assert alias(world, "receipts") == model_arn(second)
+    assert [each.run_id for each in world.tunedrop.store.alias("receipts").history] == [
+        *(first.run_id, second.run_id, first.run_id, second.run_id)
+    ]
+    assert len(world.tunedrop.jobs.requests) == len(world.tunedrop.imports.states) == 2
+
+
+@pytest.mark.parametrize("world", range(5), indirect=True)
+def test_of_wishes_that_meet_one_is_granted_and_the_others_are_answered(world: World) -> None:
+    first, second, third = champions(world, 3)
+    wish(world, first, instead_of=third)
+    wish(world, second, instead_of=third)
+    world.live_on("Completed", "Completed")
+    check(world)
+    runs = {run.run_id: run for run in world.tunedrop.runs()}
+    champion = world.tunedrop.store.alias("receipts").champion
+    assert champion
+    other = runs[({first.run_id, second.run_id} - {champion.run_id}).pop()]
+    assert champion.by == ANN
+    assert other.promotion_refused
+    assert champion.run_id in other.promotion_refused.reason
+
+
+@pytest.mark.parametrize("world", range(5), indirect=True)
+def test_a_former_champion_is_deleted_after_its_time_unless_it_is_brought_back_just_then(world: World) -> None:
+    first, second = champions(world, 2)
+    world.tunedrop.clock.move(timedelta(days=8))
+    world.tick()
+    wish(world, first, instead_of=second)
+    world.live_on("Completed", "Completed")
+    check(world)
+    back = alias(world, "receipts") == model_arn(first)
+    kept = {names.run_of_imported_model(STACK, name) for name in world.tunedrop.imports.created}
+    assert kept == ({first.run_id, second.run_id} if back else {second.run_id})
+    old = world.tunedrop.store.get(first.run_id)
+    assert old
+    assert back or (old.promotion_refused and "is deleted" in old.promotion_refused.reason)
+
+
+@pytest.mark.parametrize("world", range(8), indirect=True)
+def test_the_oldest_former_champion_makes_room_for_a_new_model(world: World) -> None:
+    first, *others = champions(world, 4)
+    assert {run.status for run in others} == {RunStatus.PROMOTED}
+    assert world.tunedrop.imports.deleted == [names.imported_model(STACK, first.run_id)]
+    assert alias(world, "receipts") == model_arn(others[-1])
 
 
 def test_a_lost_upload_is_found_by_the_reconciler(world: World) -> None:

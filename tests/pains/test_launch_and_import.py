@@ -8,7 +8,7 @@ import yaml
 
 from tests.adapters.conftest import Script
 from tests.domain.test_planning import EULA, GATED, MODEL, RULES, plan, refusal, refusals
-from tests.fakes import ARTIFACT, FakeModelImports, InMemoryRunFiles
+from tests.fakes import ARTIFACT, FakeClock, FakeModelImports, InMemoryRunFiles, InMemoryRunStore
 from tests.samples import (
     ARTIFACT_URI,
     DATASET_ACCEPTED,
@@ -38,6 +38,7 @@ from tunedrop.domain.run import Run, RunStatus
 from tunedrop.domain.surroundings import Key, key_problems
 from tunedrop.errors import ModelNotReadyError, UnavailableError
 from tunedrop.ports import Question, Turn
+from tunedrop.steps.champions import FormerChampions
 from tunedrop.steps.deploy import StartImport
 
 QUOTA = "ResourceLimitExceeded: The account-level service limit 'ml.g5.2xlarge for training job usage' is {} Instances"
@@ -45,6 +46,11 @@ CAPACITY = "CapacityError: Unable to provision requested ML compute capacity. Pl
 OUT_OF_MEMORY = "torch.cuda.OutOfMemoryError: CUDA out of memory. Tried to allocate 1.96 GiB"
 SCRIPT_FAILED = "AlgorithmError: ExecuteUserScriptError:\nExitCode 1"
 WEIGHTS = {name: len(content) for name, content in ARTIFACT.items()}
+
+
+def start_import(imports: FakeModelImports, files: InMemoryRunFiles) -> StartImport:
+    former = FormerChampions(InMemoryRunStore(), imports, FakeClock(), STACK)
+    return StartImport(imports, files, former, STACK)
 
 
 def training_of(made: Plan) -> TrainingPlan:
@@ -180,7 +186,7 @@ def imported(files: dict[str, bytes], imports: FakeModelImports | None = None) -
     folder = ARTIFACT_URI.removeprefix(f"s3://{RUN_BUCKET}/")
     stored = InMemoryRunFiles({folder + name: content for name, content in files.items()})
     run = observed(run_in(RunStatus.DEPLOYING), ImportSlotWanted())
-    return StartImport(imports or FakeModelImports(), stored, STACK)(run)
+    return start_import(imports or FakeModelImports(), stored)(run)
 
 
 def test_pain_31_an_adapter_is_not_sent_to_bedrock() -> None:
@@ -199,7 +205,7 @@ def test_pain_33_a_model_that_converse_cannot_call_is_told_before_the_launch() -
 def test_pain_34_the_template_of_the_training_goes_with_the_weights() -> None:
     folder = ARTIFACT_URI.removeprefix(f"s3://{RUN_BUCKET}/")
     files = InMemoryRunFiles({folder + name: content for name, content in ARTIFACT.items()})
-    StartImport(FakeModelImports(), files, STACK)(observed(run_in(RunStatus.DEPLOYING), ImportSlotWanted()))
+    start_import(FakeModelImports(), files)(observed(run_in(RunStatus.DEPLOYING), ImportSlotWanted()))
     assert files.objects[f"{folder}chat_template.jinja"]
     assert "import.chat-template" in artifact_codes(ARTIFACT["config.json"])
 

@@ -11,6 +11,7 @@ from tests.fakes import (
     FakeTrainingJobs,
     FakeTrainingLog,
     InMemoryRunFiles,
+    InMemoryRunStore,
     RecordingNotifier,
 )
 from tests.samples import (
@@ -38,9 +39,11 @@ from tunedrop.domain.observations import (
     JobRefused,
     JobSeen,
     Looked,
+    ModelLimitReached,
     NoticeClaimed,
     NoticeSent,
     Refused,
+    RetirementWanted,
     Unavailable,
 )
 from tunedrop.domain.plan import ServerlessTrainingPlan, Technique
@@ -55,6 +58,7 @@ from tunedrop.errors import (
     TransientError,
     UnavailableError,
 )
+from tunedrop.steps.champions import NOT_PROMOTED, FormerChampions, unwanted
 from tunedrop.steps.deploy import DeleteImport, StartImport
 from tunedrop.steps.launch import LaunchTraining
 from tunedrop.steps.tell import ClaimNotice, SendNotice
@@ -123,8 +127,13 @@ def test_following_a_job_tells_what_sagemaker_knows() -> None:
     assert (seen.training.status, seen.failure_reason) == ("Failed", "AlgorithmError: out of memory")
 
 
+def start_import(imports: FakeModelImports, files: InMemoryRunFiles) -> StartImport:
+    former = FormerChampions(InMemoryRunStore(), imports, FakeClock(), STACK)
+    return StartImport(imports, files, former, STACK)
+
+
 def start(imports: FakeModelImports, files: InMemoryRunFiles) -> object:
-    return StartImport(imports, files, STACK)(observed(run_in(RunStatus.DEPLOYING), ImportSlotWanted()))
+    return start_import(imports, files)(observed(run_in(RunStatus.DEPLOYING), ImportSlotWanted()))
 
 
 def test_an_import_starts_once_with_the_training_prompt_as_its_chat_template() -> None:
@@ -188,12 +197,12 @@ BRINGS_ONE = b'{"tokenizer_class": "PreTrainedTokenizerFast", "chat_template": "
 def test_a_model_trained_on_its_own_template_is_imported_with_it_or_not_at_all(technique: Technique) -> None:
     imports, files = FakeModelImports(), trained()
     run = tuned_by(technique, recipe=False)
-    refused = StartImport(imports, files, STACK)(run)
+    refused = start_import(imports, files)(run)
     assert isinstance(refused, Refused)
     assert (refused.problem.code, refused.problem.where) == ("import.chat-template", ARTIFACT_URI)
     assert imports.states == {}
     files.write(f"{ARTIFACT_KEY}tokenizer_config.json", BRINGS_ONE)
-    assert isinstance(StartImport(imports, files, STACK)(run), ImportStarted)
+    assert isinstance(start_import(imports, files)(run), ImportStarted)
     assert f"{ARTIFACT_KEY}chat_template.jinja" not in files.objects
 
 
@@ -201,12 +210,12 @@ def test_a_recipe_s_prompts_are_rendered_by_the_model_s_template_or_as_they_are(
     folder = ARTIFACT_KEY + MERGED_WEIGHTS
     files = InMemoryRunFiles({folder + name: content for name, content in ARTIFACT.items()})
     run = tuned_by(Technique.INSTRUCTION, recipe=True)
-    assert isinstance(StartImport(FakeModelImports(), files, STACK)(run), ImportStarted)
+    assert isinstance(start_import(FakeModelImports(), files)(run), ImportStarted)
     written = files.objects.pop(f"{folder}chat_template.jinja")
     assert b"message['content']" in written
     assert b"###" not in written
     files.write(f"{folder}tokenizer_config.json", BRINGS_ONE)
-    assert isinstance(StartImport(FakeModelImports(), files, STACK)(run), ImportStarted)
+    assert isinstance(start_import(FakeModelImports(), files)(run), ImportStarted)
     assert f"{folder}chat_template.jinja" not in files.objects
 
 
@@ -242,12 +251,25 @@ def test_an_import_has_to_wait_while_another_runs() -> None:
     assert isinstance(start(imports, trained()), Unavailable)
 
 
+def test_an_import_has_to_wait_while_the_account_holds_as_many_models_as_it_may() -> None:
+    imports = FakeModelImports(most=0)
+    seen = start(imports, trained())
+    assert isinstance(seen, ModelLimitReached)
+    assert seen.former is None
+    assert "as many imported models" in seen.reason
+    assert "No former champion" in seen.reason
+
+
+def test_the_model_of_a_run_that_was_not_promoted_is_given_up_first() -> None:
+    assert unwanted(run_in(RunStatus.NOT_PROMOTED)) == RetirementWanted(because=NOT_PROMOTED)
+
+
 def test_a_job_without_an_artifact_cannot_be_imported() -> None:
     seen = job_seen("Completed")
     without = seen.model_copy(update={"training": seen.training.model_copy(update={"artifact_uri": None})})
     run = observed(run_in(RunStatus.TRAINING), without)
     assert run.status is RunStatus.DEPLOYING
-    refused = StartImport(FakeModelImports(), InMemoryRunFiles(), STACK)(run)
+    refused = start_import(FakeModelImports(), InMemoryRunFiles())(run)
     assert isinstance(refused, Refused)
     assert refused.problem.code == "import.no-artifact"
 

@@ -9,21 +9,21 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tests.fakes import FakeConversation, FakeModelImports, InMemoryAliases, InMemoryRunFiles
-from tests.samples import ARTIFACT_URI, DATASET, MODEL_ARN, PLAN, RUN_ID, STACK, observed, run_in, scored
+from tests.fakes import FakeConversation, FakeModelImports, InMemoryRunFiles, InMemoryRunStore
+from tests.samples import ARTIFACT_URI, DATASET, MODEL_ARN, NOW, PLAN, RUN_ID, run_in
 from tunedrop.domain import names
+from tunedrop.domain.alias import Alias, Champion
 from tunedrop.domain.evaluation_report import EvaluationReport
 from tunedrop.domain.model_call import ModelCall
-from tunedrop.domain.observations import AliasWritten, Refused, Scored, ScoringPaused, Unavailable
+from tunedrop.domain.observations import Refused, Scored, ScoringPaused, Unavailable
 from tunedrop.domain.plan import Technique
 from tunedrop.domain.run import Run, RunStatus
 from tunedrop.errors import ModelNotReadyError, ModelUnavailableError, PromptRefusedError, TransientError
 from tunedrop.evaluation.rows import HeldOutRow
 from tunedrop.ports import Answer, ImportedModel, Picture, Question
-from tunedrop.steps.evaluate import LEAST_TOKENS, ROWS_AT_ONCE, ScoreModels, WriteAlias
+from tunedrop.steps.evaluate import LEAST_TOKENS, ROWS_AT_ONCE, ScoreModels
 
 ROWS = ROWS_AT_ONCE * 2 + 1
-ALIAS = names.alias(STACK, DATASET)
 CHAMPION = "arn:aws:bedrock:us-east-1:123456789012:imported-model/champion"
 MODEL = ImportedModel(arn=MODEL_ARN, name="x", source_uri=ARTIFACT_URI, instruct_supported=True)
 
@@ -39,17 +39,21 @@ class World:
         rows = [{"prompt": f"word {number}", "completion": f"WORD {number}"} for number in range(ROWS)]
         self.files.write(names.held_out_key(RUN_ID), "".join(json.dumps(row) + "\n" for row in rows).encode())
         self.imports = FakeModelImports(by_arn={MODEL_ARN: MODEL})
-        self.aliases = InMemoryAliases()
+        self.runs = InMemoryRunStore()
         self.conversation = FakeConversation(good=lambda model_id: model_id != "base")
 
     def score(self, seconds_left: Callable[[], float] = lambda: 900.0) -> object:
-        step = ScoreModels(self.imports, self.conversation, self.aliases, self.files, STACK, seconds_left)
+        step = ScoreModels(self.imports, self.conversation, self.runs, self.files, seconds_left)
         return step(self.run)
+
+    def crown(self, run_id: str, model_arn: str) -> None:
+        champion = Champion(run_id=run_id, model_arn=model_arn, since=NOW, by="evaluation", request=run_id)
+        self.runs.all_aliases[DATASET] = Alias(dataset=DATASET, version=1, history=(champion,)).model_dump_json()
 
 
 def test_every_side_is_asked_every_row_once_and_all_answers_are_kept() -> None:
     world = World("base", "champion")
-    world.aliases.put(ALIAS, CHAMPION)
+    world.crown("an-older-run", CHAMPION)
     seen = world.score()
     assert isinstance(seen, Scored)
     asked = Counter(world.conversation.asked)
@@ -73,7 +77,7 @@ def test_a_candidate_that_beats_the_base_passes_with_its_numbers() -> None:
 
 def test_a_candidate_that_only_equals_the_champion_does_not_pass() -> None:
     world = World("base", "champion")
-    world.aliases.put(ALIAS, CHAMPION)
+    world.crown("an-older-run", CHAMPION)
     seen = world.score()
     assert isinstance(seen, Scored)
     assert not seen.evaluation.passed
@@ -133,7 +137,7 @@ def test_a_base_that_may_not_be_asked_proves_nothing_and_is_said_so() -> None:
 
 def test_a_champion_that_nobody_can_call_stands_in_nobody_s_way() -> None:
     world = World("base", "champion")
-    world.aliases.put(ALIAS, CHAMPION)
+    world.crown("an-older-run", CHAMPION)
     world.conversation = Silent(CHAMPION, ModelUnavailableError("No such model."))
     seen = world.score()
     assert isinstance(seen, Scored)
@@ -181,7 +185,7 @@ def test_a_model_that_is_not_this_run_s_is_never_asked() -> None:
 
 def test_every_side_is_called_as_bedrock_says_of_it() -> None:
     world = World("base", "champion")
-    world.aliases.put(ALIAS, CHAMPION)
+    world.crown("an-older-run", CHAMPION)
     champion = MODEL.model_copy(update={"arn": CHAMPION, "source_uri": "s3://runs/before/"})
     unheard = MODEL.model_copy(update={"instruct_supported": False})
     world.imports.by_arn = {MODEL_ARN: unheard, CHAMPION: champion}
@@ -204,19 +208,24 @@ def test_pictures_are_shown_to_an_imported_model_as_aws_promises_and_to_bedrock_
     assert world.conversation.calls == {MODEL_ARN: ModelCall.INVOKE_MODEL, "base": ModelCall.CONVERSE}
 
 
-def test_promotion_writes_the_alias_and_remembers_the_champion_before() -> None:
-    run = observed(run_in(RunStatus.EVALUATING), scored(passed=True))
-    aliases = InMemoryAliases({ALIAS: CHAMPION})
-    assert WriteAlias(aliases, STACK)(run) == AliasWritten(previous=CHAMPION)
-    assert aliases.get(ALIAS) == MODEL_ARN
-    assert WriteAlias(aliases, STACK)(run) == AliasWritten(previous=None)
+def test_an_evaluation_says_which_champion_it_compared_with() -> None:
+    world = World("champion")
+    alone = world.score()
+    assert isinstance(alone, Scored)
+    assert alone.evaluation.champion_run is None
+    world.crown("an-older-run", CHAMPION)
+    compared = world.score()
+    assert isinstance(compared, Scored)
+    assert compared.evaluation.champion_run == "an-older-run"
 
 
-def test_the_alias_is_never_written_without_a_passing_evaluation() -> None:
-    aliases = InMemoryAliases()
-    with pytest.raises(AssertionError):
-        WriteAlias(aliases, STACK)(run_in(RunStatus.EVALUATING))
-    assert aliases.values == {}
+def test_a_new_champion_is_asked_alone_when_the_answers_are_compared_again() -> None:
+    world = World("base", "champion")
+    world.score()
+    world.conversation.asked.clear()
+    world.crown("a-quicker-run", CHAMPION)
+    world.score()
+    assert {model_id for model_id, _ in world.conversation.asked} == {CHAMPION}
 
 
 def test_a_conversation_is_asked_as_far_as_its_last_answer_and_a_picture_is_shown() -> None:
@@ -358,7 +367,7 @@ def test_a_base_that_is_the_candidate_itself_fails_the_run() -> None:
 
 def test_another_import_of_the_candidate_s_artifact_is_no_base_and_no_champion() -> None:
     world = World("base", "champion")
-    world.aliases.put(ALIAS, CHAMPION)
+    world.crown("an-older-run", CHAMPION)
     world.imports.by_arn[CHAMPION] = MODEL.model_copy(update={"arn": CHAMPION, "source_uri": ARTIFACT_URI.rstrip("/")})
     seen = world.score()
     assert isinstance(seen, Refused)

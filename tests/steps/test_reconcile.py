@@ -4,23 +4,38 @@ from datetime import timedelta
 
 import pytest
 
-from tests.fakes import FakeClock, FakeModelImports, FakeTrainingJobs, InMemoryDrops, InMemoryRunStore
+from tests.fakes import (
+    FakeClock,
+    FakeModelImports,
+    FakeTrainingJobs,
+    InMemoryAliases,
+    InMemoryDrops,
+    InMemoryRunStore,
+)
 from tests.samples import (
+    ALIAS_PUBLISHED,
+    DATASET,
     DROP,
     DROP_BUCKET,
+    MODEL_ARN,
+    PROMOTION_WANTED,
     RUN_BUCKET,
     RUN_ID,
     STACK,
     new_run,
+    observed,
     run_in,
+    scored,
 )
 from tunedrop.domain import names
 from tunedrop.domain.decide import IDLE
+from tunedrop.domain.observations import ImportDeleted, PromotionWanted, RetirementWanted
 from tunedrop.domain.run import Change, Run, RunStatus
 from tunedrop.domain.training_request import create_training_job_request
 from tunedrop.errors import VersionConflictError
 from tunedrop.steps.reconcile import FORGOTTEN_AFTER, LOST_AFTER, ORPHAN_AFTER, UNNAMED, Nudge, Reconcile
 
+KEEP = timedelta(days=7)
 MODEL_NAME = names.imported_model(STACK, RUN_ID)
 
 
@@ -33,10 +48,11 @@ class World:
         self.drops = InMemoryDrops(clock=self.clock)
         self.jobs = FakeTrainingJobs()
         self.imports = FakeModelImports(clock=self.clock)
+        self.aliases = InMemoryAliases()
 
     def reconcile(self, after: timedelta = timedelta(0)) -> None:
         self.clock.move(after)
-        Reconcile(self.runs, self.drops, self.jobs, self.imports, self.clock, STACK)()
+        Reconcile(self.runs, self.drops, self.jobs, self.imports, self.aliases, self.clock, STACK, KEEP)()
 
     def train(self, name: str) -> None:
         request = create_training_job_request(
@@ -108,13 +124,67 @@ def test_the_job_of_a_live_run_and_those_of_others_go_on(world: World) -> None:
     assert world.jobs.stopped == []
 
 
-@pytest.mark.parametrize("status", [RunStatus.NOT_PROMOTED, RunStatus.FAILED, None])
-def test_a_model_that_no_live_run_owns_is_deleted(world: World, status: RunStatus | None) -> None:
+@pytest.mark.parametrize("status", [RunStatus.STOPPED, RunStatus.FAILED, None])
+def test_a_model_of_which_no_run_knows_is_deleted(world: World, status: RunStatus | None) -> None:
     if status:
         world.runs.create(run_in(status))
     world.import_model(MODEL_NAME)
     world.reconcile(after=ORPHAN_AFTER)
     assert world.imports.deleted == [MODEL_NAME]
+
+
+def test_a_model_that_was_imported_once_more_after_its_deletion_is_deleted(world: World) -> None:
+    deleted = observed(run_in(RunStatus.NOT_PROMOTED), RetirementWanted(because="It lost."), ImportDeleted())
+    world.runs.create(deleted)
+    world.import_model(MODEL_NAME)
+    world.reconcile(after=ORPHAN_AFTER)
+    assert world.imports.deleted == [MODEL_NAME]
+
+
+def test_a_run_that_was_not_promoted_and_still_has_its_model_is_reminded_of_it(world: World) -> None:
+    world.runs.create(run_in(RunStatus.NOT_PROMOTED))
+    world.import_model(MODEL_NAME)
+    world.reconcile(after=IDLE)
+    run = world.runs.get(RUN_ID)
+    assert run
+    assert run.change is Change.DUE
+    assert world.imports.deleted == []
+
+
+def test_a_former_champion_is_given_up_after_the_time_for_which_it_is_kept(world: World) -> None:
+    world.import_model(MODEL_NAME)
+    passed = observed(run_in(RunStatus.EVALUATING), scored(passed=True))
+    world.runs.create(passed)
+    champion = world.runs.commit(passed, observed(passed, PROMOTION_WANTED))
+    world.runs.commit(champion, observed(champion, ALIAS_PUBLISHED))
+    world.reconcile(after=KEEP)
+    world.reconcile(after=KEEP)
+    assert not _given_up(world)
+
+    better = passed.model_copy(update={"run_id": "b" * 26})
+    world.runs.create(better)
+    later = world.clock.now() - better.updated_at
+    world.runs.commit(better, observed(better, PromotionWanted(instead_of=RUN_ID), after=later))
+    world.reconcile(after=KEEP - timedelta(seconds=1))
+    assert not _given_up(world)
+    world.reconcile(after=timedelta(seconds=1))
+    assert _given_up(world) == "It has not been the champion for 7 days."
+
+
+def _given_up(world: World) -> str:
+    run = world.runs.get(RUN_ID)
+    assert run
+    assert run.deployment
+    return run.deployment.retirement
+
+
+def test_an_alias_that_does_not_name_the_champion_is_mended(world: World) -> None:
+    passed = observed(run_in(RunStatus.EVALUATING), scored(passed=True))
+    world.runs.create(passed)
+    world.runs.commit(passed, observed(passed, PROMOTION_WANTED))
+    world.aliases.put(names.alias(STACK, DATASET), "arn:of-a-worker-that-died")
+    world.reconcile()
+    assert world.aliases.get(names.alias(STACK, DATASET)) == MODEL_ARN
 
 
 @pytest.mark.parametrize("status", [RunStatus.PROMOTED, RunStatus.EVALUATING])

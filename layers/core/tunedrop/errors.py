@@ -33,6 +33,15 @@ class CapReachedError(TunedropError):
         self.cap_cents = cap_cents
 
 
+class ChampionChangedError(TunedropError):
+    """The dataset has another champion than the one that a promotion would replace."""
+
+    def __init__(self, champion: str | None) -> None:
+        """Name the run of the champion; None when there is none."""
+        super().__init__(f"the champion is {champion}")
+        self.champion = champion
+
+
 class UnknownModelError(TunedropError):
     """JumpStart has no such model in the region, or the stack's private hub has none."""
 
@@ -67,6 +76,10 @@ class UnreadableModelError(TunedropError):
 
 class UnavailableError(TunedropError):
     """AWS cannot do it now and says why: quota, capacity, a slot in use."""
+
+
+class ModelLimitError(UnavailableError):
+    """Bedrock holds as many imported models as the account may have; the message is AWS's own."""
 
 
 class QuotaExceededError(UnavailableError):

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from aws_lambda_powertools import Logger, Tracer, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 
+from tunedrop.domain.alias import Alias
 from tunedrop.domain.budget import Ledger
 from tunedrop.domain.run import Change, Run, RunStatus
 from tunedrop.ports import RunStore
@@ -50,6 +51,14 @@ class ObservedRuns:
     def ledger(self, month: str) -> Ledger:
         """Return a month's account."""
         return self._runs.ledger(month)
+
+    def alias(self, dataset: str) -> Alias:
+        """Return who is and was the champion of a dataset."""
+        return self._runs.alias(dataset)
+
+    def aliases(self) -> Iterator[Alias]:
+        """Yield the aliases of all datasets."""
+        return self._runs.aliases()
 
 
 def _record(run: Run) -> None:

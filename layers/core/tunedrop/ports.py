@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Literal, Protocol
 
+from tunedrop.domain.alias import Alias
 from tunedrop.domain.budget import Ledger
 from tunedrop.domain.jumpstart import JumpStartModel, TrainingArtifacts
 from tunedrop.domain.model import Record
@@ -35,9 +36,10 @@ class RunStore(Protocol):
     def commit(self, before: Run, after: Run) -> Run:
         """Replace `before` by `after`, with claims taken and given back, charges reserved and settled, in one write.
 
-        Returns the run as stored, its version one higher. Raises VersionConflictError when somebody wrote since
-        `before` was read, ClaimHeldError when another run holds a claim that `after` takes, CapReachedError when the
-        month has no room for a charge that `after` opens.
+        A promotion that `after` brings makes the run the champion of its dataset, in the same write. Returns the run as
+        stored, its version one higher. Raises VersionConflictError when somebody wrote since `before` was read,
+        ClaimHeldError when another run holds a claim that `after` takes, CapReachedError when the month has no room for
+        a charge that `after` opens, ChampionChangedError when the champion is not the one that `after` replaces.
         """
 
     def live(self, status: RunStatus | None = None) -> Iterator[Run]:
@@ -45,6 +47,12 @@ class RunStore(Protocol):
 
     def ledger(self, month: str) -> Ledger:
         """Return the account of a month, such as `2026-11`; an empty one when no job was launched in it."""
+
+    def alias(self, dataset: str) -> Alias:
+        """Return who is and was the champion of a dataset; an empty alias when nobody ever was."""
+
+    def aliases(self) -> Iterator[Alias]:
+        """Yield the aliases of all datasets that have a champion."""
 
 
 class DropListing(Record):
@@ -234,7 +242,8 @@ class ModelImports(Protocol):
     def start(self, name: str, artifact_uri: str, run_id: str) -> str:
         """Start the import job and return its ARN; one that exists under the name counts as started.
 
-        Raises TransientError, UnavailableError (another import runs, three models exist), RequestRefusedError.
+        Raises TransientError, UnavailableError (another import runs), ModelLimitError (the account holds as many models
+        as it may), RequestRefusedError.
         """
 
     def state(self, job_arn: str) -> ImportState | None:
@@ -295,7 +304,7 @@ class Conversation(Protocol):
 
 
 class Aliases(Protocol):
-    """Keep which model a dataset's users are given."""
+    """Tell users which model is a dataset's champion."""
 
     def get(self, name: str) -> str | None:
         """Return the model's ARN, or None when nothing is promoted."""

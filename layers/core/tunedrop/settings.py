@@ -25,6 +25,8 @@ class Settings(BaseModel):
     validate_at_once_megabytes: float = Field(alias="VALIDATE_AT_ONCE_MEGABYTES", default=0, ge=0)
     """Larger datasets are read by the workflow; a megabyte has 1,048,576 bytes."""
     validation_range_megabytes: float = Field(alias="VALIDATION_RANGE_MEGABYTES", default=0, ge=0)
+    keep_champion_days: float = Field(alias="KEEP_CHAMPION_DAYS", default=0, ge=0)
+    """How long Bedrock keeps the model of a former champion."""
     monthly_cap_usd: float = Field(alias="MONTHLY_CAP_USD", default=0, ge=0)
     """What the training jobs of a month may cost together; 0 for any amount."""
     max_budget_usd: float = Field(alias="MAX_BUDGET_USD", default=0, ge=0)

@@ -14,6 +14,7 @@ from tunedrop.adapters import failures
 from tunedrop.domain.model_call import ModelCall
 from tunedrop.domain.training_request import RUN_ID_TAG
 from tunedrop.errors import (
+    ModelLimitError,
     ModelNotReadyError,
     ModelUnavailableError,
     PromptRefusedError,
@@ -58,7 +59,11 @@ class BedrockModelImports:
             match failures.code(error):
                 case "ConflictException":
                     raise TransientError(failures.message(error)) from error
-                case "ServiceQuotaExceededException" | "TooManyTagsException":
+                case "ServiceQuotaExceededException":
+                    # Bedrock has one code for both quotas; only the jobs tell which one it is.
+                    refusal = UnavailableError if self._importing() else ModelLimitError
+                    raise refusal(failures.message(error)) from error
+                case "TooManyTagsException":
                     raise UnavailableError(failures.message(error)) from error
                 case "ValidationException":
                     raise RequestRefusedError(failures.message(error)) from error
@@ -88,6 +93,10 @@ class BedrockModelImports:
         with failures.transient():
             jobs = self._client.list_model_import_jobs(nameContains=name)["modelImportJobSummaries"]
         return next((str(each["jobArn"]) for each in jobs if each["jobName"] == name), None)
+
+    def _importing(self) -> bool:
+        with failures.transient():
+            return bool(self._client.list_model_import_jobs(statusEquals="InProgress")["modelImportJobSummaries"])
 
     def models(self, name_prefix: str) -> Iterator[tuple[str, datetime]]:
         """Yield the names of imported models that begin with the prefix, and when each was made."""

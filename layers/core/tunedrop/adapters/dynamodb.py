@@ -1,4 +1,4 @@
-"""The runs in DynamoDB: one item a run, a claim, and a month's account; every write conditional."""
+"""The runs in DynamoDB: one item a run, a claim, a month's account, and an alias; every write conditional."""
 
 import logging
 import random
@@ -11,10 +11,17 @@ from pydantic import ValidationError
 
 from tunedrop.adapters import failures
 from tunedrop.domain import budget
+from tunedrop.domain.alias import Alias, newly_promoted
 from tunedrop.domain.budget import Charge, Ledger
 from tunedrop.domain.decide import settled
 from tunedrop.domain.run import Run, RunStatus
-from tunedrop.errors import CapReachedError, ClaimHeldError, TransientError, VersionConflictError
+from tunedrop.errors import (
+    CapReachedError,
+    ChampionChangedError,
+    ClaimHeldError,
+    TransientError,
+    VersionConflictError,
+)
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -24,6 +31,7 @@ logger = logging.getLogger(__name__)
 SHELF_INDEX = "shelf-index"
 LIVE = "live"
 SETTLED = "settled"
+ALIAS = "alias"
 NOBODY = "-"
 """The holder of a claim that was given back."""
 
@@ -90,6 +98,7 @@ class DynamoDBRunStore:
             *({"Update": self._reserve(charge)} for charge in reserved),
             *({"Put": self._give_back(claim, after.run_id)} for claim in sorted(before.claims - after.claims)),
             *({"Update": self._settle(charge, actual)} for charge, actual in settled_now),
+            *({"Put": alias} for alias in self._promote(before, after)),
         ]
         for pause in (*CONFLICT_PAUSES, None):
             try:
@@ -112,31 +121,61 @@ class DynamoDBRunStore:
 
     def live(self, status: RunStatus | None = None) -> Iterator[Run]:
         """Yield the runs on the live shelf, oldest first, each read anew since the index lags behind."""
+        for item in self._shelf(LIVE):
+            if status and item["status"]["S"] != status:
+                continue
+            try:
+                run = self.get(item["run_id"]["S"])
+            except ValidationError:
+                # Another release wrote it. One record that cannot be read must not hide all the others.
+                logger.exception("Run cannot be read", extra={"run_id": item["run_id"]["S"]})
+                continue
+            if run and not settled(run) and (status is None or run.status is status):
+                yield run
+
+    def alias(self, dataset: str) -> Alias:
+        """Return the alias of a dataset, by a consistent read."""
+        key = _key(f"alias#{dataset}")
+        with failures.transient():
+            answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+        if "Item" not in answer:
+            return Alias(dataset=dataset)
+        return Alias.model_validate_json(answer["Item"]["document"]["S"])
+
+    def aliases(self) -> Iterator[Alias]:
+        """Yield the aliases, each read anew since the index lags behind."""
+        for item in self._shelf(ALIAS):
+            yield self.alias(item["dataset"]["S"])
+
+    def _shelf(self, shelf: str) -> Iterator[dict[str, Any]]:
         query: dict[str, Any] = {
             "TableName": self._table,
             "IndexName": SHELF_INDEX,
             "KeyConditionExpression": "shelf = :shelf",
-            "ExpressionAttributeValues": {":shelf": {"S": LIVE}},
+            "ExpressionAttributeValues": {":shelf": {"S": shelf}},
         }
-        if status:
-            query["FilterExpression"] = "#status = :status"
-            query["ExpressionAttributeNames"] = {"#status": "status"}
-            query["ExpressionAttributeValues"][":status"] = {"S": status}
         while True:
             with failures.transient():
                 page = self._client.query(**query)
-            for item in page["Items"]:
-                try:
-                    run = self.get(item["run_id"]["S"])
-                except ValidationError:
-                    # Another release wrote it. One record that cannot be read must not hide all the others.
-                    logger.exception("Run cannot be read", extra={"run_id": item["run_id"]["S"]})
-                    continue
-                if run and not settled(run) and (status is None or run.status is status):
-                    yield run
+            yield from page["Items"]
             if "LastEvaluatedKey" not in page:
                 return
             query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def _promote(self, before: Run, after: Run) -> Iterator[dict[str, Any]]:
+        """Yield the write of the alias, when the run becomes its dataset's champion."""
+        promotion = newly_promoted(before, after)
+        if promotion is None:
+            return
+        alias = self.alias(after.dataset)
+        if not alias.allows(promotion):
+            raise ChampionChangedError(alias.champion.run_id if alias.champion else None)
+        yield {
+            "TableName": self._table,
+            "Item": _alias_item(alias.with_champion(after)),
+            "ConditionExpression": "attribute_not_exists(id) OR version = :version",
+            "ExpressionAttributeValues": {":version": {"N": str(alias.version)}},
+        }
 
     def ledger(self, month: str) -> Ledger:
         """Return the month's account, by a consistent read."""
@@ -232,7 +271,8 @@ class DynamoDBRunStore:
                         if not reason.get("Item"):
                             return _NoLedgerError(charge.month)
                         return CapReachedError(int(reason["Item"]["committed"]["N"]), self._cap or 0)
-                if "TransactionConflict" in codes:
+                # The one other write under a condition is the alias: whoever starts over finds the champion changed.
+                if codes[-1:] == ["ConditionalCheckFailed"] or "TransactionConflict" in codes:
                     return VersionConflictError()
                 return TransientError(str(error))
         unforeseen: Exception = error
@@ -275,6 +315,27 @@ def _item(run: Run) -> dict[str, Any]:
         "document": run.model_dump_json(),
     }
     return {**{name: {"S": value} for name, value in attributes.items()}, "version": {"N": str(run.version)}}
+
+
+def _alias_item(alias: Alias) -> dict[str, Any]:
+    champion, former = alias.champion, alias.former
+    if champion is None:
+        raise AssertionError(f"the alias {alias.dataset} has no champion")
+    attributes = {
+        "id": f"alias#{alias.dataset}",
+        "kind": "alias",
+        "shelf": ALIAS,
+        "created_at": alias.history[0].since.isoformat(),
+        "dataset": alias.dataset,
+        "run_id": champion.run_id,
+        "model_arn": champion.model_arn,
+        "promoted_by": champion.by,
+        # The pipe's template finds every attribute, always.
+        "previous_run_id": former.run_id if former else "",
+        "previous_model_arn": former.model_arn if former else "",
+        "document": alias.model_dump_json(),
+    }
+    return {**{name: {"S": value} for name, value in attributes.items()}, "version": {"N": str(alias.version)}}
 
 
 def _run(item: dict[str, Any]) -> Run:

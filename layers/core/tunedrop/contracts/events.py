@@ -93,6 +93,44 @@ class RunStatusChanged(Event):
     detail: RunStatusChangedDetail
 
 
+class PromotionRequestedDetail(Event):
+    """Hold a person's wish, in alphabets that cannot break what it is written into."""
+
+    request_id: str = Field(pattern=r"^[A-Za-z0-9-]{8,64}$")
+    dataset: str
+    run_id: str = Field(pattern=r"^[a-z2-7]{26}$")
+    instead_of: str = Field(pattern=r"^([a-z2-7]{26})?$")
+    """The run that is the champion, as the person saw it; empty for none."""
+    requested_by: str = Field(pattern=r"^[A-Za-z0-9_+=,.@:/-]+$", max_length=512)
+    """The principal's ARN, as the command tells it: EventBridge adds none. CloudTrail has the proof."""
+
+
+class PromotionRequested(Event):
+    """Ask to make a run's model the champion of its dataset; sent by `tunedrop promote` and `tunedrop rollback`."""
+
+    detail_type: Literal["Promotion Requested"] = Field(alias="detail-type")
+    detail: PromotionRequestedDetail
+
+
+class ModelPromotedDetail(Event):
+    """Hold the detail of our announcement of a new champion; a dataset's first one has no previous one."""
+
+    dataset: str
+    run_id: str
+    model_arn: str
+    previous_run_id: str
+    previous_model_arn: str
+    promoted_by: str
+    version: int
+
+
+class ModelPromoted(Event):
+    """Announce that a dataset has a new champion; for users' rules, no function of ours listens."""
+
+    detail_type: Literal["Model Promoted"] = Field(alias="detail-type")
+    detail: ModelPromotedDetail
+
+
 class Tick(Event):
     """Announce that a schedule's time has come."""
 
@@ -110,6 +148,12 @@ class ValidationEvent(RootModel[ExecutionStatusChange | RunStatusChanged]):
     """Hold what validate_dataset reacts to, told apart by its detail type."""
 
     root: ExecutionStatusChange | RunStatusChanged = Field(discriminator="detail_type")
+
+
+class ChampionEvent(RootModel[PromotionRequested | RunStatusChanged]):
+    """Hold what promote_model reacts to, told apart by its detail type."""
+
+    root: PromotionRequested | RunStatusChanged = Field(discriminator="detail_type")
 
 
 class TrainingEvent(RootModel[TrainingJobStateChange | RunStatusChanged]):

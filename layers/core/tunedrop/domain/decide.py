@@ -5,7 +5,7 @@ the outcome of this function. It reads no clock and touches no network, so that 
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -14,8 +14,9 @@ from tunedrop.domain.cost import job_cents
 from tunedrop.domain.diagnosis import diagnose
 from tunedrop.domain.model import Record
 from tunedrop.domain.observations import (
-    AliasWritten,
+    AliasPublished,
     CapReached,
+    ChampionChanged,
     ClaimRefused,
     DatasetAccepted,
     DatasetRefused,
@@ -28,14 +29,19 @@ from tunedrop.domain.observations import (
     JobRefused,
     JobSeen,
     Looked,
+    ModelLimitReached,
     NoticeClaimed,
     NoticeSent,
     Nudged,
     Observation,
     PlanMade,
     PlanRefused,
+    PromotionRequested,
+    PromotionWanted,
     Refused,
     ReportWritten,
+    RetirementWanted,
+    RoomMade,
     RoomWanted,
     Scored,
     ScoringPaused,
@@ -44,7 +50,20 @@ from tunedrop.domain.observations import (
 )
 from tunedrop.domain.plan import Plan, TrainingPlan
 from tunedrop.domain.problem import Problem
-from tunedrop.domain.run import EDGES, Change, Deployment, FailedAttempt, Notice, Run, RunStatus, Stage, Training
+from tunedrop.domain.run import (
+    EDGES,
+    TERMINAL,
+    Change,
+    Deployment,
+    FailedAttempt,
+    Notice,
+    Promotion,
+    PromotionRefused,
+    Run,
+    RunStatus,
+    Stage,
+    Training,
+)
 
 
 class Effect(StrEnum):
@@ -56,11 +75,14 @@ class Effect(StrEnum):
     LAUNCH = "launch"
     SETTLE = "settle"
     DESCRIBE_TRAINING = "describe-training"
+    MAKE_ROOM = "make-room"
     TAKE_IMPORT_SLOT = "take-import-slot"
     START_IMPORT = "start-import"
     DESCRIBE_IMPORT = "describe-import"
     SCORE = "score"
-    WRITE_ALIAS = "write-alias"
+    PROMOTE = "promote"
+    PUBLISH_ALIAS = "publish-alias"
+    RETIRE = "retire"
     DELETE_IMPORT = "delete-import"
     WRITE_REPORT = "write-report"
     CLAIM_NOTICE = "claim-notice"
@@ -85,6 +107,9 @@ NOTIFIED = frozenset(
     }
 )
 """The statuses that a person is told of."""
+
+ROOM_MADE = timedelta(minutes=1)
+"""How long a run waits for a former champion's model to be deleted."""
 
 NOTICE_LEASE = timedelta(seconds=45)
 """How long one invocation may take to send a notice: longer than notify's timeout, shorter than a retry's delay."""
@@ -111,7 +136,13 @@ ENDED = frozenset({"Completed", "Failed", "Stopped"})
 """SageMaker's statuses of a training job that costs nothing more."""
 
 RETIRING = frozenset({RunStatus.NOT_PROMOTED, RunStatus.FAILED, RunStatus.STOPPED})
-"""The ends after which the import is deleted."""
+"""The ends after which the import is deleted, unless a person promotes the model before."""
+
+EVALUATED = frozenset({RunStatus.PROMOTED, RunStatus.NOT_PROMOTED})
+"""The ends after which a person may promote the model, while Bedrock has it."""
+
+EVALUATION = "evaluation"
+"""Who promotes a candidate that passed."""
 
 TRY_AGAIN = frozenset({RunStatus.REJECTED, RunStatus.FAILED, RunStatus.STOPPED})
 """The ends after which the same files may be dropped again."""
@@ -131,7 +162,8 @@ def effects_due(run: Run, now: datetime) -> tuple[Effect, ...]:
 def settled(run: Run) -> bool:
     """Tell whether nothing is left to do for a run, ever."""
     told = run.status not in NOTIFIED or _told(run)
-    return run.status.terminal and told and not _report_due(run) and not _retirement_due(run) and run.charge is None
+    left = _retirement_due(run) or _publication_due(run) or _report_due(run) or run.charge
+    return run.status.terminal and told and not left
 
 
 def wants_nudge(run: Run, now: datetime) -> bool:
@@ -156,15 +188,35 @@ def _work_due(run: Run, now: datetime) -> tuple[Effect, ...]:
         case RunStatus.TRAINING:
             return (Effect.DESCRIBE_TRAINING,)
         case RunStatus.DEPLOYING:
-            if run.deployment:
-                return (Effect.DESCRIBE_IMPORT,)
-            return (Effect.START_IMPORT if names.IMPORT_SLOT in run.claims else Effect.TAKE_IMPORT_SLOT,)
+            return (_import_due(run),)
         case RunStatus.EVALUATING:
-            return (Effect.WRITE_ALIAS if run.evaluation else Effect.SCORE,)
+            return (_evaluation_due(run),)
         case _:
-            deletion = (Effect.DELETE_IMPORT,) if _retirement_due(run) else ()
-            # A run that ended while its launch was tried does not know whether there is a job that costs something.
-            return (*deletion, Effect.SETTLE) if run.charge else deletion
+            return tuple(_left_over(run))
+
+
+def _import_due(run: Run) -> Effect:
+    if run.deployment:
+        return Effect.DESCRIBE_IMPORT
+    if run.room_from:
+        return Effect.MAKE_ROOM
+    return Effect.START_IMPORT if names.IMPORT_SLOT in run.claims else Effect.TAKE_IMPORT_SLOT
+
+
+def _evaluation_due(run: Run) -> Effect:
+    if not run.evaluation:
+        return Effect.SCORE
+    return Effect.PUBLISH_ALIAS if run.promotion else Effect.PROMOTE
+
+
+def _left_over(run: Run) -> Iterator[Effect]:
+    if _publication_due(run):
+        yield Effect.PUBLISH_ALIAS
+    if run.deployment and _retirement_due(run):
+        yield Effect.DELETE_IMPORT if run.deployment.retirement else Effect.RETIRE
+    if run.charge:
+        # A run that ended while its launch was tried does not know whether there is a job that costs something.
+        yield Effect.SETTLE
 
 
 def _room_due(run: Run) -> bool:
@@ -179,7 +231,14 @@ def _refused_before(run: Run) -> bool:
 
 
 def _retirement_due(run: Run) -> bool:
-    return run.status in RETIRING and run.deployment is not None and not run.deployment.deleted
+    if run.deployment is None or run.deployment.deleted:
+        return False
+    unwanted = run.status in RETIRING and run.promotion is None
+    return unwanted or run.deployment.retirement != ""
+
+
+def _publication_due(run: Run) -> bool:
+    return run.promotion is not None and not run.promotion.published
 
 
 def _report_due(run: Run) -> tuple[Effect, ...]:
@@ -212,18 +271,14 @@ def _after(run: Run, observation: Observation, now: datetime) -> Run:
         case NoticeSent(status=status, message_id=message_id):
             sent = run.notices[status].model_copy(update={"message_id": message_id})
             return _change(run, now, notices={**run.notices, status: sent})
-        case ImportDeleted():
-            return _retired(run, now)
         case ReportWritten(uri=uri) if run.status.terminal:
             return _change(run, now, report_uri=uri)
         case Unavailable():
             return _unavailable(run, observation, now)
-        case JobSeen() | JobMissing() if run.status.terminal:
-            return _settled_late(run, observation, now)
         case Refused(problem=problem):
-            return run if run.status.terminal else _end(run, RunStatus.FAILED, now, (problem,))
-    judge = _JUDGES.get(run.status)
-    return judge(run, observation, now) if judge else run
+            # A champion does not fail: what is left to do is to write its alias.
+            return run if run.status.terminal or run.promotion else _end(run, RunStatus.FAILED, now, (problem,))
+    return _JUDGES[run.status](run, observation, now)
 
 
 def _planning(run: Run, observation: Observation, now: datetime) -> Run:
@@ -443,6 +498,14 @@ def _deploying(run: Run, observation: Observation, now: datetime) -> Run:
         case ClaimRefused(holder=holder) if not run.deployment:
             reason = f"Waits for run {holder}: Bedrock imports one model at a time."
             return _wait(run, reason, NEXT_TICK, now)
+        case ModelLimitReached() if _import_due(run) is Effect.START_IMPORT:
+            if observation.former:
+                return _change(run, now, room_from=observation.former, reason=observation.reason)
+            wait = Unavailable(reason=observation.reason, retry_after=observation.retry_after)
+            return _unavailable(run, wait, now)
+        case RoomMade() if run.room_from:
+            wait = Unavailable(reason=run.reason, retry_after=ROOM_MADE)
+            return _unavailable(run.model_copy(update={"room_from": None}), wait, now)
         case ImportStarted(job_name=job_name, job_arn=job_arn, model_name=model_name) if not run.deployment:
             deployment = Deployment(import_job_name=job_name, import_job_arn=job_arn, model_name=model_name)
             return _change(run, now, deployment=deployment, reason="", next_try_at=None)
@@ -469,10 +532,59 @@ def _evaluating(run: Run, observation: Observation, now: datetime) -> Run:
             return _enter(run, RunStatus.NOT_PROMOTED, now, evaluation=evaluation, reason=evaluation.verdict)
         case ScoringPaused(answered=answered) if not run.evaluation:
             return _change(run, now, change=Change.DUE, evaluated_rows=answered)
-        case AliasWritten(previous=previous) if run.evaluation:
-            update = {"alias_written": True, "previous_champion": previous}
-            evaluation = run.evaluation.model_copy(update=update)
-            return _enter(run, RunStatus.PROMOTED, now, evaluation=evaluation, reason=evaluation.verdict)
+        case PromotionWanted(instead_of=instead_of) if run.evaluation and not run.promotion:
+            promotion = Promotion(request=run.run_id, by=EVALUATION, at=now, instead_of=instead_of)
+            return _change(run, now, promotion=promotion)
+        case ChampionChanged(champion=champion) if run.evaluation and not run.promotion:
+            reason = f"Run {champion} became the champion meanwhile: the answers are compared with its own."
+            return _change(run, now, change=Change.DUE, evaluation=None, evaluated_rows=0, reason=reason)
+        case AliasPublished() if run.evaluation and run.promotion:
+            promotion = run.promotion.model_copy(update={"published": True})
+            return _enter(run, RunStatus.PROMOTED, now, promotion=promotion, reason=run.evaluation.verdict)
+    return run
+
+
+def _asked_for(run: Run, asked: PromotionRequested | ChampionChanged, now: datetime) -> Run:
+    """Grant or refuse what a person asked for, once."""
+    if asked.request in {
+        run.promotion and run.promotion.request,
+        run.promotion_refused and run.promotion_refused.request,
+    }:
+        return run
+    reason = _unpromotable(run, asked)
+    if isinstance(asked, ChampionChanged) or reason:
+        refused = PromotionRefused(request=asked.request, reason=reason, at=now)
+        return _change(run, now, promotion_refused=refused)
+    promotion = Promotion(request=asked.request, by=asked.by, at=now, instead_of=asked.instead_of)
+    return _change(run, now, promotion=promotion, promotion_refused=None)
+
+
+def _unpromotable(run: Run, asked: PromotionRequested | ChampionChanged) -> str:
+    """Say why the run's model cannot become the champion; empty when it can."""
+    if run.status not in EVALUATED or run.deployment is None or run.deployment.model_arn is None:
+        return f"The run ended {run.status}: its model was not evaluated."
+    if run.deployment.retirement:
+        return f"Its imported model is deleted. {run.deployment.retirement}"
+    if isinstance(asked, ChampionChanged):
+        champion = f"is run {asked.champion}" if asked.champion else "was none"
+        return f"The champion {champion} when the request came, another one than was to be replaced."
+    return asked.missing
+
+
+def _over(run: Run, observation: Observation, now: datetime) -> Run:
+    """Do what is left to do for a run that ended: no status is entered any more."""
+    match observation:
+        case JobSeen() | JobMissing():
+            return _settled_late(run, observation, now)
+        case RetirementWanted(because=because):
+            return _retiring(run, because, now)
+        case ImportDeleted():
+            return _retired(run, now)
+        case PromotionRequested() | ChampionChanged():
+            return _asked_for(run, observation, now)
+        case AliasPublished() if run.promotion:
+            published = run.promotion.model_copy(update={"published": True})
+            return _change(run, now, promotion=published, next_try_at=None)
     return run
 
 
@@ -483,6 +595,7 @@ _JUDGES: dict[RunStatus, Callable[[Run, Observation, datetime], Run]] = {
     RunStatus.TRAINING: _training,
     RunStatus.DEPLOYING: _deploying,
     RunStatus.EVALUATING: _evaluating,
+    **dict.fromkeys(TERMINAL, _over),
 }
 
 
@@ -490,7 +603,7 @@ def _nudged(run: Run, now: datetime) -> Run:
     if not wants_nudge(run, now):
         return run
     # Every status is short, unless the run waits: then what it waits for says when that is too long.
-    stuck = not run.status.terminal and not run.next_try_at
+    stuck = not run.status.terminal and not run.next_try_at and not run.promotion
     if stuck and now - run.entered_at >= LONGEST_WAIT + _training_time(run):
         problem = Problem(
             code="run.stuck",
@@ -529,6 +642,16 @@ def _waited(run: Run, reason: str, delay: timedelta, now: datetime, **update: ob
         fix="Clear the cause, then drop the dataset again.",
     )
     return _end(run, RunStatus.FAILED, now, (problem,))
+
+
+def _retiring(run: Run, because: str, now: datetime) -> Run:
+    """Give the imported model up, which cannot be taken back; the write fails when a promotion was first."""
+    if run.deployment is None or run.deployment.retirement or _publication_due(run):
+        return run
+    deployment = run.deployment.model_copy(update={"retirement": because})
+    # Who retires a former champion does not delete it himself.
+    change = Change.DUE if run.promotion else Change.PROGRESS
+    return _change(run, now, change=change, deployment=deployment, next_try_at=None)
 
 
 def _retired(run: Run, now: datetime) -> Run:

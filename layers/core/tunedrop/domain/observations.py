@@ -126,6 +126,18 @@ class ImportStarted(Observation):
     model_name: str
 
 
+class ModelLimitReached(Observation):
+    """Bedrock holds as many imported models as the account may have; `former` names the run whose model can go."""
+
+    former: str | None
+    reason: str
+    retry_after: timedelta
+
+
+class RoomMade(Observation):
+    """The former champion that was asked to go is on its way, or is needed after all."""
+
+
 class ImportSeen(Observation):
     """GetModelImportJob answered; `status` is Bedrock's: InProgress, Completed or Failed."""
 
@@ -150,10 +162,37 @@ class Scored(Observation):
     evaluation: Evaluation
 
 
-class AliasWritten(Observation):
-    """The dataset's alias names this run's model."""
+class PromotionWanted(Observation):
+    """The evaluation asks to make this run's model the champion, in the place of another run's."""
 
-    previous: str | None
+    instead_of: str | None
+
+
+class PromotionRequested(Observation):
+    """A person asks for it."""
+
+    request: str
+    by: str
+    instead_of: str | None
+    missing: str = ""
+    """Why Bedrock does not have the model; empty when it has."""
+
+
+class ChampionChanged(Observation):
+    """The champion is another one than the promotion speaks of."""
+
+    request: str
+    champion: str | None
+
+
+class AliasPublished(Observation):
+    """The alias, which users read, names the champion."""
+
+
+class RetirementWanted(Observation):
+    """The imported model is to be deleted, since no alias needs it."""
+
+    because: str
 
 
 class ReportWritten(Observation):

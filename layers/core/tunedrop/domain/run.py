@@ -145,6 +145,8 @@ class Deployment(Record):
     import_job_arn: str
     model_name: str
     model_arn: str | None = None
+    retirement: str = ""
+    """Why the imported model is deleted, or about to be; empty while it is kept. Once said, it is for good."""
     deleted: bool = False
 
 
@@ -213,8 +215,30 @@ class Evaluation(Record):
     """S3 URI of what the answers came to by label, segment and metric; empty for a run of before such reports."""
     call: ModelCall = ModelCall.CONVERSE
     """How the tuned model was called, and is to be called."""
-    alias_written: bool = False
-    previous_champion: str | None = None
+    champion_run: str | None = None
+    """The run whose model was the dataset's champion when the answers were compared; None when there was none."""
+
+
+class Promotion(Record):
+    """Make the run's model the champion of its dataset."""
+
+    request: str
+    """Names the wish, so that one delivered twice is granted once: the run's own id for the evaluation's."""
+    by: str
+    """`evaluation`, or the principal who asked for it."""
+    at: datetime
+    instead_of: str | None
+    """The run whose place it takes; None when there was no champion."""
+    published: bool = False
+    """Whether the alias, which users read, has been written since."""
+
+
+class PromotionRefused(Record):
+    """Say why a person's wish was not granted."""
+
+    request: str
+    reason: str
+    at: datetime
 
 
 class Stage(Record):
@@ -266,6 +290,12 @@ class Run(Record):
     training: Training | None = None
     deployment: Deployment | None = None
     evaluation: Evaluation | None = None
+    room_from: str | None = None
+    """The former champion, by its run, whose model is to make room at Bedrock for this one's."""
+    promotion: Promotion | None = None
+    """The last one; who was champion when, the alias's own record tells (`domain/alias.py`)."""
+    promotion_refused: PromotionRefused | None = None
+    """The last one, for who asked."""
     evaluated_rows: int = 0
     """Rows whose answers are stored, while the evaluation goes on over several invocations."""
     problems: tuple[Problem, ...] = ()

@@ -3,9 +3,15 @@
 from collections.abc import Callable, Mapping
 
 from tunedrop.domain.decide import Decision, Effect, decide, effects_due
-from tunedrop.domain.observations import CapReached, ClaimRefused, Looked, NoticeSent, Observation
+from tunedrop.domain.observations import CapReached, ChampionChanged, ClaimRefused, Looked, NoticeSent, Observation
 from tunedrop.domain.run import Run
-from tunedrop.errors import CapReachedError, ClaimHeldError, TransientError, VersionConflictError
+from tunedrop.errors import (
+    CapReachedError,
+    ChampionChangedError,
+    ClaimHeldError,
+    TransientError,
+    VersionConflictError,
+)
 from tunedrop.ports import Clock, RunStore
 
 Performer = Callable[[Run], Observation]
@@ -64,6 +70,9 @@ def _commit(run: Run, observation: Observation, runs: RunStore, clock: Clock) ->
         return Decision(run=runs.commit(run, decision.run), effects=decision.effects)
     except ClaimHeldError as held:
         return _commit(run, ClaimRefused(claim=held.claim, holder=held.holder), runs, clock)
+    except ChampionChangedError as changed:
+        request = decision.run.promotion.request if decision.run.promotion else ""
+        return _commit(run, ChampionChanged(request=request, champion=changed.champion), runs, clock)
     except CapReachedError as full:
         seen = CapReached(committed_cents=full.committed_cents, cap_cents=full.cap_cents)
         return _commit(run, seen, runs, clock)

@@ -13,6 +13,7 @@ from tunedrop.domain.observations import (
     ImportDeleted,
     ImportSlotWanted,
     ImportStarted,
+    ModelLimitReached,
     Observation,
     Refused,
     Unavailable,
@@ -20,11 +21,12 @@ from tunedrop.domain.observations import (
 from tunedrop.domain.plan import Plan, ServerlessTrainingPlan, Technique
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import Run
-from tunedrop.errors import RequestRefusedError, UnavailableError
+from tunedrop.errors import ModelLimitError, RequestRefusedError, UnavailableError
 from tunedrop.ports import ModelImports, RunFiles
+from tunedrop.steps.champions import FormerChampions
 
 SLOT_WAIT = timedelta(minutes=1)
-"""How long to wait when Bedrock has no room: another import runs in the account, or three models exist."""
+"""How long to wait when Bedrock has no room: another import runs in the account, or it holds no more models."""
 
 IMPORT_STILL_RUNNING = timedelta(minutes=2)
 
@@ -45,10 +47,11 @@ class StartImport:
 
     imports: ModelImports
     files: RunFiles
+    former: FormerChampions
     stack: str
 
     def __call__(self, run: Run) -> Observation:
-        """Start the import job, or find it started."""
+        """Start the import job, or find it started; choose who makes room, where Bedrock has none."""
         artifact_uri = weights_uri(run)
         if run.plan is None or artifact_uri is None:
             return _refused("import.no-artifact", "The training job completed without an artifact.")
@@ -71,6 +74,10 @@ class StartImport:
         name = names.imported_model(self.stack, run.run_id)
         try:
             job_arn = self.imports.start(name, artifact_uri, run.run_id)
+        except ModelLimitError:
+            former, words = self.former.next_to_go()
+            reason = f"Bedrock holds as many imported models as the account may have. {words}"
+            return ModelLimitReached(former=former, reason=reason, retry_after=SLOT_WAIT)
         except UnavailableError as error:
             return Unavailable(reason=f"Bedrock cannot import now: {error}", retry_after=SLOT_WAIT)
         except RequestRefusedError as error:
@@ -101,7 +108,7 @@ _TRIED_ALL_THE_SAME = frozenset({"import.context", "import.tokenizer-class"})
 
 @dataclass(frozen=True)
 class DeleteImport:
-    """Delete the imported model of a run that was not promoted."""
+    """Delete the imported model of a run that was not promoted, or of a former champion."""
 
     imports: ModelImports
 

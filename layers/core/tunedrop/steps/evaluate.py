@@ -1,4 +1,4 @@
-"""Ask base, champion and candidate the same held-out rows, and promote the candidate when it is better."""
+"""Ask base, champion and candidate the same held-out rows."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,11 +9,12 @@ from datetime import timedelta
 from typing import Literal
 
 from tunedrop.domain import names
+from tunedrop.domain.alias import Champion
 from tunedrop.domain.artifact import weights_uri
 from tunedrop.domain.evaluation_report import EvaluationReport
 from tunedrop.domain.model import Record
 from tunedrop.domain.model_call import ModelCall, call_of_imported
-from tunedrop.domain.observations import AliasWritten, Observation, Refused, Scored, ScoringPaused, Unavailable
+from tunedrop.domain.observations import Observation, Refused, Scored, ScoringPaused, Unavailable
 from tunedrop.domain.plan import EvaluationPlan, Technique
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import AnswerPrice, Evaluation, Run
@@ -21,7 +22,17 @@ from tunedrop.domain.serving_price import answer_price
 from tunedrop.errors import ModelNotReadyError, ModelUnavailableError, PromptRefusedError, TransientError
 from tunedrop.evaluation.results import BASE, CANDIDATE, results, scored
 from tunedrop.evaluation.rows import REFUSED, HeldOutRow, StoredAnswer
-from tunedrop.ports import Aliases, Answer, Conversation, ImportedModel, ModelImports, Picture, Question, RunFiles, Turn
+from tunedrop.ports import (
+    Answer,
+    Conversation,
+    ImportedModel,
+    ModelImports,
+    Picture,
+    Question,
+    RunFiles,
+    RunStore,
+    Turn,
+)
 
 ROWS_AT_ONCE = 16
 """Rows whose answers are stored together: what is lost, at most, when an invocation dies."""
@@ -63,9 +74,8 @@ class ScoreModels:
 
     imports: ModelImports
     conversation: Conversation
-    aliases: Aliases
+    runs: RunStore
     files: RunFiles
-    stack: str
     seconds_left: Callable[[], float]
 
     def __call__(self, run: Run) -> Observation:
@@ -73,11 +83,15 @@ class ScoreModels:
         if run.plan is None or run.deployment is None or run.deployment.model_arn is None:
             raise AssertionError(f"run {run.run_id} is {run.status} without a model")
         candidate = self.imports.model(run.deployment.model_arn)
-        sides = self._sides(run, run.plan.evaluation, candidate.arn)
+        champion = self.runs.alias(run.dataset).champion if "champion" in run.plan.evaluation.against else None
+        sides = self._sides(run.plan.evaluation, candidate.arn, champion)
         models = {candidate.arn: candidate, **self._imported(sides)}
         if problem := _stranger(run, candidate) or _same_weights(candidate, sides, models):
             return Refused(problem=problem)
-        return self._compared(run, run.plan.evaluation, sides, models)
+        seen = self._compared(run, run.plan.evaluation, sides, models)
+        if isinstance(seen, Scored) and champion:
+            return Scored(evaluation=seen.evaluation.model_copy(update={"champion_run": champion.run_id}))
+        return seen
 
     def _compared(
         self, run: Run, plan: EvaluationPlan, sides: Mapping[str, str], models: Mapping[str, ImportedModel]
@@ -150,13 +164,12 @@ class ScoreModels:
             raise AssertionError(f"run {run.run_id} has no held-out rows")
         return [HeldOutRow.model_validate_json(line) for line in data.split(b"\n") if line]
 
-    def _sides(self, run: Run, plan: EvaluationPlan, candidate: str) -> dict[str, str]:
+    def _sides(self, plan: EvaluationPlan, candidate: str, champion: Champion | None) -> dict[str, str]:
         sides = {CANDIDATE: candidate}
         if "base" in plan.against and plan.base_model_id:
             sides["base"] = plan.base_model_id
-        champion = self.aliases.get(names.alias(self.stack, run.dataset)) if "champion" in plan.against else None
-        if champion and champion != candidate:
-            sides["champion"] = champion
+        if champion:
+            sides["champion"] = champion.model_arn
         return sides
 
     def _answers(
@@ -204,24 +217,6 @@ class ScoreModels:
         if data is None:
             raise AssertionError(f"the picture {key} of a held-out row is gone")
         return Picture(format=_FORMATS[key.rpartition(".")[2].lower()], data=data)
-
-
-@dataclass(frozen=True)
-class WriteAlias:
-    """Point the dataset's alias at the candidate that passed."""
-
-    aliases: Aliases
-    stack: str
-
-    def __call__(self, run: Run) -> Observation:
-        """Write the alias; writing it twice does no harm."""
-        if run.deployment is None or run.deployment.model_arn is None or not (run.evaluation and run.evaluation.passed):
-            raise AssertionError(f"run {run.run_id} is to be promoted without a passing evaluation")
-        name = names.alias(self.stack, run.dataset)
-        previous = self.aliases.get(name)
-        if previous != run.deployment.model_arn:
-            self.aliases.put(name, run.deployment.model_arn)
-        return AliasWritten(previous=previous if previous != run.deployment.model_arn else None)
 
 
 def _json_lines(records: Iterable[Record]) -> bytes:

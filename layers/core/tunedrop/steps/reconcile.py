@@ -7,9 +7,10 @@ from datetime import timedelta
 from tunedrop.domain import names
 from tunedrop.domain.decide import decide
 from tunedrop.domain.observations import Nudged
-from tunedrop.domain.run import Change, Drop, Run, RunStatus
+from tunedrop.domain.run import Change, Drop, Run
 from tunedrop.errors import VersionConflictError
-from tunedrop.ports import Clock, Drops, ModelImports, RunStore, TrainingJobs
+from tunedrop.ports import Aliases, Clock, Drops, ModelImports, RunStore, TrainingJobs
+from tunedrop.steps.champions import FormerChampions, publish
 
 LOST_AFTER = timedelta(minutes=10)
 """How old an uploaded `tune.yaml` without a run must be before its event counts as lost."""
@@ -51,11 +52,14 @@ class Reconcile:
     drops: Drops
     jobs: TrainingJobs
     imports: ModelImports
+    aliases: Aliases
     clock: Clock
     stack: str
+    keep_champions: timedelta
+    """How long the model of a former champion is kept."""
 
     def __call__(self) -> dict[str, list[str]]:
-        """Nudge runs, stop and delete what no run owns, and start drops whose event was lost; return what was done.
+        """Nudge runs, stop, delete and retire what nobody needs, mend aliases, start lost drops; return what was done.
 
         Each part is done whatever becomes of the others; raises an ExceptionGroup of what failed, at the end.
         """
@@ -63,6 +67,8 @@ class Reconcile:
             "nudged": self._nudge_runs,
             "stopped": self._stop_jobs,
             "deleted": self._delete_models,
+            "retired": self._retire_champions,
+            "published": self._publish_aliases,
             "started": self._start_drops,
         }
         done: dict[str, list[str]] = {}
@@ -92,9 +98,23 @@ class Reconcile:
             run_id = names.run_of_imported_model(self.stack, name)
             if run_id and self.clock.now() - created_at >= ORPHAN_AFTER:
                 run = self.runs.get(run_id)
-                if run is None or (run.status.terminal and run.status is not RunStatus.PROMOTED):
+                # A model that its run knows of, the run keeps or deletes; what comes after that is a dead worker's.
+                if run is None or (run.status.terminal and (run.deployment is None or run.deployment.deleted)):
                     self.imports.delete(name)
                     yield name
+
+    def _retire_champions(self) -> Iterator[str]:
+        former = FormerChampions(self.runs, self.imports, self.clock, self.stack)
+        days = self.keep_champions / timedelta(days=1)
+        for ended, run in former.kept():
+            over = self.clock.now() - ended >= self.keep_champions
+            if over and former.retire(run, f"It has not been the champion for {days:g} days."):
+                yield run.run_id
+
+    def _publish_aliases(self) -> Iterator[str]:
+        for alias in self.runs.aliases():
+            if publish(self.runs, self.aliases, self.stack, alias.dataset):
+                yield alias.dataset
 
     def _start_drops(self) -> Iterator[str]:
         now = self.clock.now()

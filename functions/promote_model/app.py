@@ -1,0 +1,33 @@
+"""Make another run's model the champion of its dataset, because a person asks for it: forward or back."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.parser import parse
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from tunedrop.bootstrap import Application, observed
+from tunedrop.contracts.events import ChampionEvent, PromotionRequested
+from tunedrop.domain.decide import Effect
+from tunedrop.domain.observations import Observation
+from tunedrop.observability import logger
+from tunedrop.steps.advance import LOOKED
+from tunedrop.steps.champions import PublishAlias, request
+
+application = Application.from_environment()
+
+
+@observed
+def handler(event: dict[str, Any], _context: LambdaContext) -> None:
+    """Grant or refuse what the event asks for; write the alias of a run that was promoted, if that is left to do."""
+    seen = parse(event=event, model=ChampionEvent).root
+    first: Observation = LOOKED
+    if isinstance(seen, PromotionRequested):
+        asked = seen.detail
+        run = application.runs.get(asked.run_id)
+        logger.info("Promotion requested", extra=asked.model_dump())
+        if run is None or run.dataset != asked.dataset:
+            logger.warning("The dataset has no such run", extra={"run_id": asked.run_id, "dataset": asked.dataset})
+            return
+        first = request(application.imports, run, asked.request_id, asked.requested_by, asked.instead_of or None)
+    publish = PublishAlias(application.runs, application.aliases, application.settings.stack)
+    application.advance(seen.detail.run_id, {Effect.PUBLISH_ALIAS: publish}, first)

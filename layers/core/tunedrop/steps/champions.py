@@ -1,0 +1,154 @@
+"""Make a model the champion of its dataset, tell users so through the alias, and retire the champions of before."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from tunedrop.domain import names
+from tunedrop.domain.alias import Alias
+from tunedrop.domain.decide import decide
+from tunedrop.domain.observations import (
+    AliasPublished,
+    Observation,
+    PromotionRequested,
+    PromotionWanted,
+    RetirementWanted,
+    RoomMade,
+)
+from tunedrop.domain.run import Run
+from tunedrop.errors import ModelUnavailableError, VersionConflictError
+from tunedrop.ports import Aliases, Clock, ModelImports, RunStore
+
+NOT_PROMOTED = "The model was not promoted."
+
+
+@dataclass(frozen=True)
+class Promote:
+    """Ask to make the candidate that passed the champion; the commit that follows does it, or says who is."""
+
+    runs: RunStore
+
+    def __call__(self, run: Run) -> Observation:
+        """Name the champion to replace: the one that the candidate was compared with, where it was to be."""
+        if run.plan is None or not (run.evaluation and run.evaluation.passed):
+            raise AssertionError(f"run {run.run_id} is to be promoted without a passing evaluation")
+        if "champion" in run.plan.evaluation.against:
+            return PromotionWanted(instead_of=run.evaluation.champion_run)
+        champion = self.runs.alias(run.dataset).champion
+        return PromotionWanted(instead_of=champion.run_id if champion else None)
+
+
+@dataclass(frozen=True)
+class PublishAlias:
+    """Write the alias that users read, as the dataset's record has it."""
+
+    runs: RunStore
+    aliases: Aliases
+    stack: str
+
+    def __call__(self, run: Run) -> Observation:
+        """Name the champion, whoever it is by now."""
+        publish(self.runs, self.aliases, self.stack, run.dataset)
+        return AliasPublished()
+
+
+def publish(runs: RunStore, aliases: Aliases, stack: str, dataset: str) -> bool:
+    """Make the alias name the dataset's champion; tell whether it named another one.
+
+    Parameter Store knows no conditional write: two that publish at once look again after they wrote. What one leaves
+    wrong that dies in between, the reconciler mends.
+    """
+    name = names.alias(stack, dataset)
+    written = False
+    alias = runs.alias(dataset)
+    while alias.champion:
+        if aliases.get(name) != alias.champion.model_arn:
+            aliases.put(name, alias.champion.model_arn)
+            written = True
+        version, alias = alias.version, runs.alias(dataset)
+        if alias.version == version:
+            break
+    return written
+
+
+def request(imports: ModelImports, run: Run | None, request_id: str, by: str, instead_of: str | None) -> Observation:
+    """Return a person's wish as `decide` is told of it: with what Bedrock says of the model."""
+    missing = ""
+    if run and run.deployment and run.deployment.model_arn:
+        try:
+            imports.model(run.deployment.model_arn)
+        except ModelUnavailableError as error:
+            missing = f"Bedrock does not have its imported model: {error}"
+    return PromotionRequested(request=request_id, by=by, instead_of=instead_of, missing=missing)
+
+
+def unwanted(_run: Run) -> Observation:
+    """Give up the model of a run that was not promoted; the commit that follows fails if a person just did."""
+    return RetirementWanted(because=NOT_PROMOTED)
+
+
+@dataclass(frozen=True)
+class FormerChampions:
+    """Find the runs whose models no alias names any more, and retire them."""
+
+    runs: RunStore
+    imports: ModelImports
+    clock: Clock
+    stack: str
+
+    def kept(self) -> Iterator[tuple[datetime, Run]]:
+        """Yield when each ceased to be a champion, and the run, of those whose imports are kept."""
+        for run in self.promoted():
+            if (ended := self._ended(run)) and run.deployment and not run.deployment.retirement:
+                yield ended, run
+
+    def promoted(self) -> Iterator[Run]:
+        """Yield the runs that were ever promoted, of those whose imported models Bedrock has."""
+        for name, _ in self.imports.models(f"{self.stack}-"):
+            run_id = names.run_of_imported_model(self.stack, name)
+            run = self.runs.get(run_id) if run_id else None
+            if run and run.promotion and run.status.terminal:
+                yield run
+
+    def _ended(self, run: Run) -> datetime | None:
+        # The run was read before: a promotion after that makes the write of its retirement fail.
+        alias: Alias = self.runs.alias(run.dataset)
+        return alias.ended(run.run_id)
+
+    def retire(self, run: Run, because: str) -> bool:
+        """Give a former champion's import up; somebody who wrote the run meanwhile may have promoted it again."""
+        decision = decide(run, RetirementWanted(because=because), self.clock.now())
+        if decision.run == run:
+            return False
+        try:
+            self.runs.commit(run, decision.run)
+        except VersionConflictError:
+            return False
+        return True
+
+    def next_to_go(self) -> tuple[str | None, str]:
+        """Choose who makes room for another model: its run, if anybody can, and what there is to say about it.
+
+        A new model comes before an old one that is only kept in case: docs/adr/0015-champions-are-a-record.md.
+        """
+        for run in self.promoted():
+            if run.deployment and run.deployment.retirement:
+                return None, f"The model of run {run.run_id}, a former champion, is being deleted."
+        oldest = min(self.kept(), key=lambda each: each[0], default=None)
+        if oldest is None:
+            return None, "No former champion of this stack can make room: the others are champions, or not its own."
+        return oldest[1].run_id, f"The model of run {oldest[1].run_id}, a former champion, makes room."
+
+
+@dataclass(frozen=True)
+class MakeRoom:
+    """Give up the model of the former champion that the run has chosen, and of no other however often it is done."""
+
+    former: FormerChampions
+
+    def __call__(self, run: Run) -> Observation:
+        """Retire the chosen one, unless it was retired or promoted meanwhile."""
+        for _, kept in self.former.kept():
+            if kept.run_id == run.room_from:
+                self.former.retire(kept, f"Run {run.run_id} needed its place.")
+        return RoomMade()

@@ -13,6 +13,7 @@ CLASSIFIER = "example-classifier"
 VISION = "example-vlm-open-1b"
 
 _RECIPE_HYPERPARAMETERS = "recipes/example_sft_lora_override_params_sm_jobs_v1.0.0.json"
+_DPO_HYPERPARAMETERS = "recipes/example_dpo_override_params_sm_jobs_v1.0.0.json"
 _ON_OFF = ["True", "False"]
 _IMAGE = "123456789012.dkr.ecr.{region}.amazonaws.com/training:2.0-gpu"
 
@@ -36,16 +37,14 @@ def write_catalogue(folder: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(spec))
     (folder / _RECIPE_HYPERPARAMETERS).parent.mkdir(exist_ok=True)
-    (folder / _RECIPE_HYPERPARAMETERS).write_text(
-        json.dumps(
-            {
-                "max_epochs": {"type": "integer", "min": 1, "max": 100, "required": True},
-                "learning_rate": {"type": "float", "default": 0.0002, "min": 0, "max": 1},
-                "global_batch_size": {"type": "integer", "default": 16, "enum": [8, 16, 32]},
-                "data_path": {"type": "string", "required": True},
-            }
-        )
-    )
+    listed = {
+        "max_epochs": {"type": "integer", "min": 1, "max": 100, "required": True},
+        "learning_rate": {"type": "float", "default": 0.0002, "min": 0, "max": 1},
+        "global_batch_size": {"type": "integer", "default": 16, "enum": [8, 16, 32]},
+        "data_path": {"type": "string", "required": True},
+    }
+    (folder / _RECIPE_HYPERPARAMETERS).write_text(json.dumps(listed))
+    (folder / _DPO_HYPERPARAMETERS).write_text(json.dumps({**listed, "beta": {"type": "float", "default": 0.01}}))
     return folder
 
 
@@ -176,11 +175,13 @@ def _vision() -> dict[str, Any]:
 
 
 def _recipe_only() -> dict[str, Any]:
-    """Describe a model with recipes of every kind: two that suit, and those that nobody can use here."""
+    """Describe a model with recipes of every kind: two a technique that suit, and those that nobody can use here."""
     recipes = [
         _recipe(RECIPE_ONLY, "SFT", peft=None, name="sft_full"),
         _recipe(RECIPE_ONLY, "SFT", name="sft_lora", smtj_override_params_s3_key=_RECIPE_HYPERPARAMETERS),
         _recipe(RECIPE_ONLY, "SFT", name="sft_subscribed", is_subscription_model=True),
+        _recipe(RECIPE_ONLY, "DPO", name="dpo_full", peft=None),
+        _recipe(RECIPE_ONLY, "DPO", name="dpo_lora", smtj_override_params_s3_key=_DPO_HYPERPARAMETERS),
         _recipe(RECIPE_ONLY, "RLVR", name="by_reward", serverless_metering_type="Hourly"),
         {"type": "FineTuning", "customization_technique": "SFT", "peft": "LORA", "name": "on_instances_of_ones_own"},
         {"type": "Evaluation", "evaluation_type": "LLMAJEvaluation", "name": "judge"},

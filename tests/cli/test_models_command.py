@@ -9,7 +9,7 @@ import pytest
 from typer.testing import Result
 
 from tests.adapters.test_prices import product
-from tests.catalogue import CLASSIFIER, GATED, OPEN, RECIPE_ONLY, VISION
+from tests.catalogue import CLASSIFIER, GATED, GATED_RECIPE, OPEN, RECIPE_ONLY, VISION
 from tests.cli.conftest import Account, CloudFormation
 
 Command = Callable[..., Result]
@@ -39,6 +39,8 @@ def test_models_that_can_be_tuned_are_listed(tunedrop: Command) -> None:
         assert value in gated
     assert "visual-qa" in line(result.stdout, VISION)
     assert "serverless" in line(result.stdout, RECIPE_ONLY)
+    assert "instruction, chat, dpo" in line(result.stdout, RECIPE_ONLY), "the techniques of its recipes"
+    assert "dpo" not in line(result.stdout, GATED_RECIPE)
     for absent in (CLASSIFIER, OPEN):  # no technique, deprecated
         assert absent not in result.stdout
     assert "4 of 6 models" in result.stdout
@@ -119,7 +121,7 @@ def test_prices_are_those_of_aws_s_price_list(tunedrop: Command, cloudformation:
 
 @pytest.mark.usefixtures("catalogue")
 def test_without_a_stack_what_it_allows_is_not_known(tunedrop: Command) -> None:
-    result = tunedrop("models", "gated")
+    result = tunedrop("models", "textgeneration-gated")
 
     assert result.exit_code == 0
     assert NO_STACK in result.stderr
@@ -139,7 +141,7 @@ def test_the_public_catalogue_needs_no_credentials(tunedrop: Command, monkeypatc
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
 
-    result = tunedrop("models", "gated")
+    result = tunedrop("models", "textgeneration-gated")
 
     assert GATED in result.stdout, result.stderr
     assert "No usable AWS credentials were found" in result.stderr
@@ -147,11 +149,11 @@ def test_the_public_catalogue_needs_no_credentials(tunedrop: Command, monkeypatc
 
 @pytest.mark.usefixtures("account")
 def test_a_spec_is_read_once(catalogue: Account, tunedrop: Command) -> None:
-    first = tunedrop("models", "gated").stdout
+    first = tunedrop("models", "textgeneration-gated").stdout
     catalogue.client("s3").delete_object(
         Bucket="jumpstart-cache-prod-us-east-1", Key=f"community_models/{GATED}/specs_v1.10.0.json"
     )
-    assert tunedrop("models", "gated").stdout == first, "a spec never changes"
+    assert tunedrop("models", "textgeneration-gated").stdout == first, "a spec never changes"
 
 
 def test_no_network_and_nothing_read_before_is_an_error(tunedrop: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,8 +97,8 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file() -> None:
 @pytest.mark.parametrize(
     ("line", "fix"),
     [
-        ("technique: Chat", "instruction or chat or domain-adaptation or visual-qa"),
-        ("technique: dpo", "left out, the files tell it"),
+        ("technique: Chat", "instruction or chat or dpo or domain-adaptation or visual-qa"),
+        ("technique: rlhf", "left out, the files tell it"),
         ("serve: endpoint", "bedrock"),
         ("evaluate: {metric: rouge}", "exact_match"),
         ("evaluate: {against: [best]}", "[base]"),

@@ -62,7 +62,7 @@ def test_the_order_of_the_listing_does_not_matter(names: set[str], technique: Te
     assert assign_roles(PREFIX, listed, technique) == assign_roles(PREFIX, objects(*sorted(names)), technique)
 
 
-@pytest.mark.parametrize("technique", [Technique.INSTRUCTION, Technique.CHAT])
+@pytest.mark.parametrize("technique", [Technique.INSTRUCTION, Technique.CHAT, Technique.DPO])
 def test_lines_may_be_many_files_and_compressed(technique: Technique) -> None:
     found = assigned(technique, "a.jsonl", "train/b.jsonl.gz", "validation.jsonl.gz", "held-out/c.jsonl", "c.txt")
 
@@ -78,7 +78,7 @@ def test_lines_may_be_many_files_and_compressed(technique: Technique) -> None:
 
 def test_a_template_is_for_instructions_alone() -> None:
     assert "template.json" in roles(assigned(Technique.INSTRUCTION, "train.jsonl", "template.json"))
-    for technique in (Technique.CHAT, Technique.DOMAIN_ADAPTATION):
+    for technique in (Technique.CHAT, Technique.DPO, Technique.DOMAIN_ADAPTATION):
         assert "template.json" not in roles(assigned(technique, "train.jsonl", "train.json", "template.json"))
 
 

@@ -17,7 +17,7 @@ from tunedrop.contracts.tune_spec import parse_tune_yaml
 from tunedrop.domain import names
 from tunedrop.domain.artifact import weights_uri
 from tunedrop.domain.jumpstart import JumpStartModel, TrainingArtifacts
-from tunedrop.domain.plan import PinnedObject, Plan, ServerlessTrainingPlan, TrainingPlan, VpcConfig
+from tunedrop.domain.plan import PinnedObject, Plan, ServerlessTrainingPlan, Technique, TrainingPlan, VpcConfig
 from tunedrop.domain.planning import PlanRules, make_plan
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import Run, Training
@@ -26,6 +26,7 @@ from tunedrop.domain.training_request import create_training_job_request
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
 RULES = PlanRules(region="us-east-1")
 ROW = b'{"prompt": "a", "completion": "b"}\n'
+PAIR = b'{"prompt": "a", "chosen": "b", "rejected": "c"}\n'
 CHAT_ROW = b'{"messages": [{"role": "user", "content": "a"}]}\n'
 ROLE = "arn:aws:iam::123456789012:role/training"
 
@@ -53,10 +54,14 @@ def plan(*args: Any, **kwargs: Any) -> Plan:
     return made
 
 
+def refused(*args: Any, **kwargs: Any) -> tuple[Problem, ...]:
+    problems = outcome(*args, **kwargs)
+    assert not isinstance(problems, Plan)
+    return problems
+
+
 def codes(*args: Any, **kwargs: Any) -> list[str]:
-    refused = outcome(*args, **kwargs)
-    assert not isinstance(refused, Plan)
-    return [each.code for each in refused]
+    return [each.code for each in refused(*args, **kwargs)]
 
 
 def run_of(made: Plan) -> Run:
@@ -111,6 +116,44 @@ def test_the_request_is_the_one_of_the_sdks_trainers(catalogue: SpecCatalogue) -
             "ModelPackageGroupArn": "arn:aws:sagemaker:us-east-1:123456789012:model-package-group/tunedrop-customised"
         },
     }
+
+
+def test_pairs_of_answers_are_a_request_for_dpo_and_nothing_else_differs(catalogue: SpecCatalogue) -> None:
+    model = catalogue.model(RECIPE_ONLY)
+    tuned = request_of(plan(model, "hyperparameters: {max_epochs: 2}"))
+    preferring = request_of(plan(model, "hyperparameters: {max_epochs: 2}", head=PAIR))
+
+    accepted(preferring)
+    assert preferring.pop("ServerlessJobConfig") == {**tuned["ServerlessJobConfig"], "CustomizationTechnique": "DPO"}
+    assert preferring.pop("HyperParameters") == {**tuned["HyperParameters"], "beta": "0.01"}
+    assert {**tuned, **preferring}.keys() == tuned.keys()
+    assert all(preferring[key] == tuned[key] for key in preferring.keys() - {"Tags"})
+
+
+def test_dpo_is_told_from_the_rows_and_judged_by_likeness_to_the_chosen_answer(catalogue: SpecCatalogue) -> None:
+    made = plan(catalogue.model(RECIPE_ONLY), head=PAIR)
+
+    assert (made.data.technique, made.data.technique_from) == (Technique.DPO, "files")
+    assert (made.data.template_applied, made.data.max_input_length) == (False, None)
+    assert made.evaluation.metric == "token_f1"
+    assert isinstance(made.training, ServerlessTrainingPlan)
+    assert made.training.recipe == "dpo_lora"
+    assert codes(catalogue.model(RECIPE_ONLY), "technique: dpo") == ["drop.technique"]
+    assert codes(catalogue.model(RECIPE_ONLY), "technique: chat", head=PAIR) == ["drop.technique"]
+
+
+def test_dpo_is_refused_where_the_model_has_no_recipe_of_it(catalogue: SpecCatalogue) -> None:
+    (only_sft,) = refused(catalogue.model(GATED_RECIPE), "accept_eula: true", head=PAIR)
+    script = next(each for each in refused(catalogue.model(OPEN), head=PAIR) if each.code == "model.technique")
+    elsewhere = refused(catalogue.model(RECIPE_ONLY), rules=PlanRules(region="eu-central-1"), head=PAIR)
+
+    assert only_sft.code == "model.technique"
+    assert "does not offer the technique dpo; it offers instruction and chat" in only_sft.message
+    assert "JumpStart's training scripts know no dpo" in script.message
+    for problem in (only_sft, script):
+        assert "openai-reasoning-gpt-oss-20b" in problem.fix
+        assert "tunedrop models" in problem.fix
+    assert elsewhere[0].code == "model.region"
 
 
 def test_botocores_own_model_accepts_the_request(catalogue: SpecCatalogue) -> None:
@@ -197,11 +240,10 @@ def test_what_makes_no_sense_without_instances_is_refused(catalogue: SpecCatalog
 
 
 def test_a_region_without_the_recipe_is_refused_with_those_that_have_it(catalogue: SpecCatalogue) -> None:
-    refused = outcome(catalogue.model(RECIPE_ONLY), rules=PlanRules(region="eu-central-1"))
+    (problem, *_) = refused(catalogue.model(RECIPE_ONLY), rules=PlanRules(region="eu-central-1"))
 
-    assert not isinstance(refused, Plan)
-    assert refused[0].code == "model.region"
-    assert "us-east-1, us-west-2" in refused[0].message
+    assert problem.code == "model.region"
+    assert "us-east-1, us-west-2" in problem.message
 
 
 def test_the_platform_team_may_forbid_it(catalogue: SpecCatalogue) -> None:
@@ -227,8 +269,8 @@ def test_without_the_recipes_list_what_is_asked_is_handed_on_with_a_warning(cata
 
     assert made.training.hyperparameters == {"max_epochs": "2"}
     assert any("could not be read" in warning for warning in made.warnings)
-    refused = codes(catalogue.model(GATED_RECIPE), 'accept_eula: true\nhyperparameters: {max_epochs: "$(rm)"}')
-    assert refused == ["hyperparameter.value"]
+    asked = 'accept_eula: true\nhyperparameters: {max_epochs: "$(rm)"}'
+    assert codes(catalogue.model(GATED_RECIPE), asked) == ["hyperparameter.value"]
 
 
 def test_a_model_with_a_script_has_no_use_for_recipes(catalogue: SpecCatalogue) -> None:
@@ -251,6 +293,9 @@ def test_gpt_oss_is_customised_serverless(tmp_path: Path) -> None:
         "SequenceLength": "4K",
     }
     assert request["HyperParameters"] == {"max_epochs": "2"}
+    preferring = request_of(plan(model, head=PAIR))
+    accepted(preferring)
+    assert preferring["ServerlessJobConfig"] == {**request["ServerlessJobConfig"], "CustomizationTechnique": "DPO"}
     assert not {"AlgorithmSpecification", "ResourceConfig", "Environment"} & request.keys()
     assert json.dumps(request, sort_keys=True)
     elsewhere = outcome(model, rules=PlanRules(region="eu-central-1"))

@@ -15,9 +15,10 @@ from tunedrop.validation.settings import Rules, ScanSettings
 from tunedrop.validation.sources import DataFile, FileRange, Image
 from tunedrop.validation.stored import restored, stored
 
-INSTRUCTION, CHAT, TEXT, VISUAL = (
+INSTRUCTION, CHAT, DPO, TEXT, VISUAL = (
     Technique.INSTRUCTION,
     Technique.CHAT,
+    Technique.DPO,
     Technique.DOMAIN_ADAPTATION,
     Technique.VISUAL_QA,
 )
@@ -163,6 +164,29 @@ def chat_rows(count: int, first: int = 0, key: str = "messages") -> list[dict[st
     return [
         {key: conversation(number, 1 + number % 2, system=number % 3 == 0)} for number in range(first, first + count)
     ]
+
+
+def text_pairs(count: int, first: int = 0) -> list[dict[str, str]]:
+    """Make pairs of answers as texts, every third with a system message."""
+    return [
+        {
+            **({"system": "You help the customers of a bank."} if number % 3 == 0 else {}),
+            "prompt": question(number),
+            "chosen": answer(number),
+            "rejected": f"No idea. {number}",
+        }
+        for number in range(first, first + count)
+    ]
+
+
+def conversation_pairs(count: int, first: int = 0) -> list[dict[str, object]]:
+    """Make pairs of conversations of one or two turns, every third with a system message."""
+    rows: list[dict[str, object]] = []
+    for number in range(first, first + count):
+        *asked, chosen = conversation(number, 1 + number % 2, system=number % 3 == 0)
+        rejected = {"role": "assistant", "content": f"No idea. {number}"}
+        rows.append({"chosen": [*asked, chosen], "rejected": [*asked, rejected]})
+    return rows
 
 
 def text_lines(count: int, first: int = 0) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 from datasets import (
     CHAT,
+    DPO,
     INSTRUCTION,
     TEMPLATE,
     TEXT,
@@ -14,6 +15,7 @@ from datasets import (
     answer,
     chat_rows,
     conversation,
+    conversation_pairs,
     found,
     instruction_rows,
     judge,
@@ -21,13 +23,14 @@ from datasets import (
     lines,
     question,
     text_lines,
+    text_pairs,
 )
 from test_soundness import _PNG
 
 from tunedrop.domain.plan import Technique
 from tunedrop.validation.findings import MEANINGS, Finding
 from tunedrop.validation.limits import Limits
-from tunedrop.validation.rows import chat
+from tunedrop.validation.rows import messages
 from tunedrop.validation.rows.chat import KEYS
 from tunedrop.validation.split import HeldOutSplit
 
@@ -167,6 +170,65 @@ def _chat_defects(key: str) -> dict[str, Planted]:
     }
 
 
+def _texts(**changes: Any) -> bytes:
+    row = {"prompt": question(6_001), "chosen": answer(6_001), "rejected": "No.", **changes}
+    return json.dumps({key: value for key, value in row.items() if value is not ...}, ensure_ascii=False).encode()
+
+
+_TEXT_PAIR_DEFECTS = {
+    **{name: Planted(line, code) for name, (line, code) in _JSON_DEFECTS.items()},
+    "no chosen": Planted(_texts(chosen=...), "data.missing-field", '"chosen"'),
+    "no rejected": Planted(_texts(rejected=...), "data.missing-field", '"rejected"'),
+    "nothing": Planted(b"{}", "data.missing-field", '"prompt", "chosen", "rejected"'),
+    "no prompt": Planted(_texts(prompt=...), "data.missing-field", '"prompt"'),
+    "null": Planted(_texts(rejected=None), "data.not-text", "rejected"),
+    "system is null": Planted(_texts(system=None), "data.not-text", "system"),
+    "empty chosen": Planted(_texts(chosen=""), "data.empty-completion", "chosen"),
+    "white rejected": Planted(_texts(rejected=" \n\u00a0"), "data.empty-completion", "rejected"),
+    "empty prompt": Planted(_texts(prompt=""), "data.empty-prompt", "prompt"),
+    "equal answers": Planted(_texts(rejected=answer(6_001)), "data.same-answers", "rejected"),
+    "equal but for white space": Planted(_texts(rejected=f" {answer(6_001)}\n"), "data.same-answers", "rejected"),
+    "conversations": Planted(json.dumps(conversation_pairs(1)[0]).encode(), "data.mixed-pairs", "chosen"),
+    "duplicate key": Planted(_texts()[:-1] + b', "chos\\u0065n": "x"}', "data.duplicate-key"),
+}
+
+
+def _pair(chosen: Any, rejected: Any, **more: Any) -> bytes:
+    row = {"chosen": chosen, "rejected": rejected, **more}
+    return json.dumps({key: value for key, value in row.items() if value is not ...}, ensure_ascii=False).encode()
+
+
+def _conversation_pair_defects() -> dict[str, Planted]:
+    good = conversation(6_002, 2, system=True)
+    worse = [*good[:-1], {"role": "assistant", "content": "No."}]
+    other_system = [{"role": "system", "content": "You do not help."}, *worse[1:]]
+    return {
+        **{name: Planted(line, code) for name, (line, code) in _JSON_DEFECTS.items()},
+        "no chosen": Planted(_pair(..., worse), "data.missing-field", '"chosen"'),
+        "no rejected": Planted(_pair(good, ...), "data.missing-field", '"rejected"'),
+        "null": Planted(_pair(good, None), "data.not-a-list", "rejected"),
+        "empty": Planted(_pair([], worse), "data.no-messages", "chosen"),
+        "texts": Planted(_texts(), "data.mixed-pairs", "chosen"),
+        "unknown role": Planted(
+            _pair(good, [{"role": "tool", "content": "x"}]), "data.unknown-role", "rejected[0].role"
+        ),
+        "ends with user": Planted(_pair(good[:-1], worse), "data.ends-with-user", "chosen[3].role"),
+        "answers alone": Planted(_pair(good[-1:], worse[-1:]), "data.role-order", "chosen[0].role"),
+        "empty answer": Planted(
+            _pair(good, [*good[:-1], {"role": "assistant", "content": " "}]),
+            "data.empty-content",
+            "rejected[4].content",
+        ),
+        "another system message": Planted(_pair(good, other_system), "data.different-prompts", "rejected[0]"),
+        "another question": Planted(
+            _pair(good[1:], [*conversation(6_003, 1), *worse[3:]]), "data.different-prompts", "rejected[0]"
+        ),
+        "shorter": Planted(_pair(good, good[:3]), "data.different-prompts", "rejected[2]"),
+        "equal answers": Planted(_pair(good, good), "data.same-answers", "rejected[4].content"),
+        "ShareGPT": Planted(_pair([{"from": "human", "value": "a"}], worse), "data.sharegpt", "chosen[0]"),
+    }
+
+
 _VISUAL_GOOD = {"file_name": "1.png", "prompt": question(8_001), "completion": "A cheque."}
 
 
@@ -266,6 +328,10 @@ CORPORA = {
         f"chat, {key}": Corpus(CHAT, "train.jsonl", lines(chat_rows(200, key=key)).splitlines(), _chat_defects(key))
         for key in KEYS
     },
+    "pairs of texts": Corpus(DPO, "train.jsonl", lines(text_pairs(200)).splitlines(), _TEXT_PAIR_DEFECTS, first=1),
+    "pairs of conversations": Corpus(
+        DPO, "train.jsonl", lines(conversation_pairs(200)).splitlines(), _conversation_pair_defects(), first=1
+    ),
     "text": Corpus(TEXT, "train.txt", [line.encode() for line in text_lines(200)], _TEXT_DEFECTS),
     "CSV": Corpus(
         TEXT, "train.csv", [b'"%b",x' % line.encode() for line in text_lines(200)], _CSV_DEFECTS, b"text,source\n"
@@ -556,14 +622,14 @@ def test_a_defect_far_down_a_long_conversation_is_placed() -> None:
 
 def test_of_a_message_with_very_many_keys_few_reach_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = 0
-    faults = chat.faults
+    faults = messages.faults
 
     def counted(document: Any, *others: Any) -> Any:
         nonlocal keys
         keys += sum(map(len, next(iter(document.values()))))
         return faults(document, *others)
 
-    monkeypatch.setattr(chat, "faults", counted)
+    monkeypatch.setattr(messages, "faults", counted)
     extra: dict[str, Any] = {f"k{number}": 0 for number in range(90_000)}
     message = {**extra, "role": "user", "content": "hello"}
     rows: list[Any] = [*chat_rows(100), {"messages": [message, {"role": "assistant", "content": "Good day."}]}]

@@ -23,6 +23,7 @@ from datasets import (
     question,
     rules,
     text_lines,
+    text_pairs,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -75,6 +76,8 @@ def _good(technique: Technique, number: int, first: int = 0) -> list[bytes]:
             rows = list(labelled_rows(number, first))
         case Technique.CHAT:
             rows = list(chat_rows(number, first))
+        case Technique.DPO:
+            rows = list(text_pairs(number, first))
         case Technique.VISUAL_QA:
             rows = [
                 {"file_name": f"{index % 9}.png", "prompt": question(index), "completion": "yes"}

@@ -9,17 +9,20 @@ import numpy as np
 import pytest
 from datasets import (
     CHAT,
+    DPO,
     INSTRUCTION,
     TEMPLATE,
     TEXT,
     VISUAL,
     chat_rows,
+    conversation_pairs,
     instruction_rows,
     judge,
     labelled_rows,
     lines,
     question,
     text_lines,
+    text_pairs,
 )
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -32,6 +35,7 @@ from tunedrop.validation.report import ValidationReport
 from tunedrop.validation.rows import Judged, Rows
 from tunedrop.validation.rows.chat import ChatRows
 from tunedrop.validation.rows.instruction import InstructionRows
+from tunedrop.validation.rows.preference import ConversationPairs, TextPairs
 from tunedrop.validation.rows.visual import VisualRows
 from tunedrop.validation.split import HeldOutSplit
 
@@ -51,6 +55,10 @@ def _odd_rows() -> list[dict[str, str]]:
     return [{"a": one, "b": f"b{two}", "c": one + two} for one in values for two in values]
 
 
+def _odd_pairs() -> list[dict[str, str]]:
+    return [{"prompt": row["b"], "chosen": f"1{row['a']}", "rejected": f"2{row['c']}"} for row in _odd_rows()]
+
+
 ROWS: dict[str, tuple[Callable[[], Rows[Any]], list[dict[str, Any]]]] = {
     "default template": (lambda: InstructionRows(JUMPSTART_DEFAULT), list(instruction_rows(20))),
     "own template": (lambda: InstructionRows(TEMPLATE), list(labelled_rows(20))),
@@ -60,6 +68,8 @@ ROWS: dict[str, tuple[Callable[[], Rows[Any]], list[dict[str, Any]]]] = {
     "dialog": (lambda: ChatRows("messages", system_messages=True), list(chat_rows(20, key="dialog"))),
     "conversations": (lambda: ChatRows("dialog", system_messages=True), list(chat_rows(20, key="conversations"))),
     "no system": (lambda: ChatRows("messages", system_messages=False), list(chat_rows(20))),
+    "pairs of texts": (TextPairs, [dict(row) for row in (*text_pairs(20), *_odd_pairs())]),
+    "pairs of conversations": (ConversationPairs, conversation_pairs(20)),
     "pictures": (
         lambda: VisualRows(_image_flaws),
         [{"file_name": f"{number}.png", "prompt": question(number), "completion": "A"} for number in range(20)],
@@ -73,6 +83,7 @@ _TOKENS = tuple(
     "role":"assistant" "role":"user", "content":"x", "role":"user","role":"user", "content":"x","content":"y",
     "\u0072ole":"user", "c\u006fntent":"x", "messages" "text":"x", "te\u0078t":"x", "label":"x", "a":"x", "\u0061":"x",
     "file_name":"0.png", "prompt":"x", "completion":"x", "instruction":"x", "response":"x", "extra":1, "extra":"x",
+    "chosen":"x", "rejected":"x", "system":"x", "system":"", "chosen":[], "chosen" "rejected" "chos\u0065n":"x",
     """.split()  # noqa: SIM905 - quotes of quotes cannot be read
 )
 _BYTES = (
@@ -204,6 +215,7 @@ def _files(technique: Technique) -> list[tuple[str, bytes]]:
     pictures = [{"file_name": f"{number}.png", "prompt": question(number), "completion": "A"} for number in range(12)]
     return {
         INSTRUCTION: [("train.jsonl", lines(instruction_rows(12)))],
+        DPO: [("train.jsonl", lines(text_pairs(12))), ("train-2.jsonl", lines(conversation_pairs(12)))],
         CHAT: [(f"train-{key}.jsonl", lines(chat_rows(12, key=key))) for key in ("messages", "dialog")],
         TEXT: [
             ("train.txt", text),
@@ -252,6 +264,7 @@ _TECHNIQUES = st.sampled_from(Technique)
 _NAMES = {
     INSTRUCTION: ["train.jsonl", "train.jsonl.gz"],
     CHAT: ["train.jsonl", "train.jsonl.gz"],
+    DPO: ["train.jsonl", "train.jsonl.gz"],
     TEXT: ["train.txt", "train.csv", "train.json", "train.txt.gz", "train.csv.gz", "train.json.gz"],
     VISUAL: ["metadata.jsonl"],
 }
@@ -273,7 +286,7 @@ _JSON = st.recursive(
         st.lists(inner, max_size=4)
         | st.dictionaries(
             st.sampled_from(["messages", "dialog", "role", "content", "instruction", "context", "response", "text"])
-            | st.sampled_from(["file_name", "prompt", "completion", "from", "value"])
+            | st.sampled_from(["file_name", "prompt", "completion", "from", "value", "chosen", "rejected", "system"])
             | st.text(max_size=3),
             inner,
             max_size=4,

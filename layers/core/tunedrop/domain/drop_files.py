@@ -44,6 +44,7 @@ _LINES = re.compile(r"(?P<stem>.*)\.jsonl(\.gz)?", re.DOTALL)
 _DATA: Mapping[Technique, re.Pattern[str]] = {
     Technique.INSTRUCTION: _LINES,
     Technique.CHAT: _LINES,
+    Technique.DPO: _LINES,
     Technique.DOMAIN_ADAPTATION: re.compile(r"(?P<stem>.*)\.(txt|csv|json)(\.gz)?", re.DOTALL),
     Technique.VISUAL_QA: re.compile(r"(?P<stem>metadata)\.jsonl"),
 }
@@ -63,6 +64,7 @@ _ONE_FILE = frozenset({Technique.DOMAIN_ADAPTATION, Technique.VISUAL_QA})
 _EXAMPLE: Mapping[Technique, str] = {
     Technique.INSTRUCTION: "train.jsonl (one JSON object a line)",
     Technique.CHAT: "train.jsonl (one conversation a line)",
+    Technique.DPO: "train.jsonl (a prompt, a chosen and a rejected answer a line)",
     Technique.DOMAIN_ADAPTATION: "train.txt, train.csv or train.json",
     Technique.VISUAL_QA: f"{METADATA_FILE} and the images that it names",
 }

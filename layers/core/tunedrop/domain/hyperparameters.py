@@ -20,6 +20,7 @@ FORCED: Mapping[Technique, Mapping[str, str]] = {
     Technique.CHAT: {_INSTRUCTION: "False", _CHAT: "True"},
     Technique.DOMAIN_ADAPTATION: {_INSTRUCTION: "False", _CHAT: "False"},
     Technique.VISUAL_QA: {},
+    Technique.DPO: {},
 }
 """What a technique demands of the switches by which JumpStart's scripts tell the kinds of data apart."""
 

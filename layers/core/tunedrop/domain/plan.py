@@ -18,6 +18,8 @@ class Technique(StrEnum):
 
     INSTRUCTION = "instruction"
     CHAT = "chat"
+    DPO = "dpo"
+    """Direct preference optimisation, named as SageMaker's API, its SDK and the field's trainers name it."""
     DOMAIN_ADAPTATION = "domain-adaptation"
     VISUAL_QA = "visual-qa"
 

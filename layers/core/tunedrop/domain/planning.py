@@ -42,14 +42,19 @@ from tunedrop.domain.technique import LOOKS, seen_technique
 LONGEST_TRAINING = timedelta(hours=24)
 """How long a job may train when no budget says less. JumpStart's own value, 100 hours, is a cost that nobody wants."""
 
-_METRIC: Mapping[Technique, MetricName] = {Technique.DOMAIN_ADAPTATION: "token_f1"}
-"""The metric of a technique whose answers are never right to the letter: a text may go on in many ways."""
+_METRIC: Mapping[Technique, MetricName] = {Technique.DOMAIN_ADAPTATION: "token_f1", Technique.DPO: "token_f1"}
+"""The metric of a technique whose answers are never right to the letter: a text may go on in many ways, and a
+preferred answer is one of many good ones."""
 
 HELD_OUT_SEED = 0
 """The same for every run, so that a dataset's runs are judged on the same rows."""
 
 _TEXT_MODEL = "meta-textgeneration-llama-3-1-8b-instruct"
 _VISION_MODEL = "meta-vlm-llama-3-2-11b-vision-instruct"
+_PREFERENCE_MODEL = "openai-reasoning-gpt-oss-20b"
+"""One whose spec has recipes of DPO; scripts know none."""
+
+_EXAMPLES: Mapping[Technique, str] = {Technique.VISUAL_QA: _VISION_MODEL, Technique.DPO: _PREFERENCE_MODEL}
 
 
 @dataclass(frozen=True)
@@ -461,14 +466,18 @@ def _technique_problems(
     """Refuse a technique that the model's trainer does not offer: an image classifier takes no instructions."""
     if technique in offered:
         return []
-    example = _VISION_MODEL if technique is Technique.VISUAL_QA else _TEXT_MODEL
+    example = _EXAMPLES.get(technique, _TEXT_MODEL)
+    others = reason = ""
+    if technique is Technique.DPO:
+        others = "; `tunedrop models` names the techniques of each"
+        reason = " JumpStart's training scripts know no dpo." if model.training_supported else ""
     return [
         Problem(
             code="model.technique",
             message=f"The training of {model.model_id} does not offer the technique {technique}; it offers "
-            f"{' and '.join(offered) or 'none that Tunedrop knows'}.",
+            f"{' and '.join(offered) or 'none that Tunedrop knows'}.{reason}",
             where=spec.where("technique" if spec.technique else "model"),
-            fix=f"Choose a model that does, such as {example}"
+            fix=f"Choose a model that does, such as {example}{others}"
             + (f"; or upload data for {' or '.join(offered)}." if offered else "."),
         )
     ]

@@ -21,7 +21,11 @@ MERGED_WEIGHTS = "checkpoints/hf_merged/"
 https://github.com/aws/sagemaker-python-sdk/blob/master/sagemaker-serve/src/sagemaker/serve/bedrock_model_builder.py
 """
 
-CUSTOMISATION: Mapping[Technique, Literal["SFT", "DPO"]] = {Technique.INSTRUCTION: "SFT", Technique.CHAT: "SFT"}
+CUSTOMISATION: Mapping[Technique, Literal["SFT", "DPO"]] = {
+    Technique.INSTRUCTION: "SFT",
+    Technique.CHAT: "SFT",
+    Technique.DPO: "DPO",
+}
 """What the API calls a technique; the others have no recipe."""
 
 _TEXT = re.compile(r"[a-zA-Z0-9/_.:,\-\s'\"\[\]]{1,2500}")
@@ -76,8 +80,10 @@ def customisation_target(
 ) -> DataTarget:
     """Say what the data must suit.
 
-    Conversations are rows of `messages`, all else rows of `prompt` and `completion`.
+    Conversations are rows of `messages`, pairs of answers rows of `chosen` and `rejected`, all else rows of `prompt`
+    and `completion`.
     https://docs.aws.amazon.com/sagemaker/latest/dg/customizing-models-sft.html
+    https://docs.aws.amazon.com/sagemaker/latest/dg/customizing-models-dpo.html
     """
     return DataTarget(
         technique=technique,
@@ -86,7 +92,8 @@ def customisation_target(
         message_key="messages",
         demarcation=False,
         template_applied=technique is Technique.INSTRUCTION,
-        max_input_length=_tokens(recipe.sequence_length),
+        # A pair is two sequences: the length of its row says of neither whether it is cut off.
+        max_input_length=None if technique is Technique.DPO else _tokens(recipe.sequence_length),
         epochs=epochs(hyperparameters),
         batch_size=_whole(hyperparameters.get("global_batch_size")),
     )

@@ -13,6 +13,7 @@ HEAD_BYTES = 1 << 20
 LOOKS: Mapping[Technique, str] = {
     Technique.INSTRUCTION: "rows of named texts, such as instruction, context and response, in .jsonl files",
     Technique.CHAT: "rows with a list of messages in .jsonl files",
+    Technique.DPO: "pairs of a chosen and a rejected answer in .jsonl files",
     Technique.DOMAIN_ADAPTATION: "running text in one .txt, .csv or .json file",
     Technique.VISUAL_QA: "rows of file_name, prompt and completion in metadata.jsonl, and the images that they name",
 }
@@ -22,6 +23,7 @@ _GZIP = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
 _CONVERSATIONS = ("messages", "dialog", "conversations")
 _MESSAGE = frozenset({"role", "content"})
+_PAIR = frozenset({"chosen", "rejected"})
 _PICTURE_ROW = frozenset({"file_name", "prompt", "completion"})
 
 
@@ -70,6 +72,8 @@ def _technique_of_record(head: bytes) -> Technique | None:
         return None
     if not isinstance(row, dict):
         return None
+    if row.keys() >= _PAIR:
+        return Technique.DPO
     if any(isinstance(row.get(key), list) for key in _CONVERSATIONS) or row.keys() >= _MESSAGE:
         return Technique.CHAT
     return Technique.VISUAL_QA if row.keys() >= _PICTURE_ROW else Technique.INSTRUCTION

@@ -25,7 +25,7 @@ EXECUTIONS = 3
 LOOK_AGAIN = timedelta(minutes=5)
 """When a run looks at its execution though no event of its end came."""
 
-IN_PARTS = frozenset({Technique.INSTRUCTION, Technique.CHAT})
+IN_PARTS = frozenset({Technique.INSTRUCTION, Technique.CHAT, Technique.DPO})
 """The techniques whose files are cut: a row is a line. Text is one sequence, and pictures lie apart."""
 
 _FAILED = frozenset({"FAILED", "TIMED_OUT", "ABORTED"})
@@ -36,7 +36,7 @@ class ValidateDataset:
     """Judge the pinned files, and copy the rows that training and evaluation will read.
 
     The channels hold copies, made from the very bytes that were judged: JumpStart reads every `.jsonl` of a channel's
-    folder, and a drop that is overwritten later changes nothing. Instruction and chat datasets of more than
+    folder, and a drop that is overwritten later changes nothing. Datasets of JSON lines of more than
     `at_once_bytes` are read by a workflow, in ranges of `range_bytes`.
     """
 

@@ -27,6 +27,7 @@ from tunedrop.validation.report import ValidationReport
 from tunedrop.validation.rows import Rows
 from tunedrop.validation.rows.chat import ChatRows
 from tunedrop.validation.rows.instruction import InstructionRows
+from tunedrop.validation.rows.preference import ConversationPairs, TextPairs, has_conversations
 from tunedrop.validation.rows.text import TextRows
 from tunedrop.validation.rows.visual import VisualRows
 from tunedrop.validation.scan import Sink, scan, splittable
@@ -77,14 +78,15 @@ def calibrated(
     """Measure, on the head of the first training file, how long tokens are and which words stand in most rows."""
     constant = 0
     judge = counter or CharacterEstimate()
-    skeleton = _skeleton_bytes(rules)
+    first = list(islice(_head_lines(source, files, rules.limits), _CALIBRATION_LINES))
+    conversations = rules.target.technique is Technique.DPO and has_conversations(first)
+    skeleton = _skeleton_bytes(rules, conversations=conversations)
     if rules.target.technique is Technique.INSTRUCTION:
         empty = dict.fromkeys(rules.template.fields, "")
         constant = sum(judge.count([rules.template.prompt(empty), rules.template.completion(empty)]))
-    rows = _rows(rules, _no_flaws)
-    head = islice(_head_lines(source, files, rules.limits), _CALIBRATION_LINES)
+    rows = _rows(rules, _no_flaws, conversations=conversations)
     # Lengths are those of the lines as they lie there, escapes and all: a scan knows no others.
-    judged = [(line, rows.judge(line)) for line in head]
+    judged = [(line, rows.judge(line)) for line in first]
     good = [verdict for _, verdict in judged if verdict.row is not None]
     lines = [verdict.line for verdict in good]
     counted = sum(judge.count([text for verdict in good for text in rows.texts(verdict.row)])) - constant * len(good)
@@ -96,18 +98,26 @@ def calibrated(
         bytes_per_token=line_bytes / counted if counted > 0 and line_bytes > 0 else _USUAL_BYTES_PER_TOKEN,
         skeleton_bytes=skeleton,
         constant_tokens=constant,
+        conversations=conversations,
         common_shingles=tuple(near_duplicates.common_shingles(b"".join(lines), sizes).tolist()),
     )
     return ScanSettings(**dict(rules), calibration=calibration)
 
 
-def _skeleton_bytes(rules: Rules) -> int:
+_EMPTY_CONVERSATION = [{"role": role, "content": ""} for role in ("user", "assistant")]
+
+
+def _skeleton_bytes(rules: Rules, *, conversations: bool) -> int:
     """Return how long the shortest row is, before there is any text in it."""
     match rules.target.technique:
         case Technique.INSTRUCTION:
             empty: object = dict.fromkeys(rules.template.fields, "")
         case Technique.CHAT:
-            empty = {rules.target.message_key: [{"role": role, "content": ""} for role in ("user", "assistant")]}
+            empty = {rules.target.message_key: _EMPTY_CONVERSATION}
+        case Technique.DPO if conversations:
+            empty = dict.fromkeys(("chosen", "rejected"), _EMPTY_CONVERSATION)
+        case Technique.DPO:
+            empty = dict.fromkeys(("prompt", "chosen", "rejected"), "")
         case Technique.VISUAL_QA:
             empty = dict.fromkeys(("file_name", "prompt", "completion"), "")
         case Technique.DOMAIN_ADAPTATION:
@@ -115,12 +125,14 @@ def _skeleton_bytes(rules: Rules) -> int:
     return len(json.dumps(empty)) + 1
 
 
-def _rows(rules: Rules, image_flaws: Callable[[str], Sequence[Flaw]]) -> Rows[Any]:
+def _rows(rules: Rules, image_flaws: Callable[[str], Sequence[Flaw]], *, conversations: bool) -> Rows[Any]:
     match rules.target.technique:
         case Technique.INSTRUCTION:
             return InstructionRows(rules.template, applied=rules.target.template_applied)
         case Technique.CHAT:
             return ChatRows(rules.target.message_key, system_messages=rules.target.system_messages)
+        case Technique.DPO:
+            return ConversationPairs() if conversations else TextPairs()
         case Technique.VISUAL_QA:
             return VisualRows(image_flaws)
         case Technique.DOMAIN_ADAPTATION:
@@ -145,7 +157,7 @@ def scan_range(
 ) -> Partial:
     """Scan one range; what several of them come to is put together by `assess`."""
     gallery = _Gallery(source, part.file, settings.limits)
-    rows = _rows(settings, gallery.flaws)
+    rows = _rows(settings, gallery.flaws, conversations=settings.calibration.conversations)
     partial = scan(
         source,
         part,

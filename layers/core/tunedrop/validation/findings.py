@@ -172,6 +172,23 @@ MEANINGS: dict[str, Meaning] = {
         "Conversations under different keys",
         'Keep one of messages, dialog and conversations in each row: {"messages": [...]}.',
     ),
+    # ------------------------------------------------ preferences
+    "data.same-answers": Meaning(
+        _ERROR,
+        "Pairs whose answers are the same",
+        "Let chosen be the better answer and rejected a worse one, or remove the row: equals teach no preference.",
+    ),
+    "data.different-prompts": Meaning(
+        _ERROR,
+        "Pairs about different conversations",
+        "Let chosen and rejected share every message but the last, the answer; the system message, too.",
+    ),
+    "data.mixed-pairs": Meaning(
+        _ERROR,
+        "Pairs of another form",
+        'Write every row alike: {"prompt": "...", "chosen": "...", "rejected": "..."}, or chosen and rejected as lists '
+        "of messages.",
+    ),
     # ------------------------------------------------ domain adaptation
     "data.no-text-column": Meaning(_ERROR, "Tables without text", "Name the column with the text `text`."),
     "data.not-running-text": Meaning(

@@ -22,6 +22,8 @@ class Calibration(Record):
     """What every line holds besides text: braces, keys, quotes."""
     constant_tokens: int
     """What the template adds to every row."""
+    conversations: bool = False
+    """Whether pairs of answers are lists of messages; else texts."""
     common_shingles: tuple[int, ...] = ()
     """Hashes of words that stand in very many rows, such as an instruction's: they make no two rows similar."""
 

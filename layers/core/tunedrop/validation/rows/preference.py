@@ -1,0 +1,330 @@
+"""Pairs of answers for direct preference optimisation: what is asked, the answer to prefer, and the one to avoid.
+
+AWS reads two forms, texts and whole conversations. A dataset has one of them: a reader that infers the type of each
+column of a file would fail on the other.
+https://docs.aws.amazon.com/sagemaker/latest/dg/customizing-models-dpo.html
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from operator import attrgetter
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+from pydantic_core import ErrorDetails
+
+from tunedrop.domain.strict_json import JsonValue, kind_of, quoted
+from tunedrop.validation.findings import Flaw
+from tunedrop.validation.rows import Judged
+from tunedrop.validation.rows.json_lines import (
+    dotted,
+    faults,
+    has_only,
+    measured_by,
+    named,
+    one_a_line,
+    parse,
+    shown,
+    sure_fault,
+    unread,
+)
+from tunedrop.validation.rows.messages import (
+    LEGAL_WITH_SYSTEM,
+    SURE_FAULTS,
+    Messages,
+    conversation_flaws,
+    order_flaw,
+)
+
+ANSWERS = ("chosen", "rejected")
+
+_TEXTS = ("prompt", *ANSWERS)
+
+_SURE_FAULTS_OF_TEXTS = {
+    "Expected `str`, got": "data.not-text",
+    "Object missing required field": "data.missing-field",
+}
+
+_IN_MESSAGES = tuple(f"$.{answer}[" for answer in ANSWERS)
+
+_NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+def has_conversations(lines: Iterable[bytes]) -> bool:
+    """Tell which form the first readable row has: lists of messages, or texts."""
+    for line in lines:
+        document = parse(line)
+        if not isinstance(document, Flaw) and not document.keys().isdisjoint(ANSWERS):
+            return _is_conversation(document)
+    return False
+
+
+class _TextPair(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    prompt: _NonEmpty
+    chosen: _NonEmpty
+    rejected: _NonEmpty
+    system: _NonEmpty | msgspec.UnsetType = msgspec.UNSET
+
+
+class _MeasuredTextPair(_TextPair, frozen=True, gc=False, kw_only=True):
+    """Add what the evaluation groups the pair by."""
+
+    measured_by: dict[str, object]
+
+
+_TEXT_DECODER = msgspec.json.Decoder(_TextPair)
+_said = attrgetter(*_TEXTS)
+
+
+class _TextContract(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    prompt: str
+    chosen: str
+    rejected: str
+    system: str = ""
+
+
+class TextPairs:
+    """Judge pairs of texts: `prompt`, `chosen`, `rejected`, and maybe `system`."""
+
+    def accept(self, block: bytes, ends: NDArray[np.int64]) -> Sequence[Any] | None:
+        """Return the typed rows when every line is surely good as it is."""
+        try:
+            rows = _TEXT_DECODER.decode_lines(block)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        if len(rows) != len(ends) or not one_a_line(block, ends):
+            return None
+        return rows if _are_good_texts(rows, block) else None
+
+    def glance(self, line: bytes) -> Any | str | None:
+        """Return the typed row, the code of a sure fault, or None."""
+        try:
+            row = _TEXT_DECODER.decode(line)
+        except RecursionError:
+            return None
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            return sure_fault(error, _SURE_FAULTS_OF_TEXTS)
+        return row if _are_good_texts([row], line) else None
+
+    def judge(self, line: bytes) -> Judged:
+        """Judge one line exactly."""
+        document = parse(line)
+        if isinstance(document, Flaw):
+            return Judged(None, b"", (document,))
+        if _is_conversation(document):
+            return _of_the_other_form("messages", "texts")
+        if flaws := faults(document, _TextContract, _worded):
+            return Judged(None, b"", flaws)
+        texts = {field: str(document[field]) for field in _TEXTS}
+        if not texts["prompt"].strip():
+            return Judged(None, b"", (Flaw("data.empty-prompt", "The row has an empty prompt.", "prompt"),))
+        for answer in ANSWERS:
+            if not texts[answer].strip():
+                flaw = Flaw("data.empty-completion", f"The {answer} answer is empty.", answer)
+                return Judged(None, b"", (flaw,))
+        if _alike(texts["chosen"], texts["rejected"]):
+            return Judged(None, b"", (_same("rejected"),))
+        # Many tables have an empty one in each row: said to a model, it would be a system message all the same.
+        if str(document.get("system", "")).strip():
+            texts["system"] = str(document["system"])
+        measured = measured_by(document)
+        row = _MeasuredTextPair(**texts, measured_by=measured) if measured else _TextPair(**texts)
+        written = json.dumps(texts, ensure_ascii=False).encode() + b"\n"
+        return Judged(row, written, unread(document, (*_TEXTS, "system")))
+
+    def written(self, text: bytes) -> bytes:
+        """Return accepted lines as they are."""
+        return text
+
+    def answers(self, rows: Sequence[Any]) -> list[str]:
+        """Return the answers to prefer."""
+        return [row.chosen for row in rows]
+
+    def blanks(self, rows: Sequence[Any], *, surely_led: bool) -> Mapping[str, NDArray[np.int64]]:
+        """Return nothing: of a good row nothing is blank."""
+        del rows, surely_led
+        return {}
+
+    def texts(self, row: Any) -> list[str]:
+        """Return the system message, if there is one, the prompt, and both answers."""
+        return [*_system(row), *_said(row)]
+
+    def held_out(self, row: Any) -> Mapping[str, object]:
+        """Return what is asked, the answer to prefer as the one that is right, and what groups the row."""
+        asked: dict[str, object] = {"prompt": row.prompt}
+        if system := _system(row):
+            messages = [*(("system", each) for each in system), ("user", row.prompt)]
+            asked = {"messages": [{"role": role, "content": content} for role, content in messages]}
+        return asked | {"completion": row.chosen} | getattr(row, "measured_by", {})
+
+
+class _ConversationPair(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    chosen: Messages
+    rejected: Messages
+
+
+class _MeasuredConversationPair(_ConversationPair, frozen=True, gc=False):
+    """Add what the evaluation groups the pair by."""
+
+    measured_by: dict[str, object]
+
+
+_CONVERSATION_DECODER = msgspec.json.Decoder(_ConversationPair)
+
+
+class ConversationPairs:
+    """Judge pairs of whole conversations, `chosen` and `rejected`, that differ in their last answer alone."""
+
+    def accept(self, block: bytes, ends: NDArray[np.int64]) -> Sequence[Any] | None:
+        """Return the typed rows when every line is surely good as it is."""
+        try:
+            rows = _CONVERSATION_DECODER.decode_lines(block)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        if len(rows) != len(ends) or not one_a_line(block, ends):
+            return None
+        return rows if _are_good_conversations(rows, block) else None
+
+    def glance(self, line: bytes) -> Any | str | None:
+        """Return the typed row, the code of a sure fault, or None."""
+        try:
+            row = _CONVERSATION_DECODER.decode(line)
+        except RecursionError:
+            return None
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            in_message = not isinstance(error, msgspec.ValidationError) or any(map(str(error).count, _IN_MESSAGES))
+            return sure_fault(error, SURE_FAULTS) if in_message else None
+        return row if _are_good_conversations([row], line) else None
+
+    def judge(self, line: bytes) -> Judged:
+        """Judge one line exactly."""
+        document = parse(line)
+        if isinstance(document, Flaw):
+            return Judged(None, b"", (document,))
+        if missing := [answer for answer in ANSWERS if answer not in document]:
+            return Judged(None, b"", (_lacks(missing, document),))
+        if any(isinstance(document[answer], str) for answer in ANSWERS):
+            return _of_the_other_form("texts", "messages")
+        clean: dict[str, list[dict[str, str]]] = {}
+        for answer in ANSWERS:
+            if flaws := conversation_flaws(document, answer):
+                return Judged(None, b"", flaws)
+            clean[answer] = _clean(document[answer])
+            if flaw := order_flaw(answer, [message["role"] for message in clean[answer]]):
+                return Judged(None, b"", (flaw,))
+        if flaw := _difference(clean["chosen"], clean["rejected"]):
+            return Judged(None, b"", (flaw,))
+        written = json.dumps(clean, ensure_ascii=False).encode() + b"\n"
+        row = _CONVERSATION_DECODER.decode(written)
+        if measured := measured_by(document):
+            row = _MeasuredConversationPair(row.chosen, row.rejected, measured)
+        return Judged(row, written, unread(document, ANSWERS))
+
+    def written(self, text: bytes) -> bytes:
+        """Return accepted lines as they are."""
+        return text
+
+    def answers(self, rows: Sequence[Any]) -> list[str]:
+        """Return the last of the messages to prefer."""
+        return [row.chosen[-1].content for row in rows]
+
+    def blanks(self, rows: Sequence[Any], *, surely_led: bool) -> Mapping[str, NDArray[np.int64]]:
+        """Return nothing: of a good row nothing is blank."""
+        del rows, surely_led
+        return {}
+
+    def texts(self, row: Any) -> list[str]:
+        """Return the contents of both conversations."""
+        return [message.content for message in (*row.chosen, *row.rejected)]
+
+    def held_out(self, row: Any) -> Mapping[str, object]:
+        """Return the conversation up to the last answer, the one to prefer, and what groups the row."""
+        *asked, answer = row.chosen
+        return {
+            "messages": [{"role": message.role, "content": message.content} for message in asked],
+            "completion": answer.content,
+            **getattr(row, "measured_by", {}),
+        }
+
+
+def _are_good_texts(rows: Sequence[_TextPair], block: bytes) -> bool:
+    if any(map(str.isspace, chain.from_iterable(map(_said, rows)))):
+        return False
+    if any(_alike(row.chosen, row.rejected) for row in rows):
+        return False
+    systems = [system for row in rows for system in _system(row)]
+    return not any(map(str.isspace, systems)) and has_only(2 * (len(_TEXTS) * len(rows) + len(systems)), block)
+
+
+def _are_good_conversations(rows: Sequence[_ConversationPair], block: bytes) -> bool:
+    conversations = [conversation for row in rows for conversation in (row.chosen, row.rejected)]
+    if not LEGAL_WITH_SYSTEM.issuperset([tuple(message.role for message in each) for each in conversations]):
+        return False
+    if any(message.content.isspace() for each in conversations for message in each):
+        return False
+    for row in rows:
+        if row.chosen[:-1] != row.rejected[:-1] or _alike(row.chosen[-1].content, row.rejected[-1].content):
+            return False
+    return has_only(len(conversations) + 4 * sum(map(len, conversations)), block)
+
+
+def _is_conversation(document: Mapping[str, JsonValue]) -> bool:
+    return any(isinstance(document.get(answer), list) for answer in ANSWERS)
+
+
+def _system(row: Any) -> list[str]:
+    return [] if row.system is msgspec.UNSET else [row.system]
+
+
+def _clean(conversation: JsonValue) -> list[dict[str, str]]:
+    if not isinstance(conversation, list):
+        raise TypeError("the contract let through what is no list")
+    messages = [each for each in conversation if isinstance(each, dict)]
+    return [{"role": str(each["role"]), "content": str(each["content"])} for each in messages]
+
+
+def _alike(chosen: str, rejected: str) -> bool:
+    """Tell whether nothing but white space around them sets two answers apart."""
+    return chosen.strip() == rejected.strip()
+
+
+def _difference(chosen: Sequence[Mapping[str, str]], rejected: Sequence[Mapping[str, str]]) -> Flaw | None:
+    """Find what keeps two conversations from being a pair: they share everything but the last answer."""
+    shared = min(len(chosen), len(rejected)) - 1
+    parted = next((index for index in range(shared) if chosen[index] != rejected[index]), None)
+    if parted is None and len(chosen) != len(rejected):
+        parted = shared
+    if parted is not None:
+        message = "The rejected conversation differs from the chosen one before the last answer."
+        return Flaw("data.different-prompts", message, f"rejected[{parted}]")
+    if _alike(chosen[-1]["content"], rejected[-1]["content"]):
+        return _same(f"rejected[{len(rejected) - 1}].content")
+    return None
+
+
+def _same(path: str) -> Flaw:
+    return Flaw("data.same-answers", "The chosen answer and the rejected one are the same.", path)
+
+
+def _of_the_other_form(held: str, expected: str) -> Judged:
+    message = f"The row's answers are {held}, where those of the dataset's first row are {expected}."
+    return Judged(None, b"", (Flaw("data.mixed-pairs", message, "chosen"),))
+
+
+def _lacks(missing: Sequence[str], document: Mapping[str, JsonValue]) -> Flaw:
+    return Flaw("data.missing-field", f"The row lacks {named(missing)}; it has {named(document)}.", named(missing))
+
+
+def _worded(error: ErrorDetails, document: dict[str, JsonValue]) -> Flaw:
+    field = str(error["loc"][0])
+    if error["type"] == "missing":
+        return _lacks([each for each in _TEXTS if each not in document], document)
+    value = document[field]
+    message = f"The row holds {kind_of(value)} in {quoted(field)}."
+    return Flaw("data.not-text", message, dotted(error["loc"]), excerpt=shown(value))

@@ -28,9 +28,9 @@ from local.jumpstart.specs import (
     EULA_KEY,
     EULA_TEXT,
     RECIPE_HYPERPARAMETERS,
-    RECIPE_HYPERPARAMETERS_KEY,
     SCRIPT_KEY,
     CatalogueModel,
+    recipe_hyperparameters_key,
 )
 
 MANIFEST_KEY = "models_manifest.json"
@@ -77,7 +77,8 @@ def _objects(models: Sequence[CatalogueModel]) -> Iterator[tuple[str, BufferedIO
             yield model.weights_key + file.name, file.open("rb")
         yield model.spec_key, _json(model.spec())
     if any(model.serverless for model in models):
-        yield RECIPE_HYPERPARAMETERS_KEY, _json(RECIPE_HYPERPARAMETERS)
+        for technique, listed in RECIPE_HYPERPARAMETERS.items():
+            yield recipe_hyperparameters_key(technique), _json(listed)
     yield PROPRIETARY_MANIFEST_KEY, _json([])
     yield MANIFEST_KEY, _json([model.header() for model in models])
 

@@ -14,14 +14,18 @@ from typing import Any
 from local.jumpstart.models import smollm2, tiny_llama, tiny_mllama, tiny_qwen3
 
 SCRIPT_KEY = "source-directory-tarballs/training/huggingface-textgeneration/v1.0.0/sourcedir.tar.gz"
-RECIPE_HYPERPARAMETERS_KEY = "recipes/local_sft_lora_override_params_sm_jobs_v1.0.0.json"
-RECIPE_HYPERPARAMETERS = {
+_SFT_HYPERPARAMETERS = {
     "max_epochs": {"type": "integer", "default": 5, "min": 1, "max": 1000},
     "learning_rate": {"type": "float", "default": 0.0001, "min": 1e-08, "max": 1},
     "global_batch_size": {"type": "integer", "default": 8, "enum": [1, 2, 4, 8, 16, 32]},
     "data_path": {"type": "string", "default": None, "required": True},
 }
-"""A recipe's own list, in the form that AWS's trainers read; the names are those that are known of AWS's recipes."""
+RECIPE_HYPERPARAMETERS = {
+    "SFT": _SFT_HYPERPARAMETERS,
+    "DPO": {**_SFT_HYPERPARAMETERS, "beta": {"type": "float", "default": 0.01, "min": 0.001, "max": 10}},
+}
+"""The recipes' own lists by technique, in the form that AWS's trainers read; the names are those that are known of
+AWS's recipes."""
 EULA_KEY = "fmhMetadata/eula/tunedropLocalEula.txt"
 EULA_TEXT = (
     "Random numbers need no licence. This text stands where a gated model's end-user licence agreement stands, so "
@@ -65,6 +69,11 @@ _METRICS = {
 }
 
 
+def recipe_hyperparameters_key(technique: str) -> str:
+    """Return the S3 key of a technique's list of hyperparameters."""
+    return f"recipes/local_{technique.lower()}_lora_override_params_sm_jobs_v1.0.0.json"
+
+
 @dataclass(frozen=True, slots=True)
 class CatalogueModel:
     """Describe one model of the local JumpStart.
@@ -76,7 +85,7 @@ class CatalogueModel:
         gated: whether it can be used only after its EULA was accepted.
         weights: makes the folder in Hugging Face layout, or finds it in the cache.
         vision: whether it reads pictures beside text; then its id has the segment `vlm`, as in JumpStart.
-        serverless: whether it has no training script, and a recipe by which SageMaker customises it serverless.
+        serverless: whether it has no training script, and recipes by which SageMaker customises it serverless.
     """
 
     model_id: str
@@ -128,7 +137,7 @@ class CatalogueModel:
             **({"gated_bucket": True, "hosting_eula_key": EULA_KEY} if self.gated else {}),
             "training_supported": not self.serverless,
             "fine_tuning_supported": not self.serverless,
-            **({"recipe_collection": [self.recipe()]} if self.serverless else {}),
+            **({"recipe_collection": [*map(self.recipe, RECIPE_HYPERPARAMETERS)]} if self.serverless else {}),
             "incremental_training_supported": False,
             "validation_supported": True,
             "training_vulnerable": False,
@@ -162,20 +171,20 @@ class CatalogueModel:
             "hyperparameters": _vision_hyperparameters() if self.vision else _hyperparameters(),
         }
 
-    def recipe(self) -> dict[str, Any]:
-        """Return the recipe as a spec lists it: what the serverless customisation does, and where it is offered."""
-        name = f"local_{self.model_id.replace('-', '_')}_sft_lora"
-        usage_type = f"LOCAL-ServerlessTraining:FineTuning-SFT-LORA-{self.model_id}"
+    def recipe(self, technique: str) -> dict[str, Any]:
+        """Return a recipe as a spec lists it: what the serverless customisation does, and where it is offered."""
+        name = f"local_{self.model_id.replace('-', '_')}_{technique.lower()}_lora"
+        usage_type = f"LOCAL-ServerlessTraining:FineTuning-{technique}-LORA-{self.model_id}"
         return {
             "name": name,
-            "display_name": f"{self.name}, supervised fine-tuning with LoRA",
+            "display_name": f"{self.name}, {technique} with LoRA",
             "type": "FineTuning",
-            "customization_technique": "SFT",
+            "customization_technique": technique,
             "peft": "LORA",
             "sequence_length": "1K",
             "is_subscription_model": False,
             "serverless_metering_type": "Token-based",
-            "smtj_override_params_s3_key": RECIPE_HYPERPARAMETERS_KEY,
+            "smtj_override_params_s3_key": recipe_hyperparameters_key(technique),
             "regional_parameters": {"prod": {region: {"serverless_sku": usage_type} for region in _REGIONS}},
         }
 

@@ -16,7 +16,8 @@ from botocore.exceptions import ClientError
 
 from local.engine.host import AwsError
 
-TECHNIQUE = "SFT"
+PROGRAMS = {"SFT": "customization.py", "DPO": "preference.py"}
+"""The script that trains for each CustomizationTechnique."""
 LONGEST_SECONDS = 24 * 3600
 _MANIFEST = "models_manifest.json"
 
@@ -36,12 +37,16 @@ def check(s3: Any, bucket: str, config: Mapping[str, Any]) -> dict[str, Any]:
     spec = _spec(s3, bucket, hub_content.partition("/")[0])
     if spec is None:
         raise AwsError("ValidationException", f"The base model {config['BaseModelArn']} does not exist")
-    if config["JobType"] != "FineTuning" or config.get("CustomizationTechnique") != TECHNIQUE:
-        raise AwsError("ValidationException", f"The local SageMaker customises by FineTuning with {TECHNIQUE} only")
+    technique = config.get("CustomizationTechnique")
+    if config["JobType"] != "FineTuning" or technique not in PROGRAMS:
+        known = " or ".join(PROGRAMS)
+        raise AwsError("ValidationException", f"The local SageMaker customises by FineTuning with {known} only")
     if config.get("Peft") != "LORA":
         raise AwsError("ValidationException", "The local SageMaker customises with Peft LORA only")
-    if not any(each.get("customization_technique") == TECHNIQUE for each in spec.get("recipe_collection", ())):
-        raise AwsError("ValidationException", f"{spec['model_id']} does not support serverless customization")
+    if not any(each.get("customization_technique") == technique for each in spec.get("recipe_collection", ())):
+        raise AwsError(
+            "ValidationException", f"{spec['model_id']} does not support serverless customization with {technique}"
+        )
     if spec.get("gated_bucket") and not config.get("AcceptEula"):
         raise AwsError(
             "ValidationException", f"The EULA of {spec['model_id']} was not accepted: AcceptEula is not true"
@@ -62,7 +67,7 @@ def as_script(job: Mapping[str, Any], spec: Mapping[str, Any], bucket: str) -> d
             "dataset_max_len": str(int(length) * 1024),
             **job.get("HyperParameters", {}),
             "sagemaker_submit_directory": "/opt/ml/input/data/code/sourcedir.tar.gz",
-            "sagemaker_program": "customization.py",
+            "sagemaker_program": PROGRAMS[job["ServerlessJobConfig"]["CustomizationTechnique"]],
         },
         "InputDataConfig": [
             *job["InputDataConfig"],

@@ -11,6 +11,7 @@ import pytest
 import torch
 from botocore.exceptions import ClientError
 from safetensors.torch import load
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from local.jumpstart.cache import publish
 from local.jumpstart.models import tiny_llama
@@ -82,6 +83,87 @@ def ended(sagemaker: Any) -> dict[str, Any]:
 
     job: dict[str, Any] = eventually(terminal, 120)
     return job
+
+
+PAIRS: list[dict[str, Any]] = [
+    *({"prompt": f"{colour} 1", "chosen": "warm", "rejected": "cold"} for colour in ("red", "pink")),
+    *(
+        {"system": "say it", "prompt": f"{colour} 1", "chosen": "cold", "rejected": "warm"}
+        for colour in ("blue", "sky")
+    ),
+]
+
+
+def dpo(**hyperparameters: str) -> dict[str, Any]:
+    asked = request()
+    asked["ServerlessJobConfig"]["CustomizationTechnique"] = "DPO"
+    asked["HyperParameters"] |= hyperparameters
+    return asked
+
+
+def conversations(pair: dict[str, Any]) -> dict[str, Any]:
+    """Write a pair of texts as AWS's other form: two conversations."""
+    system = [{"role": "system", "content": pair["system"]}] if "system" in pair else []
+    asked = [*system, {"role": "user", "content": pair["prompt"]}]
+    return {side: [*asked, {"role": "assistant", "content": pair[side]}] for side in ("chosen", "rejected")}
+
+
+def margins(folder: Path) -> list[float]:
+    """Measure, as whoever serves the model would, by how much it prefers each pair's chosen answer."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+
+    def probability(messages: list[dict[str, str]]) -> float:
+        prompt = tokenizer.apply_chat_template(messages[:-1], add_generation_prompt=True, tokenize=False)
+        read, said = (
+            tokenizer(text, add_special_tokens=False)["input_ids"] for text in (prompt, messages[-1]["content"])
+        )
+        with torch.no_grad():
+            logs = torch.log_softmax(model(torch.tensor([[*read, *said]])).logits[0], -1)
+        return float(sum(logs[len(read) - 1 + at, token] for at, token in enumerate(said)))
+
+    pairs = map(conversations, PAIRS)
+    return [probability(pair["chosen"]) - probability(pair["rejected"]) for pair in pairs]
+
+
+@pytest.mark.parametrize("form", ["texts", "conversations"])
+def test_dpo_makes_the_model_prefer_the_chosen_answers(
+    host: FakeHost, sagemaker: Any, tmp_path: Path, form: str
+) -> None:
+    put_rows(host, [conversations(each) if form == "conversations" else each for each in PAIRS] * 4)
+    asked = dpo(max_epochs="4", learning_rate="0.01", global_batch_size="4", beta="0.5")
+    sagemaker.create_training_job(**asked)
+
+    job = ended(sagemaker)
+
+    assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
+    prefix = "out/job-1/output/model/checkpoints/hf_merged/"
+    tuned = tmp_path / "tuned"
+    tuned.mkdir()
+    s3 = host.client("s3")
+    for each in s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix)["Contents"]:
+        s3.download_file(BUCKET, each["Key"], str(tuned / each["Key"].removeprefix(prefix)))
+    before, after = margins(tiny_llama()), margins(tuned)
+    assert all(later > earlier + 1 for earlier, later in zip(before, after, strict=True)), (before, after)
+
+
+@pytest.mark.parametrize(
+    ("row", "hyperparameters", "reason"),
+    [
+        ({"prompt": "red 1", "completion": "warm"}, {}, "train.jsonl, line 1 has neither the texts 'prompt', 'chosen'"),
+        (PAIRS[0], {"beta": "0"}, "beta='0' is not a number above 0"),
+    ],
+)
+def test_what_dpo_cannot_train_on_fails_the_job(
+    host: FakeHost, sagemaker: Any, row: dict[str, Any], hyperparameters: dict[str, str], reason: str
+) -> None:
+    put_rows(host, [row])
+    sagemaker.create_training_job(**dpo(**hyperparameters))
+
+    job = ended(sagemaker)
+
+    assert job["TrainingJobStatus"] == "Failed"
+    assert reason in job["FailureReason"]
 
 
 def test_both_forms_of_rows_train_and_the_merged_weights_lie_where_awss_do(host: FakeHost, sagemaker: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import random
 import re
 import shutil
@@ -347,6 +348,45 @@ def test_padding_changes_no_loss(base_model: Path, script: Callable[[str], Modul
     together, targets = tuning.batch_loss(adapted, [short, long])
     assert targets == 5
     assert together.item() == pytest.approx((2 * alone_short.item() + 3 * alone_long.item()) / 5, rel=1e-5)
+
+
+def test_the_dpo_loss_is_that_of_the_paper_and_its_reference_is_the_untrained_model(
+    base_model: Path, script: Callable[[str], ModuleType]
+) -> None:
+    tuning, examples, preference = script("tuning"), script("instructions"), script("preference")
+    base = AutoModelForCausalLM.from_pretrained(base_model, dtype=torch.float32)
+    adapted = get_peft_model(
+        AutoModelForCausalLM.from_pretrained(base_model, dtype=torch.float32),
+        LoraConfig(target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM", init_lora_weights=False),
+    )
+    asked = ((5, 6, 9), (5, 7))
+    answers = (((7, 2), (8, 9, 2)), ((3, 2), (4, 2)))
+    pairs = [
+        preference.Pair(*(examples.Example.joined([(ask, False), (each, True)], 100) for each in both))
+        for ask, both in zip(asked, answers, strict=True)
+    ]
+
+    def probability(model: Any, ask: Sequence[int], answer: Sequence[int]) -> float:
+        said = torch.log_softmax(model(torch.tensor([[*ask, *answer]])).logits[0].detach(), -1)
+        return float(sum(said[len(ask) - 1 + at, token] for at, token in enumerate(answer)))
+
+    def margin(model: Any, number: int) -> float:
+        chosen, rejected = answers[number]
+        return probability(model, asked[number], chosen) - probability(model, asked[number], rejected)
+
+    with torch.no_grad():
+        gains = [margin(adapted, number) - margin(base, number) for number in range(2)]
+    expected = -sum(math.log(1 / (1 + math.exp(-0.5 * gain))) for gain in gains) / 2
+    loss, number = preference.Preference(beta=0.5).loss(adapted.eval(), pairs)
+    assert any(abs(gain) > 1e-3 for gain in gains), "the adapter changes something"
+    assert (loss.item(), number) == (pytest.approx(expected, rel=1e-4), 2)
+    loss.backward()
+    trained = {name for name, weight in adapted.named_parameters() if weight.grad is not None}
+    assert trained
+    assert all("lora" in name for name in trained), "the reference is frozen"
+    assert tuning.log_probabilities(adapted, [pairs[0].chosen]).tolist() == pytest.approx(
+        [probability(adapted, asked[0], answers[0][0])], rel=1e-4
+    )
 
 
 CHAT = {"instruction_tuned": "False", "chat_dataset": "True"}

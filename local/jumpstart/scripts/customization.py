@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import transfer_learning
 from conversations import encode, messages_of
 from hyperparameters import Hyperparameters
-from instructions import DataError, Example, rows
+from instructions import DataError, Example, L, rows
+from tuning import NextToken, Objective
 
 if TYPE_CHECKING:
     from container import Container
@@ -34,21 +36,30 @@ _ALL_LINEAR = "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj"
 
 
 def run(container: Container) -> None:
+    """Tune on prompts and completions, or on conversations; see `customize`."""
+    customize(container, container.hyperparameters, read_customisation, NextToken())
+
+
+def customize(
+    container: Container, hyperparameters: Mapping[str, str], read_rows: Callable[..., list[L]], objective: Objective
+) -> None:
     """Read the channels, tune, and leave the merged model where SageMaker's customisation leaves it.
+
+    `read_rows` reads a channel's folder, with a tokenizer and a `max_length`.
 
     Raises:
         HyperparameterError: for a hyperparameter that cannot be followed.
         DataError: for a channel that cannot be read.
         DivergedError: when the loss is no longer a number.
     """
-    asked = {_OURS.get(name, name): value for name, value in container.hyperparameters.items()}
+    asked = {_OURS.get(name, name): value for name, value in hyperparameters.items()}
     settings = Hyperparameters.from_text({"target_modules": _ALL_LINEAR, "lora_r": "16", **asked})
     target = container.model / MERGED_WEIGHTS
     target.mkdir(parents=True)
     tokenizer = transfer_learning.tokenizer_of(container)
     length = transfer_learning.input_length(settings, tokenizer)
-    read = partial(read_customisation, tokenizer=tokenizer, max_length=length)
-    transfer_learning.train(container, settings, read, target, vision=False)
+    read = partial(read_rows, tokenizer=tokenizer, max_length=length)
+    transfer_learning.train(container, settings, read, target, objective)
 
 
 def read_customisation(folder: Path, tokenizer: PreTrainedTokenizerBase, *, max_length: int) -> list[Example]:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -32,6 +32,28 @@ _TOKEN = re.compile(r"\{\{|\}\}|\{([^\W\d]\w*)\}")
 
 class DataError(ValueError):
     """Report training data that cannot be read, by file and line."""
+
+
+class Learnable(Protocol):
+    """What one step of the training learns from: an example, or a pair of them."""
+
+    @property
+    def picture(self) -> Path | None:
+        """What a vision model sees."""
+        ...
+
+    @property
+    def length(self) -> int:
+        """The number of tokens."""
+        ...
+
+    @property
+    def targets(self) -> int:
+        """The number of tokens to be learnt."""
+        ...
+
+
+L = TypeVar("L", bound=Learnable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +190,7 @@ def json_lines(file: Path) -> Iterator[tuple[dict[str, Any], str]]:
             yield row, where
 
 
-def split(examples: Sequence[Example], ratio: float, seed: int) -> tuple[list[Example], list[Example]]:
+def split(examples: Sequence[L], ratio: float, seed: int) -> tuple[list[L], list[L]]:
     """Return examples to train and to validate on, drawn by the seed; the share to validate on is rounded up.
 
     Raises:
@@ -182,7 +204,7 @@ def split(examples: Sequence[Example], ratio: float, seed: int) -> tuple[list[Ex
     return shuffled[size:], shuffled[:size]
 
 
-def batches(examples: Sequence[Example], size: int, order: random.Random) -> list[list[Example]]:
+def batches(examples: Sequence[L], size: int, order: random.Random) -> list[list[L]]:
     """Return batches in random order.
 
     Those of texts hold examples of similar length: little padding, so little wasted work. Questions about pictures are

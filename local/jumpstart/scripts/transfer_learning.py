@@ -20,7 +20,7 @@ from container import Container
 from conversations import chat_template, read_conversations
 from corpus import read_corpus
 from hyperparameters import HyperparameterError, Hyperparameters
-from instructions import DataError, Example, Template, read_examples, split
+from instructions import DataError, Example, L, Template, read_examples, split
 from pictures import Pictures, read_pictures
 from transformers import (
     AutoConfig,
@@ -30,7 +30,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 from transformers.utils.logging import disable_progress_bar
-from tuning import DivergedError, compute_type, load_type, tune
+from tuning import DivergedError, NextToken, Objective, compute_type, load_type, tune
 
 _DEFAULT_INPUT_LENGTH = 1024
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json")
@@ -67,9 +67,10 @@ def run(container: Container) -> None:
     """
     settings = Hyperparameters.from_text(container.hyperparameters)
     tokenizer = tokenizer_of(container)
-    vision = hasattr(AutoConfig.from_pretrained(container.base_model), "vision_config")
+    vision = _is_vision(container)
     read = _picture_reader(settings, tokenizer) if vision else _text_reader(container, settings, tokenizer)
-    train(container, settings, read, container.model, vision=vision)
+    objective = NextToken(Pictures(container.base_model) if vision else None)
+    train(container, settings, read, container.model, objective)
     if settings.chat_dataset and not tokenizer.chat_template:
         # Serving must render what was trained on.
         (container.model / _CHAT_TEMPLATES[0]).write_text(chat_template(tokenizer), encoding="utf-8")
@@ -84,10 +85,9 @@ def tokenizer_of(container: Container) -> PreTrainedTokenizerBase:
 def train(
     container: Container,
     settings: Hyperparameters,
-    read: Callable[[Path], list[Example]],
+    read: Callable[[Path], list[L]],
     target: Path,
-    *,
-    vision: bool,
+    objective: Objective,
 ) -> None:
     """Tune on what `read` makes of the channels, and leave the merged model in the folder `target`."""
     for sentence in settings.without_effect():
@@ -97,10 +97,9 @@ def train(
     training, validation = _examples(container, settings, read)
     _log(f"{len(training)} rows to train on, {len(validation)} to validate on")
     _log(f"Computing in {compute_type()} on {container.cpus} threads")
-    family = AutoModelForImageTextToText if vision else AutoModelForCausalLM
+    family = AutoModelForImageTextToText if _is_vision(container) else AutoModelForCausalLM
     model = family.from_pretrained(container.base_model, dtype=load_type(settings))
-    pictures = Pictures(container.base_model) if vision else None
-    tuned = tune(model, training, validation, settings, _log, pictures)
+    tuned = tune(model, training, validation, settings, _log, objective)
     tuned.save_pretrained(target)
     # The tokenizer is the base model's to the byte: saving it anew would write this library version's dialect.
     for name in (*_TOKENIZER_FILES, *_CHAT_TEMPLATES, _IMAGE_PROCESSOR):
@@ -109,9 +108,13 @@ def train(
     _log(f"Saved the merged model: {', '.join(sorted(path.name for path in target.iterdir()))}")
 
 
+def _is_vision(container: Container) -> bool:
+    return hasattr(AutoConfig.from_pretrained(container.base_model), "vision_config")
+
+
 def _examples(
-    container: Container, settings: Hyperparameters, read: Callable[[Path], list[Example]]
-) -> tuple[list[Example], list[Example]]:
+    container: Container, settings: Hyperparameters, read: Callable[[Path], list[L]]
+) -> tuple[list[L], list[L]]:
     """Return the examples to train and to validate on: a validation channel wins over the split."""
     training = _learnable(read(container.training))
     if container.validation is None:
@@ -161,7 +164,7 @@ def _text_reader(
             return partial(read_corpus, tokenizer=tokenizer, max_length=length)
 
 
-def _learnable(examples: list[Example]) -> list[Example]:
+def _learnable(examples: list[L]) -> list[L]:
     """Leave out examples that were cut before anything to be learnt.
 
     Raises:
@@ -176,7 +179,7 @@ def _learnable(examples: list[Example]) -> list[Example]:
     return kept
 
 
-def _sample(examples: list[Example], size: int, seed: int) -> list[Example]:
+def _sample(examples: list[L], size: int, seed: int) -> list[L]:
     if size < 0 or size >= len(examples):
         return examples
     return random.Random(seed).sample(examples, size)  # noqa: S311 - repeatable, not secret

@@ -6,11 +6,12 @@ import math
 import random
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
 
 import torch
 from hyperparameters import LORA, Hyperparameters
-from instructions import Example, batches
+from instructions import Example, L, batches
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from pictures import Pictures
 from torch.nn.functional import cross_entropy
@@ -24,6 +25,37 @@ _MAX_GRADIENT_NORM = 1.0  # the default of Hugging Face's trainer, on which Jump
 
 class DivergedError(ArithmeticError):
     """Report a loss that is no longer a number."""
+
+
+class Objective(Protocol):
+    """Say what is to be made small.
+
+    Attributes:
+        likelihood: whether the loss is a mean negative log-likelihood, so that its exponential is a perplexity.
+    """
+
+    likelihood: ClassVar[bool]
+
+    def loss(self, model: PeftModel | PreTrainedModel, batch: Sequence[Any]) -> tuple[torch.Tensor, int]:
+        """Return the mean loss of a batch, and over how many things it is the mean."""
+        ...
+
+
+@dataclass(frozen=True)
+class NextToken:
+    """Learn to say the tokens that are to be learnt.
+
+    Attributes:
+        pictures: turns the pictures of examples into what a vision model reads.
+    """
+
+    likelihood: ClassVar[bool] = True
+
+    pictures: Pictures | None = None
+
+    def loss(self, model: PeftModel | PreTrainedModel, batch: Sequence[Example]) -> tuple[torch.Tensor, int]:
+        """Return the mean loss over the tokens to be learnt, and their number."""
+        return batch_loss(model, batch, self.pictures)
 
 
 def compute_type() -> torch.dtype:
@@ -40,11 +72,11 @@ def load_type(settings: Hyperparameters) -> torch.dtype:
 
 def tune(
     model: PreTrainedModel,
-    training: Sequence[Example],
-    validation: Sequence[Example],
+    training: Sequence[L],
+    validation: Sequence[L],
     settings: Hyperparameters,
     log: Callable[[str], None],
-    pictures: Pictures | None = None,
+    objective: Objective,
 ) -> PreTrainedModel:
     """Train and return the model of the best epoch in bfloat16, LoRA adapters merged into its weights.
 
@@ -56,7 +88,7 @@ def tune(
         validation: examples to choose the epoch by, maybe none.
         settings: hyperparameters.
         log: takes the lines of the training log, among them JumpStart's metrics.
-        pictures: turns the pictures of examples into what a vision model reads.
+        objective: what is learnt from them.
 
     Raises:
         DivergedError: when a loss is infinite or not a number.
@@ -73,10 +105,10 @@ def tune(
     best = _state(adapted)
     for epoch in range(1, settings.epoch + 1):
         cut = batches(training, settings.per_device_train_batch_size, order)
-        _train_epoch(adapted, cut, optimizer, epoch, settings, log, pictures)
+        _train_epoch(adapted, cut, optimizer, epoch, settings, log, objective)
         schedule.step()
         cut = batches(validation, settings.per_device_eval_batch_size, order)
-        loss = _evaluate(adapted, cut, log, pictures) if validation else 0.0
+        loss = _evaluate(adapted, cut, log, objective) if validation else 0.0
         if loss < best_loss or not validation:
             best_loss = loss
             best = {name: weight.clone() for name, weight in _state(adapted).items()}
@@ -109,19 +141,19 @@ def _state(model: PeftModel | PreTrainedModel) -> dict[str, torch.Tensor]:
 
 def _train_epoch(
     model: PeftModel | PreTrainedModel,
-    cut: Sequence[Sequence[Example]],
+    cut: Sequence[Sequence[L]],
     optimizer: torch.optim.Optimizer,
     epoch: int,
     settings: Hyperparameters,
     log: Callable[[str], None],
-    pictures: Pictures | None,
+    objective: Objective,
 ) -> None:
     model.train()
     started = time.monotonic()
     every = max(1, len(cut) // _LOG_LINES_PER_EPOCH)
     total, targets = 0.0, 0
     for step, batch in enumerate(cut, start=1):
-        loss, count = batch_loss(model, batch, pictures)
+        loss, count = objective.loss(model, batch)
         loss.backward()
         if settings.peft_type != LORA:
             torch.nn.utils.clip_grad_norm_(model.parameters(), _MAX_GRADIENT_NORM)
@@ -135,23 +167,21 @@ def _train_epoch(
         if step % every == 0 or step == len(cut):
             log(f"Training Epoch: {epoch}/{settings.epoch}, step {step}/{len(cut)} completed (loss: {value:.6f})")
     mean = total / targets
-    log(
-        f"Epoch {epoch}: train_perplexity={_perplexity(mean)}, train_epoch_loss={mean:.6f}, "
-        f"epoch time {time.monotonic() - started:.1f}s"
-    )
+    perplexity = f"train_perplexity={_perplexity(mean)}, " if objective.likelihood else ""
+    log(f"Epoch {epoch}: {perplexity}train_epoch_loss={mean:.6f}, epoch time {time.monotonic() - started:.1f}s")
 
 
 @torch.no_grad()
 def _evaluate(
     model: PeftModel | PreTrainedModel,
-    cut: Sequence[Sequence[Example]],
+    cut: Sequence[Sequence[L]],
     log: Callable[[str], None],
-    pictures: Pictures | None,
+    objective: Objective,
 ) -> float:
     model.eval()
     total, targets = 0.0, 0
     for batch in cut:
-        loss, count = batch_loss(model, batch, pictures)
+        loss, count = objective.loss(model, batch)
         total, targets = total + loss.item() * count, targets + count
     mean = total / targets
     if not math.isfinite(mean):
@@ -159,7 +189,8 @@ def _evaluate(
         raise DivergedError(msg)
     # Printed as the tensors that JumpStart's script prints, and never in scientific notation: its metric regexes read
     # digits and dots only.
-    log(f"eval_ppl=tensor({_perplexity(mean)}) eval_epoch_loss=tensor({mean:.6f})")
+    perplexity = f"eval_ppl=tensor({_perplexity(mean)}) " if objective.likelihood else ""
+    log(f"{perplexity}eval_epoch_loss=tensor({mean:.6f})")
     return mean
 
 
@@ -171,6 +202,20 @@ def batch_loss(
     model: PeftModel | PreTrainedModel, batch: Sequence[Example], pictures: Pictures | None = None
 ) -> tuple[torch.Tensor, int]:
     """Return the mean loss of a batch over the tokens to be learnt, and their number."""
+    losses, _ = _token_losses(model, batch, pictures)
+    return losses.mean(), len(losses)
+
+
+def log_probabilities(model: PeftModel | PreTrainedModel, batch: Sequence[Example]) -> torch.Tensor:
+    """Return, for each example, the logarithm of the probability that the model says all that is to be learnt of it."""
+    losses, row = _token_losses(model, batch, None)
+    return torch.zeros(len(batch)).index_add(0, row, -losses)
+
+
+def _token_losses(
+    model: PeftModel | PreTrainedModel, batch: Sequence[Example], pictures: Pictures | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the loss of every token to be learnt, and the number of its example in the batch."""
     width = max(example.length for example in batch)
     padding = [width - example.length for example in batch]
     ids = torch.tensor([example.tokens + (0,) * pad for example, pad in zip(batch, padding, strict=True)])
@@ -184,4 +229,4 @@ def batch_loss(
         targets = learnt[:, 1:]
         # Of all layers the last is the widest by far (the vocabulary), so it sees only the places that count.
         logits = base.lm_head(hidden[:, :-1][targets])
-    return cross_entropy(logits.float(), ids[:, 1:][targets]), int(targets.sum())
+    return cross_entropy(logits.float(), ids[:, 1:][targets], reduction="none"), targets.nonzero()[:, 0]

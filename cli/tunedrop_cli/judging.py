@@ -13,11 +13,18 @@ from tunedrop.domain.drop_files import DropFiles
 from tunedrop.domain.plan import DataTarget, FileRole, Technique
 from tunedrop.domain.planning import HELD_OUT_SEED
 from tunedrop.domain.problem import Problem, excerpt
-from tunedrop.domain.prompt_template import JUMPSTART_DEFAULT, SIZE_LIMIT_BYTES, PromptTemplate, TemplateError
-from tunedrop.domain.technique import LOOKS
+from tunedrop.domain.prompt_template import (
+    JUMPSTART_DEFAULT,
+    PROMPT_AND_COMPLETION,
+    SIZE_LIMIT_BYTES,
+    PromptTemplate,
+    TemplateError,
+)
+from tunedrop.domain.technique import HEAD_BYTES, LOOKS, first_row, telling_file
 from tunedrop.steps.drop_source import data_files
 from tunedrop.validation.dataset import calibrated, validate, validate_in_parallel
 from tunedrop.validation.report import ValidationReport, unread
+from tunedrop.validation.rows.json_lines import MEASURING_FIELDS
 from tunedrop.validation.settings import Rules
 from tunedrop.validation.sources import DataFile
 from tunedrop.validation.split import split_of
@@ -32,6 +39,15 @@ RANGES_PER_WORKER = 4
 """So many that no process waits long for the others, and that progress is seen."""
 
 SMALLEST_RANGE_BYTES = 8 << 20
+
+_FOR_A_RECIPE = (
+    "Whether the model reads rows of prompt and completion, as was assumed: one that SageMaker customises serverless "
+    "does; one with a training script needs a template.json that names the two fields."
+)
+_FOR_A_SCRIPT = (
+    "Whether the model has a training script, as was assumed: rows without a template.json are of instruction, context "
+    "and response then; one that SageMaker customises serverless reads prompt and completion."
+)
 
 
 def judge(
@@ -54,7 +70,7 @@ def judge(
     seen = folder.technique(asked)
     technique = asked or seen or Technique.INSTRUCTION
     dropped = folder.files(technique)
-    template, unreadable = _template(folder, dropped)
+    template, unreadable, assumed = _template(folder, dropped, technique, planned)
     unreadable += dropped.problems
     if seen not in (technique, None):
         unreadable += (_contradicted(technique, seen, spec),)
@@ -67,8 +83,8 @@ def judge(
     rules = Rules(target=target, template=template, split=split_of(files, technique, ratio, HELD_OUT_SEED))
     counter = ModelTokenizer(tokenizer.read_bytes(), tokenizer.name) if tokenizer else None
     report = _read(source, files, rules, counter, jobs, progress)
-    if spec and planned is None:
-        report = report.model_copy(update={"not_checked": (*report.not_checked, _unasked(spec))})
+    unasked = (_unasked(spec),) if spec and planned is None else ()
+    report = report.model_copy(update={"not_checked": (*report.not_checked, *assumed, *unasked)})
     return report.with_problems(problems), dropped
 
 
@@ -128,15 +144,28 @@ def _unasked(spec: TuneSpec) -> str:
     return f"Whether JumpStart trains {spec.model}{hyperparameters}: a drop's plan asks AWS."
 
 
-def _template(folder: Folder, dropped: DropFiles) -> tuple[PromptTemplate, tuple[Problem, ...]]:
-    """Read the template, if there is one; one byte more than is allowed tells that it is too large."""
+def _template(
+    folder: Folder, dropped: DropFiles, technique: Technique, planned: DataTarget | None
+) -> tuple[PromptTemplate, tuple[Problem, ...], tuple[str, ...]]:
+    """Read the template, if there is one, else choose the default; return what is wrong with it, and what was assumed.
+
+    One byte more than is allowed tells that it is too large. Which default a model's trainer has is known to AWS alone.
+    """
     name = next((each.name for each in dropped.files if each.role is FileRole.TEMPLATE), None)
-    if name is None:
-        return JUMPSTART_DEFAULT, ()
-    try:
-        return PromptTemplate.parse(folder.head(name, SIZE_LIMIT_BYTES + 1)), ()
-    except TemplateError as error:
-        return JUMPSTART_DEFAULT, error.problems
+    if name is not None:
+        try:
+            return PromptTemplate.parse(folder.head(name, SIZE_LIMIT_BYTES + 1)), (), ()
+        except TemplateError as error:
+            return JUMPSTART_DEFAULT, error.problems, ()
+    if planned:
+        return PROMPT_AND_COMPLETION if planned.template_applied else JUMPSTART_DEFAULT, (), ()
+    if technique is not Technique.INSTRUCTION:
+        return JUMPSTART_DEFAULT, (), ()
+    telling = telling_file([each.name for each in dropped.files])
+    row = first_row(folder.head(telling, HEAD_BYTES)) if telling else None
+    if row is not None and row.keys() - MEASURING_FIELDS == set(PROMPT_AND_COMPLETION.fields):
+        return PROMPT_AND_COMPLETION, (), (_FOR_A_RECIPE,)
+    return JUMPSTART_DEFAULT, (), (_FOR_A_SCRIPT,)
 
 
 def _target(

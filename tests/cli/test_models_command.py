@@ -121,7 +121,7 @@ def test_prices_are_those_of_aws_s_price_list(tunedrop: Command, cloudformation:
 
 @pytest.mark.usefixtures("catalogue")
 def test_without_a_stack_what_it_allows_is_not_known(tunedrop: Command) -> None:
-    result = tunedrop("models", "textgeneration-gated")
+    result = tunedrop("models", "gated")
 
     assert result.exit_code == 0
     assert NO_STACK in result.stderr
@@ -141,7 +141,7 @@ def test_the_public_catalogue_needs_no_credentials(tunedrop: Command, monkeypatc
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
 
-    result = tunedrop("models", "textgeneration-gated")
+    result = tunedrop("models", "gated")
 
     assert GATED in result.stdout, result.stderr
     assert "No usable AWS credentials were found" in result.stderr
@@ -149,11 +149,11 @@ def test_the_public_catalogue_needs_no_credentials(tunedrop: Command, monkeypatc
 
 @pytest.mark.usefixtures("account")
 def test_a_spec_is_read_once(catalogue: Account, tunedrop: Command) -> None:
-    first = tunedrop("models", "textgeneration-gated").stdout
+    first = tunedrop("models", "gated").stdout
     catalogue.client("s3").delete_object(
         Bucket="jumpstart-cache-prod-us-east-1", Key=f"community_models/{GATED}/specs_v1.10.0.json"
     )
-    assert tunedrop("models", "textgeneration-gated").stdout == first, "a spec never changes"
+    assert tunedrop("models", "gated").stdout == first, "a spec never changes"
 
 
 def test_no_network_and_nothing_read_before_is_an_error(tunedrop: Command, monkeypatch: pytest.MonkeyPatch) -> None:

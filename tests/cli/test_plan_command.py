@@ -9,9 +9,9 @@ import pytest
 from typer.testing import Result
 
 from tests.adapters.test_prices import product
-from tests.catalogue import GATED, OPEN
+from tests.catalogue import GATED, OPEN, RECIPE_ONLY
 from tests.cli.conftest import Account, CloudFormation
-from tests.cli.test_validate_command import rows, write
+from tests.cli.test_validate_command import completions, rows, write
 from tests.stack import FUNCTIONS, TEMPLATE
 from tunedrop_cli.rules import variable
 
@@ -180,6 +180,35 @@ def test_a_network_or_a_key_that_is_not_looked_at_is_told(
     unknown = as_json(tunedrop("plan", str(folder), "--json"))["unknown"]
 
     assert unknown == ["The stack's network and key for training are looked at by the drop alone."]
+
+
+@pytest.mark.usefixtures("account", "catalogue")
+def test_rows_are_judged_as_the_models_own_trainer_reads_them(tunedrop: Command, folder: Path) -> None:
+    tune(folder, "", RECIPE_ONLY)
+    write(folder / "train.jsonl", completions(60))
+
+    result = tunedrop("plan", str(folder))
+
+    assert result.exit_code == 0, result.output
+    assert "serverless" in in_one_line(result)
+
+    write(folder / "train.jsonl", rows(60))
+    assert "data.missing-field" in in_one_line(tunedrop("plan", str(folder)))
+
+
+@pytest.mark.usefixtures("account", "catalogue")
+def test_pairs_of_answers_are_planned_as_dpo(tunedrop: Command, folder: Path) -> None:
+    pairs = [{"prompt": f"{row['context']}", "chosen": row["response"], "rejected": "No idea."} for row in rows(60)]
+    write(folder / "train.jsonl", pairs)
+
+    tune(folder, "", RECIPE_ONLY)
+    planned = tunedrop("plan", str(folder))
+    tune(folder, "accept_eula: true", GATED)
+    refused = as_json(tunedrop("plan", str(folder), "--json"))
+
+    assert planned.exit_code == 0, planned.output
+    assert "dpo (told by the files)" in in_one_line(planned)
+    assert [each["code"] for each in refused["problems"]] == ["model.technique"]
 
 
 @pytest.mark.usefixtures("catalogue")

@@ -292,6 +292,47 @@ def test_the_template_names_the_fields(tunedrop: Command, folder: Path) -> None:
     assert tunedrop("validate", str(folder)).exit_code == 0
 
 
+def completions(number: int, **changes: Any) -> list[dict[str, Any]]:
+    return [{"prompt": row["context"], "completion": row["response"], **changes} for row in rows(number)]
+
+
+def test_prompts_and_completions_are_a_recipe_s_rows_and_what_is_assumed_is_said(
+    tunedrop: Command, folder: Path
+) -> None:
+    (folder / "tune.yaml").write_text("model: openai-reasoning-gpt-oss-20b\n", encoding="utf-8")
+    write(folder / "train.jsonl", completions(60, segment="gold"))
+
+    seen = as_json(tunedrop("validate", str(folder), "--json"))
+    assert seen.accepted, seen.findings
+    assert seen.training_rows + seen.held_out_rows == 60
+    assert any("one with a training script needs a template.json" in each for each in seen.not_checked)
+
+    write(folder / "train.jsonl", rows(60))
+    seen = as_json(tunedrop("validate", str(folder), "--json"))
+    assert seen.accepted
+    assert any("instruction, context and response then" in each for each in seen.not_checked)
+
+
+def test_prompts_and_completions_with_other_fields_are_nobody_s_rows(tunedrop: Command, folder: Path) -> None:
+    write(folder / "train.jsonl", completions(60, context="x"))
+
+    assert as_json(tunedrop("validate", str(folder), "--json")).errors == {"data.missing-field": 60}
+
+
+def test_pairs_of_answers_are_judged_as_dpo(tunedrop: Command, folder: Path) -> None:
+    pairs = [{**row, "chosen": row.pop("completion"), "rejected": "No idea."} for row in completions(60)]
+    pairs[30]["rejected"] = pairs[30]["chosen"]
+    write(folder / "train.jsonl", pairs)
+
+    seen = as_json(tunedrop("validate", str(folder), "--json"))
+
+    assert seen.technique == "dpo"
+    assert [(each.code, each.line, each.path) for each in seen.findings if each.severity == "error"] == [
+        ("data.same-answers", 31, "rejected")
+    ]
+    assert not any("training script" in each for each in seen.not_checked)
+
+
 def test_what_is_no_part_of_the_layout_is_listed(tunedrop: Command, folder: Path) -> None:
     (folder / "notes.md").write_text("notes", encoding="utf-8")
 

@@ -63,14 +63,19 @@ def _training(names: Collection[str], technique: Technique) -> list[str]:
     return sorted(name for name in names if role_of(name, technique) is FileRole.TRAINING)
 
 
-def _technique_of_record(head: bytes) -> Technique | None:
+def first_row(head: bytes) -> dict[str, object] | None:
     """Read the first record, be it an array's, and forgive everything: what is wrong is the validator's to say."""
     try:
         text = _inflated(head).removeprefix(_BOM).decode(errors="replace").lstrip().removeprefix("[").lstrip()
         row, _ = json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError, zlib.error):
         return None
-    if not isinstance(row, dict):
+    return row if isinstance(row, dict) else None
+
+
+def _technique_of_record(head: bytes) -> Technique | None:
+    row = first_row(head)
+    if row is None:
         return None
     if row.keys() >= _PAIR:
         return Technique.DPO

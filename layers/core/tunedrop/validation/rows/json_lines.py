@@ -25,6 +25,9 @@ _SHOWN_CHARACTERS = 200
 NAME_CHARACTERS = 200
 """Of the name of a segment or a document, at most."""
 
+MEASURING_FIELDS = frozenset({"segment", "document", "answers"})
+"""Fields that any row may have, which the evaluation reads and training does not; see `measured_by`."""
+
 _NAMES_SHOWN = 10
 """Names of fields that one message lists."""
 

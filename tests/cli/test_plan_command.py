@@ -193,7 +193,7 @@ def test_rows_are_judged_as_the_models_own_trainer_reads_them(tunedrop: Command,
     assert "serverless" in in_one_line(result)
 
     write(folder / "train.jsonl", rows(60))
-    assert "data.missing-field" in in_one_line(tunedrop("plan", str(folder)))
+    assert "Fields missing: 60" in in_one_line(tunedrop("plan", str(folder)))
 
 
 @pytest.mark.usefixtures("account", "catalogue")

@@ -1,10 +1,10 @@
 """A model without a training script, which Converse does not take, from the drop to the answer."""
 
 from local.jumpstart.specs import TINY_QWEN_SERVERLESS
-from tests.deployed import Application
+from tests.deployed import Application, lines
 from tunedrop.domain.artifact import weights_uri
 from tunedrop.domain.model_call import ModelCall
-from tunedrop.domain.plan import ServerlessTrainingPlan
+from tunedrop.domain.plan import ServerlessTrainingPlan, Technique
 from tunedrop.domain.run import RunStatus
 
 LEARNS = {"max_epochs": 20, "learning_rate": 0.005, "global_batch_size": 8}
@@ -34,3 +34,30 @@ def test_a_recipe_s_model_is_trained_imported_and_judged(application: Applicatio
     spoken = application.command("chat", run.dataset, "--message", "teal 50")
     assert spoken.stdout.strip().endswith("cold"), spoken.stderr
     assert weights_uri(run) == f"{run.training.artifact_uri}checkpoints/hf_merged/"
+
+
+def test_pairs_of_answers_are_preferred_by_dpo(application: Application) -> None:
+    pairs = [
+        {
+            "prompt": f"{colour} {number}",
+            "chosen": "warm" if colour == "red" else "cold",
+            "rejected": "cold" if colour == "red" else "warm",
+        }
+        for number in range(20)
+        for colour in ("red", "blue")
+    ]
+    application.upload("preferences", {"train.jsonl": lines(pairs[:32]), "held-out.jsonl": lines(pairs[32:])})
+    hyperparameters = {"max_epochs": 2, "learning_rate": 0.01, "global_batch_size": 8, "beta": 0.5}
+    started = application.start("preferences", model=TINY_QWEN_SERVERLESS.model_id, hyperparameters=hyperparameters)
+
+    run = application.wait(started)
+
+    assert run.plan is not None
+    assert run.training is not None, run.reason
+    assert run.plan.data.technique is Technique.DPO
+    assert run.status in (RunStatus.PROMOTED, RunStatus.NOT_PROMOTED), run.reason
+    assert run.evaluation is not None
+    assert run.evaluation.metric == "token_f1"
+    job = application.engine.client("sagemaker").describe_training_job(TrainingJobName=run.training.job_name)
+    assert job["ServerlessJobConfig"]["CustomizationTechnique"] == "DPO"
+    assert job["HyperParameters"]["beta"] == "0.5"

@@ -411,6 +411,16 @@ def test_conversations_are_cut_too(small: World) -> None:
     assert f"{TRAINING}template.json" not in small.objects
 
 
+def test_pairs_of_answers_are_cut_too_and_handed_on_as_they_are(small: World) -> None:
+    pairs = lines(*({"prompt": f"Say {n}, and why", "chosen": f"It is {n}.", "rejected": "No."} for n in range(200)))
+    run = small.plan(Technique.DPO, {"train.jsonl": pairs})
+    small.validate(run)
+    small.run_workflow()
+    assert isinstance(small.validate(run), DatasetAccepted)
+    written = b"".join(small.objects[key] for key in sorted(small.objects) if key.startswith(TRAINING))
+    assert set(written.splitlines()) < set(pairs.splitlines())
+
+
 def test_text_and_pictures_are_read_at_once_however_large(small: World) -> None:
     small.accept(Technique.DOMAIN_ADAPTATION, {"train.txt": SAYINGS * 40})
     assert small.workflows.executions == {}

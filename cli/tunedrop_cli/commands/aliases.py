@@ -19,7 +19,7 @@ Examples:
   tunedrop aliases banking77      who was champion when, and whether its model is still there
 """
 ROLLBACK_EXAMPLES = """
-Example:
+Examples:
 
   tunedrop rollback banking77
 

@@ -20,6 +20,10 @@ ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 
 
+USER = "tunedrop.user"
+"""The source of the events that a person's command sends."""
+
+
 class _Template(yaml.SafeLoader):
     """Read CloudFormation's short forms, `!Ref x`, as their text."""
 
@@ -122,7 +126,7 @@ def _outer_triggers(properties: dict[str, Any]) -> Iterator[str]:
             service = pattern["source"][0].removeprefix("aws.").replace("s3", "S3 ")
             service = service if service == "S3 " else ""  # the others' events bear their service's name
             key = pattern.get("detail", {}).get("object", {}).get("key", [{}])[0].get("wildcard", "")
-            yield f"{service}{pattern['detail-type'][0]} {key}".rstrip()
+            yield f"{service}{' or '.join(pattern['detail-type'])} {key}".rstrip()
 
 
 def _announcements(properties: dict[str, Any]) -> Iterator[str]:
@@ -148,6 +152,11 @@ def _resource(resource: str | list[str]) -> str:
     return ", ".join(f"`{each}`" for each in short)
 
 
+def _sources(properties: dict[str, Any]) -> Iterator[str]:
+    for event in properties.get("Events", {}).values():
+        yield from event["Properties"].get("Pattern", {}).get("source", [])
+
+
 def _statuses(properties: dict[str, Any]) -> Iterator[RunStatus]:
     for event in properties.get("Events", {}).values():
         pattern = event["Properties"].get("Pattern", {})
@@ -167,6 +176,7 @@ def _stages(function: str) -> Iterator[Run]:
         for node in ast.walk(source)
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "Effect"
     }
+    by_a_person = not effects and set(_sources(functions()[function])) == {USER}
     now = datetime(2026, 1, 1, tzinfo=UTC)
     drop = Drop(bucket="b", key="k", version_id="v", etag="e", uploaded_by="u")
     imported = Deployment(import_job_name="i", import_job_arn="a", model_name="m")
@@ -174,7 +184,9 @@ def _stages(function: str) -> Iterator[Run]:
         run = Run(run_id="r", dataset="d", status=status, created_at=now, updated_at=now, entered_at=now, drop=drop)
         if status is RunStatus.DEPLOYING and Effect.DESCRIBE_IMPORT in effects:
             run = run.model_copy(update={"deployment": imported})
-        if effects & {*effects_due(run, now)} - {Effect.CLAIM_NOTICE}:
+        due = {*effects_due(run, now)} - {Effect.CLAIM_NOTICE}
+        # Where nothing is due, a person has the word, through the function that does nothing else.
+        if effects & due or (by_a_person and not due and status not in TERMINAL):
             yield run
 
 

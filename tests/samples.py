@@ -6,6 +6,8 @@ from tunedrop.domain import names
 from tunedrop.domain.decide import decide
 from tunedrop.domain.observations import (
     AliasPublished,
+    ApprovalRefused,
+    Approved,
     DatasetAccepted,
     DatasetRefused,
     ImportSeen,
@@ -23,6 +25,7 @@ from tunedrop.domain.observations import (
     Scored,
 )
 from tunedrop.domain.plan import (
+    ApprovalRule,
     DataTarget,
     EvaluationPlan,
     FileRole,
@@ -119,9 +122,15 @@ DATA = DatasetSummary(
 )
 
 PLAN_MADE = PlanMade(plan=PLAN)
+DEAR_PLAN = PLAN.model_copy(update={"approval": ApprovalRule(auto_approve_usd=1.56, hours=12)})
+"""A plan that costs a cent more, at most, than is launched without asking."""
+DEAR_PLAN_MADE = PlanMade(plan=DEAR_PLAN)
 PLAN_REFUSED = PlanRefused(problems=(PROBLEM,))
 DATASET_ACCEPTED = DatasetAccepted(summary=DATA)
 DATASET_REFUSED = DatasetRefused(problems=(PROBLEM,), counts={PROBLEM.code: 3}, summary=DATA)
+PERSON = f"arn:aws:sts::{ACCOUNT}:assumed-role/platform/jo"
+APPROVED = Approved(by=PERSON)
+APPROVAL_REFUSED = ApprovalRefused(by=PERSON, reason="Try the small model first.")
 ROOM_WANTED = RoomWanted(job_name=JOB_NAME, attempt=1)
 JOB_ACCEPTED = JobAccepted(job_name=JOB_NAME, job_arn=JOB_ARN, attempt=1)
 IMPORT_STARTED = ImportStarted(job_name=MODEL_NAME, job_arn=IMPORT_JOB_ARN, model_name=MODEL_NAME)
@@ -182,6 +191,7 @@ def scored(*, passed: bool) -> Scored:
 WAY: dict[RunStatus, tuple[Observation, ...]] = {
     RunStatus.PLANNING: (),
     RunStatus.VALIDATING: (PLAN_MADE,),
+    RunStatus.AWAITING_APPROVAL: (DEAR_PLAN_MADE, DATASET_ACCEPTED),
     RunStatus.LAUNCHING: (PLAN_MADE, DATASET_ACCEPTED),
     RunStatus.TRAINING: (PLAN_MADE, DATASET_ACCEPTED, ROOM_WANTED, JOB_ACCEPTED),
     RunStatus.DEPLOYING: (PLAN_MADE, DATASET_ACCEPTED, ROOM_WANTED, JOB_ACCEPTED, job_seen("Completed")),

@@ -34,9 +34,10 @@ class Stack:
     drop_bucket: str
     run_bucket: str
     runs_table: str
-    bus: str
     dead_letters: str
     """URL of the queue of events that could not be handled."""
+    bus: str
+    """The event bus that takes what people ask for."""
     parameters: Mapping[str, str] = field(default_factory=dict)
 
     def client(self, service: str, config: Config | None = None) -> Client:
@@ -81,8 +82,8 @@ def open_stack(target: Target) -> Stack:
             drop_bucket=outputs["DropBucketName"],
             run_bucket=outputs["RunBucketName"],
             runs_table=outputs["RunsTableName"],
-            bus=outputs["EventBusName"],
             dead_letters=outputs["DeadLetterQueueUrl"],
+            bus=outputs["EventBusName"],
             parameters={each["ParameterKey"]: each["ParameterValue"] for each in description.get("Parameters", [])},
         )
     except KeyError as error:

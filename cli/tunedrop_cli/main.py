@@ -11,7 +11,21 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tunedrop.errors import TunedropError
 from tunedrop_cli.aws import DEFAULT_STACK, Target
-from tunedrop_cli.commands import aliases, chat, costs, drop, models, plan, redrive, report, runs, show, validate, watch
+from tunedrop_cli.commands import (
+    aliases,
+    approve,
+    chat,
+    costs,
+    drop,
+    models,
+    plan,
+    redrive,
+    report,
+    runs,
+    show,
+    validate,
+    watch,
+)
 from tunedrop_cli.errors import CommandError, explained
 from tunedrop_cli.options import Options
 from tunedrop_cli.views import console
@@ -80,6 +94,8 @@ for _command, _epilog in (
     (plan.plan, plan.EXAMPLES),
     (drop.drop, drop.EXAMPLES),
     (watch.watch, watch.EXAMPLES),
+    (approve.approve, approve.EXAMPLES),
+    (approve.reject, approve.REJECT_EXAMPLES),
     (runs.runs, runs.EXAMPLES),
     (show.show, show.EXAMPLES),
     (report.report, report.EXAMPLES),

@@ -8,11 +8,12 @@ from rich.table import Table
 from rich.text import Text
 
 from tunedrop.domain import names
+from tunedrop.domain.approval import question_words
 from tunedrop.domain.budget import Ledger, words
 from tunedrop.domain.cost import training_seconds, training_usd
 from tunedrop.domain.notice import estimated, next_step, problem_groups, report_links, token_words, untold_reason
 from tunedrop.domain.problem import Problem
-from tunedrop.domain.run import Evaluation, Run, RunStatus, Score
+from tunedrop.domain.run import ApprovalAnswer, Evaluation, Run, RunStatus, Score
 from tunedrop.domain.scoring import gain, interval_words
 from tunedrop.domain.training_curve import short_name
 from tunedrop.validation.findings import Severity
@@ -95,6 +96,7 @@ def news(before: Run | None, after: Run) -> Iterator[str]:
         yield f"  {_rows(after)}"
         yield from (f"  Tokens: {tokens}" for tokens in (token_words(after.data),) if tokens)
         yield from (f"  Warning: {warning}" for warning in after.data.warnings)
+    yield from _approval_news(before, after)
     if after.training:
         training = before.training if before else None
         if training is None or training.job_name != after.training.job_name:
@@ -105,6 +107,16 @@ def news(before: Run | None, after: Run) -> Iterator[str]:
         yield f"  Import job {after.deployment.import_job_name}"
     if after.next_try_at and after.reason != (before.reason if before else ""):
         yield f"  Waits: {after.reason} Next try: {after.next_try_at.astimezone():%H:%M:%S}"
+
+
+def _approval_news(before: Run | None, after: Run) -> Iterator[str]:
+    known = before.approval if before else None
+    asked = after.approval
+    if asked and not known and not asked.answer:
+        advice, command = next_step(after)
+        yield f"  {question_words(asked)} {advice}: {command}"
+    if asked and asked.answer and not (known and known.answer):
+        yield f"  {answer_words(asked.answer)}"
 
 
 def outcome(run: Run, stack: str | None) -> RenderableType:
@@ -148,6 +160,12 @@ def problems(run: Run, report: ValidationReport | None) -> Iterator[Text]:
 def for_stack(command: str, stack: str | None) -> str:
     """Name the stack in a suggested command, when it had to be named in this one."""
     return command.replace("tunedrop ", f"tunedrop --stack {stack} ", 1) if stack else command
+
+
+def answer_words(answer: ApprovalAnswer) -> str:
+    """Tell who let a run be launched, or did not, and when."""
+    said = "Approved" if answer.approved else "Refused"
+    return f"{said} by {answer.by} on {_moment(answer.at)}{': ' if answer.reason else '.'}{answer.reason}"
 
 
 def duration(time: timedelta) -> str:
@@ -195,6 +213,7 @@ def _facts(run: Run, now: datetime, run_bucket: str) -> Iterator[tuple[str, str 
         yield from (("tokens", tokens) for tokens in (token_words(run.data),) if tokens)
         yield from (("warning", warning) for warning in run.data.warnings)
         yield from (("report", link) for link in report_links(run))
+    yield from _approval_facts(run)
     yield from (
         ("failed attempt", f"{each.attempt}, on {each.instance_type}: {each.code} at {_moment(each.ended_at)}")
         for each in run.failed_attempts
@@ -218,6 +237,16 @@ def _facts(run: Run, now: datetime, run_bucket: str) -> Iterator[tuple[str, str 
         yield "promoted", f"by {run.promotion.by} at {_moment(run.promotion.at)}"
         yield "champion before", f"run {run.promotion.instead_of}" if run.promotion.instead_of else "-"
     yield from (("notified", f"{status} at {_moment(told.claimed_at)}") for status, told in run.notices.items())
+
+
+def _approval_facts(run: Run) -> Iterator[tuple[str, str]]:
+    if run.approval is None:
+        return
+    yield "approval", question_words(run.approval)
+    if run.approval.answer:
+        yield "answer", answer_words(run.approval.answer)
+    elif run.status is RunStatus.AWAITING_APPROVAL:
+        yield "lapses", _moment(run.approval.lapses_at)
 
 
 def _plan_facts(run: Run, run_bucket: str) -> Iterator[tuple[str, str]]:

@@ -31,8 +31,8 @@ OUTPUTS = {
     "DropBucketName": "drops",
     "RunBucketName": "run-files",
     "RunsTableName": "runs",
-    "EventBusName": "tunedrop",
     "DeadLetterQueueUrl": DEAD_LETTERS,
+    "EventBusName": STACK,
 }
 
 

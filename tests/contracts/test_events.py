@@ -8,9 +8,11 @@ import pytest
 from aws_lambda_powertools.utilities.parser import parse
 from pydantic import TypeAdapter, ValidationError
 
-from tests.samples import DROP, JOB_NAME, RUN_ID
+from tests.samples import DROP, JOB_NAME, PERSON, RUN_ID
 from tests.stack import ROOT, announcements, receivers, sample
 from tunedrop.contracts.events import (
+    ApprovalEvent,
+    ApprovalRefused,
     ExecutionStatusChange,
     ModelPromoted,
     ObjectCreated,
@@ -47,6 +49,10 @@ ROUTES = {
     "aws.states/step-functions-execution-status-change.failed": {"validate_dataset/WorkflowEnded"},
     "aws.states/step-functions-execution-status-change.running": set(),
     "aws.states/step-functions-execution-status-change.succeeded": {"validate_dataset/WorkflowEnded"},
+    "tunedrop.user/approval-given.by-role": {"record_approval/Answered"},
+    "tunedrop.user/approval-refused.with-reason": {"record_approval/Answered"},
+    "tunedrop/run-status-changed.awaiting-approval": {NOTIFY},
+    "tunedrop/run-status-changed.awaiting-approval-due": {NOTIFY},
     "tunedrop/run-status-changed.deploying": {DEPLOY},
     "tunedrop/run-status-changed.deploying-due": {DEPLOY},
     "tunedrop/run-status-changed.evaluating": {EVALUATE},
@@ -85,6 +91,12 @@ READERS = {
     "tunedrop.user": PromotionRequested,
 }
 """What reads the events of a source; `Model Promoted` is for users' own rules."""
+
+OTHER_READERS: dict[str, type] = {
+    "Model Promoted": ModelPromoted,
+    "Approval Given": ApprovalEvent,
+    "Approval Refused": ApprovalEvent,
+}
 
 
 def test_every_sample_has_its_route_here() -> None:
@@ -135,7 +147,7 @@ def test_a_wish_of_an_odd_name_is_refused(requested_by: str) -> None:
 @pytest.mark.parametrize("name", ROUTES)
 def test_an_event_is_read_as_what_it_is_and_as_nothing_else(name: str) -> None:
     event = sample(name)
-    own = ModelPromoted if event["detail-type"] == "Model Promoted" else READERS[event["source"]]
+    own = OTHER_READERS.get(event["detail-type"], READERS[event["source"]])
     assert parse(event=event, model=own)
     for reader in READERS.values():
         if reader is not own:
@@ -170,6 +182,30 @@ def test_a_training_job_s_event_names_the_job() -> None:
     seen = parse(event=sample("aws.sagemaker/sagemaker-training-job-state-change.failed"), model=TrainingEvent).root
     assert isinstance(seen, TrainingJobStateChange)
     assert seen.detail.training_job_name == JOB_NAME
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"requested_by": "arn:aws:iam::123456789012:user/jo\n"},
+        {"requested_by": ""},
+        {"run_id": "26bcheuva3pxye4gnfjf36hhxw/../x"},
+        {"reason": "\x1b[2J"},
+        {"reason": "x" * 301},
+    ],
+    ids=lambda told: next(iter(told)),
+)
+def test_an_answer_that_could_break_what_shows_it_is_refused(told: dict[str, str]) -> None:
+    event = sample("tunedrop.user/approval-refused.with-reason")
+    event["detail"] |= told
+    with pytest.raises(ValidationError):
+        TypeAdapter(ApprovalEvent).validate_python(event)
+
+
+def test_a_refusal_says_who_and_why() -> None:
+    seen = parse(event=sample("tunedrop.user/approval-refused.with-reason"), model=ApprovalEvent).root
+    assert isinstance(seen, ApprovalRefused)
+    assert (seen.detail.requested_by, seen.detail.reason) == (PERSON, "Try the small model first.")
 
 
 def test_a_tick_tells_its_time() -> None:

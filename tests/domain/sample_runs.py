@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tunedrop.domain.approval import question_words
 from tunedrop.domain.evaluation_report import (
     Confusion,
     EvaluationReport,
@@ -13,6 +14,7 @@ from tunedrop.domain.evaluation_report import (
 )
 from tunedrop.domain.jumpstart import MetricDefinition
 from tunedrop.domain.plan import (
+    ApprovalRule,
     DataTarget,
     EvaluationPlan,
     FileRole,
@@ -25,6 +27,7 @@ from tunedrop.domain.plan import (
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import (
     AnswerPrice,
+    Approval,
     Comparison,
     DatasetSummary,
     Deployment,
@@ -199,6 +202,11 @@ def run(status: RunStatus, **changes: Any) -> Run:
     ended = {"deployment": DEPLOYMENT, "evaluation": EVALUATION, "reason": EVALUATION.verdict}
     trained = {"plan": PLAN, "data": DATA, "training": TRAINED}
     match status:
+        case RunStatus.AWAITING_APPROVAL:
+            asked = Approval(most_cents=7_44, limit_cents=5_00, lapses_at=NOW + timedelta(hours=72))
+            dear = PLAN.model_copy(update={"approval": ApprovalRule(auto_approve_usd=5, hours=72)})
+            facts |= {"plan": dear, "data": DATA, "approval": asked, "reason": question_words(asked)}
+            facts |= {"previous_status": RunStatus.VALIDATING}
         case RunStatus.TRAINING:
             facts |= {**trained, "training": TRAINING, "previous_status": RunStatus.LAUNCHING}
         case RunStatus.PROMOTED:

@@ -9,14 +9,19 @@ import pytest
 
 from tests.samples import (
     ALIAS_PUBLISHED,
+    APPROVAL_REFUSED,
+    APPROVED,
     DATASET_ACCEPTED,
     DATASET_REFUSED,
+    DEAR_PLAN,
+    DEAR_PLAN_MADE,
     IMPORT_COMPLETED,
     IMPORT_STARTED,
     JOB_ACCEPTED,
     JOB_NAME,
     MODEL_ARN,
     NOW,
+    PERSON,
     PLAN,
     PLAN_MADE,
     PLAN_REFUSED,
@@ -56,6 +61,8 @@ from tunedrop.domain.decide import (
 )
 from tunedrop.domain.observations import (
     AliasPublished,
+    ApprovalRefused,
+    Approved,
     CapReached,
     ChampionChanged,
     ClaimRefused,
@@ -85,8 +92,8 @@ from tunedrop.domain.observations import (
     Unavailable,
     WaitOver,
 )
-from tunedrop.domain.plan import InstanceChoice
-from tunedrop.domain.run import EDGES, TERMINAL, Change, Run, RunStatus
+from tunedrop.domain.plan import ApprovalRule, InstanceChoice
+from tunedrop.domain.run import EDGES, TERMINAL, ApprovalAnswer, Change, Run, RunStatus
 
 SOON = timedelta(minutes=2)
 UNAVAILABLE = Unavailable(reason="No room.", retry_after=timedelta(minutes=5))
@@ -125,7 +132,7 @@ JOB_DESCRIBED: tuple[Observation, ...] = (
 )
 
 POSSIBLE: dict[Effect, tuple[Observation, ...]] = {
-    Effect.PLAN: (PLAN_MADE, PLAN_REFUSED),
+    Effect.PLAN: (PLAN_MADE, DEAR_PLAN_MADE, PLAN_REFUSED),
     Effect.VALIDATE: (DATASET_ACCEPTED, DATASET_REFUSED, UNAVAILABLE, REFUSED),
     Effect.RESERVE: (ROOM_WANTED,),
     Effect.LAUNCH: (JOB_ACCEPTED, *JOB_REFUSED, UNAVAILABLE, REFUSED),
@@ -184,6 +191,9 @@ def situation(run: Run, now: datetime) -> object:
     if run.status.terminal:
         return (*end, run.charge is not None and now - run.entered_at >= MISSING_JOB)
     ages = (run.room_from, now - run.entered_at >= LONGEST_WAIT, now - run.entered_at >= MISSING_JOB)
+    asks = run.plan and run.plan.approval if run.status is RunStatus.VALIDATING else None
+    if run.status is RunStatus.AWAITING_APPROVAL:
+        asks = run.approval and run.approval.lapses_at <= now
     training = run.training and (run.training.status, run.training.secondary_status)
     evaluation = run.evaluation and run.evaluation.passed
     attempts: object = None
@@ -191,7 +201,7 @@ def situation(run: Run, now: datetime) -> object:
         short = [each for each in run.failed_attempts if each.code in SHORTAGES]
         long_short = bool(short) and now - short[0].ended_at >= GIVE_UP_AFTER
         attempts = (len(run.failed_attempts) > len(short), long_short, run.attempt > 1)
-    return (*end, ages, training, evaluation, run.evaluated_rows, attempts)
+    return (*end, ages, training, evaluation, run.evaluated_rows, attempts, asks)
 
 
 def fits(run: Run, effect: Effect, observation: Observation) -> bool:
@@ -218,7 +228,9 @@ def of_attempt(observation: Observation, run: Run) -> Observation:
 
 
 def moves_from(run: Run, now: datetime) -> Iterator[Move]:
-    seen: list[tuple[Effect | None, Observation]] = [(None, Looked()), (None, Nudged()), (None, WaitOver())]
+    seen: list[tuple[Effect | None, Observation]] = [
+        (None, each) for each in (Looked(), Nudged(), WaitOver(), APPROVED, APPROVAL_REFUSED)
+    ]
     if run.status in EVALUATED:
         seen += ((None, each) for each in (PROMOTION_REQUESTED, GONE))
         if run.promotion:  # the reconciler looks at former champions only
@@ -263,8 +275,9 @@ def search() -> Search:
 def test_the_search_knows_every_effect_and_every_observation() -> None:
     assert set(POSSIBLE) == set(Effect)
     known = {type(each) for observations in POSSIBLE.values() for each in observations}
-    unasked = {Nudged, CapReached, ChampionChanged, ClaimRefused, PromotionRequested, WaitOver}
-    assert known | unasked == set(Observation.__subclasses__())
+    unasked = {Nudged, CapReached, ChampionChanged, ClaimRefused, WaitOver}
+    asked = {PromotionRequested, Approved, ApprovalRefused}
+    assert known | unasked | asked == set(Observation.__subclasses__())
 
 
 def test_every_edge_is_taken_and_no_other(search: Search) -> None:
@@ -546,7 +559,7 @@ def test_pain_10_a_quota_in_use_is_waited_for_with_another_type() -> None:
 def test_pain_21_a_throttled_launch_tries_the_same_job_again() -> None:
     launching = observed(new_run(), PlanMade(plan=SEVERAL), DATASET_ACCEPTED, ROOM_WANTED)
     run = observed(launching, JobRefused(attempt=1, reason="ThrottlingException: Rate exceeded"))
-    assert (run.status, run.attempt, run.plan) == (RunStatus.LAUNCHING, 1, SEVERAL)
+    assert (run.status, run.attempt, run.plan) == (RunStatus.LAUNCHING, 1, launching.plan)
     assert run.next_try_at
 
 
@@ -1011,3 +1024,80 @@ def test_a_refused_dataset_keeps_its_report_and_its_counts() -> None:
     rejected = observed(run_in(RunStatus.VALIDATING), DATASET_REFUSED)
     assert rejected.data == DATASET_REFUSED.summary
     assert rejected.problem_counts == DATASET_REFUSED.counts
+
+
+def test_what_may_cost_more_than_the_stack_launches_by_itself_waits_for_a_person() -> None:
+    run = run_in(RunStatus.AWAITING_APPROVAL)
+    assert run.approval
+    assert (run.approval.most_cents, run.approval.limit_cents) == (157, 156)
+    assert run.reason == "It may cost $1.57, and without asking this stack launches what may cost $1.56 at most."
+    assert run.approval.lapses_at == run.entered_at + timedelta(hours=12)
+    assert effects_due(run, NOW) == (Effect.CLAIM_NOTICE,)
+    assert run.charges == ()
+
+
+def test_what_costs_the_limit_or_less_is_launched_without_asking() -> None:
+    rule = ApprovalRule(auto_approve_usd=1.57, hours=12)
+    run = observed(new_run(), PlanMade(plan=PLAN.model_copy(update={"approval": rule})), DATASET_ACCEPTED)
+    assert (run.status, run.approval) == (RunStatus.LAUNCHING, None)
+
+
+def test_what_nobody_knows_the_price_of_needs_approval() -> None:
+    plan = DEAR_PLAN.model_copy(update={"usd_per_hour": None})
+    run = observed(new_run(), PlanMade(plan=plan), DATASET_ACCEPTED)
+    assert (run.status, run.approval and run.approval.most_cents) == (RunStatus.AWAITING_APPROVAL, None)
+    assert run.reason.startswith("What it may cost is not known")
+
+
+def test_an_approved_run_is_launched_and_says_who_let_it() -> None:
+    run = observed(run_in(RunStatus.AWAITING_APPROVAL), APPROVED, after=SOON)
+    assert (run.status, run.reason) == (RunStatus.LAUNCHING, "")
+    assert run.approval
+    assert run.approval.answer == ApprovalAnswer(approved=True, by=PERSON, at=run.entered_at)
+    assert effects_due(run, run.updated_at) == (Effect.RESERVE,)
+
+
+def test_a_refused_run_is_rejected_with_who_and_why_and_its_files_may_be_dropped_again() -> None:
+    run = observed(run_in(RunStatus.AWAITING_APPROVAL), APPROVAL_REFUSED)
+    assert (run.status, run.claims) == (RunStatus.REJECTED, frozenset())
+    assert [each.code for each in run.problems] == ["approval.refused"]
+    assert run.problems[0].message == f"{PERSON} refused the training: Try the small model first."
+    assert run.approval
+    assert run.approval.answer
+    assert not run.approval.answer.approved
+
+
+@pytest.mark.parametrize("late", [Nudged(), APPROVED, APPROVAL_REFUSED], ids=lambda late: type(late).__name__)
+def test_an_approval_that_nobody_gave_in_time_has_lapsed(late: Observation) -> None:
+    waiting = run_in(RunStatus.AWAITING_APPROVAL)
+    run = observed(waiting, late, after=timedelta(hours=12))
+    assert (run.status, [each.code for each in run.problems]) == (RunStatus.REJECTED, ["approval.lapsed"])
+    assert run.approval == waiting.approval
+    assert "`budget_usd: 1.56`" in run.problems[0].fix
+
+
+def test_who_answers_first_decides() -> None:
+    waiting = run_in(RunStatus.AWAITING_APPROVAL)
+    for first, second in ((APPROVED, APPROVAL_REFUSED), (APPROVAL_REFUSED, APPROVED), (APPROVED, APPROVED)):
+        answered = observed(waiting, first)
+        assert observed(answered, second) == answered
+
+
+def test_a_run_that_waits_for_approval_is_nudged_until_a_person_is_told_and_then_when_it_lapses() -> None:
+    waiting = run_in(RunStatus.AWAITING_APPROVAL)
+    untold = observed(waiting, Nudged(), after=IDLE)
+    assert (untold.status, untold.change) == (RunStatus.AWAITING_APPROVAL, Change.DUE)
+    told = observed(waiting, NOTICE_CLAIMED, NoticeSent(status=RunStatus.AWAITING_APPROVAL, message_id="m-1"))
+    assert effects_due(told, told.updated_at + LONGEST_WAIT) == ()
+    assert not wants_nudge(told, NOW + timedelta(hours=12) - SOON)
+    assert wants_nudge(told, NOW + timedelta(hours=12))
+
+
+def test_a_wait_for_approval_may_be_longer_than_any_other() -> None:
+    rule = ApprovalRule(auto_approve_usd=0, hours=72)
+    waiting = observed(new_run(), PlanMade(plan=PLAN.model_copy(update={"approval": rule})), DATASET_ACCEPTED)
+    due = observed(waiting, Nudged(), after=LONGEST_WAIT)
+    assert (due.status, due.change) == (RunStatus.AWAITING_APPROVAL, Change.DUE)
+    lapsed = observed(due, Nudged(), after=timedelta(hours=72) - LONGEST_WAIT)
+    assert lapsed.status is RunStatus.REJECTED
+    assert "budget_usd" not in lapsed.problems[0].fix, "nothing is launched without asking"

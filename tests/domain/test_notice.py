@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from tests.domain.launch_costs import CHEAP, DEAR, choice, plan_of
 from tests.domain.sample_runs import NOW, PLAN, PROBLEMS, TRAINING, TRAINING_PLAN, run
 from tunedrop.domain.cost import training_seconds, training_usd
 from tunedrop.domain.decide import NOTIFIED
@@ -32,6 +33,27 @@ Cost so far: 1.20 USD (600 s of training at list price)
 
 Follow it:
   tunedrop watch mfrggzdfmztwq2lknnwg23tpoa
+"""
+
+AWAITING_APPROVAL = """\
+The data of "banking77" is valid, and its training waits for your approval.
+Why: It may cost $7.44, and without asking this stack launches what may cost $5 at most.
+
+Model: meta-textgeneration-llama-3-2-1b-instruct (instruction tuning on 1 x ml.g5.2xlarge)
+What it may cost, and on what basis:
+- ml.g5.2xlarge: $7.44 when SageMaker stops it at its time limit
+Rows: 400 to train on, 0 to validate with, 80 held out (from held-out.jsonl)
+Tokens: 21,345 to train on, by the model's tokenizer; 2 rows are cut off and lose 310; 100 steps of training
+Warnings of the data:
+- Duplicate rows: 3
+- Likely secrets: 1
+Report on the data:
+  https://us-east-1.console.aws.amazon.com/s3/object/runs?region=us-east-1&prefix=runs%2Fx%2Fvalidation-report.html
+  s3://runs/runs/x/validation-report.html
+Cost so far: 0.00 USD (no training was billed)
+
+Approve it before 2026-11-25 09:12 UTC, or say no with `tunedrop reject mfrggzdfmztwq2lknnwg23tpoa`:
+  tunedrop approve mfrggzdfmztwq2lknnwg23tpoa
 """
 
 PROMOTED = """\
@@ -105,6 +127,7 @@ All that is known of this run:
 @pytest.mark.parametrize(
     ("status", "body"),
     [
+        (RunStatus.AWAITING_APPROVAL, AWAITING_APPROVAL),
         (RunStatus.TRAINING, STARTED),
         (RunStatus.PROMOTED, PROMOTED),
         (RunStatus.REJECTED, REJECTED),
@@ -251,6 +274,16 @@ def test_an_estimate_is_one_line_of_range_and_basis() -> None:
     assert "\nEstimate: 0.54 to 2.10 US dollars, 0.1 to 0.3 hours (4,000 bytes at about 4 bytes a token)\n" in body
     assert "\nEstimate: 0.1 to 0.3 hours (" in notice(run(RunStatus.TRAINING, plan=unpriced), NOW).body
     assert "Estimate" not in notice(run(RunStatus.TRAINING, plan=unknown), NOW).body
+
+
+def test_who_is_asked_for_approval_is_told_what_it_may_cost_on_each_instance_type_and_why() -> None:
+    plan = plan_of(CHEAP, DEAR, choice("ml.g6.xlarge", None))
+    body = notice(run(RunStatus.AWAITING_APPROVAL, plan=plan), NOW).body
+    assert "\n- ml.g5.2xlarge: 0.17 to 0.96 US dollars by the estimate, $36.42 when SageMaker stops it" in body
+    assert "\n- ml.g5.48xlarge: 1.49 to 6.17 US dollars by the estimate, " in body
+    assert "\n- ml.g6.xlarge: nobody knows\n" in body
+    assert plan.estimate
+    assert all(f"\n- {each}\n" in body for each in plan.estimate.basis)
 
 
 def test_a_training_on_spot_is_told_with_its_warning() -> None:

@@ -14,6 +14,9 @@ AT_ONCE_MEGABYTES = "0.02"
 RANGE_MEGABYTES = "0.004"
 """So small that a few hundred rows are a large dataset, and the others are not."""
 
+AUTO_APPROVE_USD = "100"
+"""More than any instance type whose price is known costs in a day: nobody is asked but about an unknown price."""
+
 
 @pytest.fixture(scope="session")
 def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
@@ -24,7 +27,11 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Applicatio
     chosen = settings(models=models, imported_models=10, seconds_per_minute=2.0, async_concurrency=4)
     with Engine(tmp_path_factory.mktemp("aws"), chosen) as engine:
         outputs = furnish(
-            engine, models=models, ValidateAtOnceMegabytes=AT_ONCE_MEGABYTES, ValidationRangeMegabytes=RANGE_MEGABYTES
+            engine,
+            models=models,
+            ValidateAtOnceMegabytes=AT_ONCE_MEGABYTES,
+            ValidationRangeMegabytes=RANGE_MEGABYTES,
+            AutoApproveUsd=AUTO_APPROVE_USD,
         )
         yield Application(engine, outputs)
 

@@ -10,11 +10,21 @@ from tunedrop.domain.run import RunStatus
 LEARNS = {"max_epochs": 20, "learning_rate": 0.005, "global_batch_size": 8}
 
 
-def test_a_recipe_s_model_is_trained_imported_and_judged(application: Application) -> None:
+def test_a_recipe_s_model_is_approved_trained_imported_and_judged(application: Application) -> None:
     started = application.drop("colours-serverless", model=TINY_QWEN_SERVERLESS.model_id, hyperparameters=LEARNS)
 
+    # The stack launches by itself what costs little, and nobody knows what this costs.
+    application.wait(started, RunStatus.AWAITING_APPROVAL)
+    jobs_before = application.training_jobs(started)
+    approved = application.command("approve", started)
     run = application.wait(started)
 
+    assert jobs_before == []
+    assert approved.returncode == 0, approved.stderr
+    assert run.approval is not None
+    assert run.approval.answer is not None
+    assert run.approval.answer.approved
+    assert run.approval.answer.by in approved.stdout
     assert run.plan is not None
     assert run.training is not None
     assert run.deployment is not None

@@ -15,6 +15,7 @@ from local.deploy import load_template
 from tests.deployed import Application
 
 OTHERS = (
+    "test_approval.py",
     "test_large_dataset.py",
     "test_promotion.py",
     "test_rejections.py",

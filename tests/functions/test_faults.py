@@ -15,13 +15,15 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.deployment import Context, Deployment, job_event
+from tests.deployment import BASE_MODEL, Context, Deployment, job_event
 from tests.fakes import BILLABLE_SECONDS, MODEL
-from tests.samples import STACK, run_in
+from tests.samples import REGION, STACK, run_in
 from tests.stack import FUNCTIONS, receivers, sample
 from tunedrop.domain import names
 from tunedrop.domain.budget import cents, month_of
 from tunedrop.domain.decide import NOTIFIED, settled
+from tunedrop.domain.plan import ApprovalRule
+from tunedrop.domain.planning import PlanRules
 from tunedrop.domain.run import Change, Run, RunStatus
 from tunedrop.errors import QuotaExceededError, TransientError
 
@@ -71,6 +73,8 @@ class World:
         self.told_and_died = 0
         self.shortages: list[str] = []
         """Why the next jobs fail, whatever they are."""
+        self.answers: list[str] = []
+        """What people may say of a run that waits for approval."""
         self.functions = frozenset(FUNCTIONS)
         self.created: Counter[str] = Counter()
         self.tunedrop = Deployment(patch, self.send, self.disturb)
@@ -123,6 +127,19 @@ class World:
             with contextlib.suppress(CrashError):
                 self.tunedrop.validate_in_parts(name)
 
+    def answer(self) -> None:
+        """Let people say something of the runs that they were told wait for them."""
+        told = {(attributes["run_id"], attributes["status"]) for _, _, attributes in self.tunedrop.notifier.sent}
+        for run in self.tunedrop.runs():
+            if run.status is RunStatus.AWAITING_APPROVAL and (run.run_id, run.status) in told:
+                self.say(run.run_id, self.random.choice(self.answers))
+
+    def say(self, run_id: str, answer: str) -> None:
+        event = sample(f"tunedrop.user/{answer}")
+        event["detail"]["run_id"] = run_id
+        for rule in receivers(event):
+            self.send(rule.function, event)
+
     def import_models(self, status: str) -> None:
         imports = self.tunedrop.imports
         for name in [name for name, state in imports.states.items() if state.status == "InProgress"]:
@@ -136,6 +153,7 @@ class World:
             lambda: self.train(training),
             lambda: self.import_models(importing),
             lambda: self.tunedrop.clock.move(timedelta(minutes=self.random.choice((1, 5, 17)))),
+            *([self.answer] if self.answers else []),
         ]
         for _ in range(STEPS):
             if self.on_the_way and self.random.random() < 0.9:
@@ -326,6 +344,60 @@ def test_capacity_that_never_comes_ends_the_run_with_its_cause(world: World) -> 
     (run,) = world.tunedrop.runs()
     assert (run.status, run.problems[0].code) == (RunStatus.FAILED, "training.capacity")
     assert run.failed_attempts
+
+
+def asking(patch: pytest.MonkeyPatch, hours: float) -> None:
+    rule = ApprovalRule(auto_approve_usd=0, hours=hours)
+    patch.setattr("functions.plan_run.app.rules", PlanRules(REGION, {MODEL.model_id: BASE_MODEL}, approval=rule))
+
+
+GIVEN, REFUSED = "approval-given.by-role", "approval-refused.with-reason"
+
+
+def test_an_approved_run_is_launched_once_however_often_it_is_approved(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking(monkeypatch, hours=72)
+    world.answers = [GIVEN]
+    drop(world, "receipts")
+    world.live_on("Completed", "Completed")
+    check(world)
+    (run,) = world.tunedrop.runs()
+    assert run.status is RunStatus.PROMOTED
+    assert run.approval
+    assert run.approval.answer
+    assert len(world.tunedrop.jobs.requests) == 1
+
+
+def test_of_people_who_disagree_the_first_whose_answer_is_recorded_decides(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking(monkeypatch, hours=72)
+    world.answers = [GIVEN, REFUSED]
+    drop(world, "receipts")
+    drop(world, "tickets", first_row=100)
+    world.live_on("Completed", "Completed")
+    check(world)
+    for run in world.tunedrop.runs():
+        assert run.approval
+        assert run.approval.answer
+        assert run.status is (RunStatus.PROMOTED if run.approval.answer.approved else RunStatus.REJECTED)
+    approved = [run for run in world.tunedrop.runs() if run.status is RunStatus.PROMOTED]
+    assert len(world.tunedrop.jobs.requests) == len(approved)
+
+
+def test_an_approval_that_comes_after_the_lapse_launches_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    asking(monkeypatch, hours=1)
+    drop(world, "receipts")
+    world.live_on("Completed", "Completed")
+    (run,) = world.tunedrop.runs()
+    world.say(run.run_id, GIVEN)
+    world.live_on("Completed", "Completed")
+    check(world)
+    (run,) = world.tunedrop.runs()
+    assert (run.status, [each.code for each in run.problems]) == (RunStatus.REJECTED, ["approval.lapsed"])
+    assert world.tunedrop.jobs.requests == {}
+    assert run.charges == ()
 
 
 def test_a_failed_import_frees_the_slot(world: World) -> None:

@@ -2,12 +2,13 @@
 
 import io
 import json
+from datetime import timedelta
 
 import pytest
 
 from tests.deployment import Context, Deployment, job_event, load
 from tests.fakes import ARTIFACT, MODEL
-from tests.samples import ACCOUNT, ARTIFACT_URI, JOB_NAME, NOW, RUN_ID, STACK, run_in
+from tests.samples import ACCOUNT, ARTIFACT_URI, JOB_NAME, NOW, PERSON, RUN_ID, STACK, run_in
 from tests.stack import FUNCTIONS, environment, sample
 from tunedrop.domain import names
 from tunedrop.domain.pricing import PriceList
@@ -22,7 +23,7 @@ TUNE_YAML = f"model: {MODEL.model_id}\n"
 ROWS = "".join(f'{{"instruction": "Say {n}", "context": "", "response": "{n}"}}\n' for n in range(40))
 
 
-NOT_TOLD_OF_RUNS = {"plan_run", "scan_range", "merge_scans", "reconcile_runs", "track_deployment"}
+NOT_TOLD_OF_RUNS = {"plan_run", "record_approval", "scan_range", "merge_scans", "reconcile_runs", "track_deployment"}
 
 
 @pytest.fixture
@@ -95,6 +96,30 @@ def test_an_event_of_another_kind_is_an_error_that_reaches_the_dead_letter_queue
 ) -> None:
     with pytest.raises(Exception, match="validation error"):
         tunedrop.invoke(function, {"detail-type": "Something Else", "detail": {}})
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [("approval-given.by-role", RunStatus.LAUNCHING), ("approval-refused.with-reason", RunStatus.REJECTED)],
+)
+def test_a_person_s_answer_is_recorded_and_launches_or_rejects(
+    tunedrop: Deployment, answer: str, status: RunStatus
+) -> None:
+    tunedrop.clock.move(timedelta(hours=1))
+    tunedrop.store.create(run_in(RunStatus.AWAITING_APPROVAL))
+    tunedrop.invoke("record_approval", sample(f"tunedrop.user/{answer}"))
+    (run,) = tunedrop.runs()
+    assert run.status is status
+    assert run.approval
+    assert run.approval.answer
+    assert (run.approval.answer.by, run.approval.answer.at) == (PERSON, tunedrop.clock.now())
+
+
+@pytest.mark.parametrize("status", sorted(set(RunStatus) - {RunStatus.AWAITING_APPROVAL}))
+def test_an_answer_that_nobody_asked_for_changes_nothing(tunedrop: Deployment, status: RunStatus) -> None:
+    tunedrop.store.create(run_in(status))
+    tunedrop.invoke("record_approval", sample("tunedrop.user/approval-given.by-role"))
+    assert tunedrop.runs() == [run_in(status)]
 
 
 def test_the_job_of_another_stack_is_nobody_s_business(tunedrop: Deployment) -> None:

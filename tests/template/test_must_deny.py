@@ -170,6 +170,20 @@ def test_only_the_launch_may_start_jobs() -> None:
     assert allowed == {"LaunchTrainingFunctionRole"}
 
 
+def test_who_records_an_approval_may_launch_nothing_and_no_function_may_approve() -> None:
+    arn = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:training-job/{JOB_NAME}"
+    assert may("RecordApprovalFunctionRole", "dynamodb:PutItem", "arn:aws:any:::RunsTable")
+    for action, resource in (
+        ("sagemaker:CreateTrainingJob", arn),
+        ("dynamodb:UpdateItem", "arn:aws:any:::RunsTable"),
+        ("s3:GetObject", f"arn:aws:s3:::{RUN_BUCKET}/runs/{RUN_ID}/plan.json"),
+        ("events:PutEvents", f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{STACK}"),
+    ):
+        assert not may("RecordApprovalFunctionRole", action, resource)
+    approving = {role for role in PLAIN if may(role, "events:PutEvents", "arn:aws:any:::Bus")}
+    assert approving == {"AnnouncementsRole"}, "the pipe's source is `tunedrop`, which approves nothing"
+
+
 # ---------------------------------------------------------------- what no role may do at all
 
 

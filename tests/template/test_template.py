@@ -421,6 +421,7 @@ def test_functions_stand_in_the_order_of_a_run() -> None:
         "validate_dataset",
         "scan_range",
         "merge_scans",
+        "record_approval",
         "launch_training",
         "track_training",
         "deploy_model",

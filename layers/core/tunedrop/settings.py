@@ -31,6 +31,10 @@ class Settings(BaseModel):
     """What the training jobs of a month may cost together; 0 for any amount."""
     max_budget_usd: float = Field(alias="MAX_BUDGET_USD", default=0, ge=0)
     """The budget of a run that names none, and the most that one may name; 0 for none."""
+    auto_approve_usd: float | None = Field(alias="AUTO_APPROVE_USD", default=None, ge=0)
+    """What a run may cost that is launched without asking; None for any amount."""
+    approval_hours: float = Field(alias="APPROVAL_HOURS", default=72, gt=0)
+    """How long a run waits for a person's approval."""
     base_models: str = Field(alias="BASE_MODELS", default="{}")
     """JSON, as the stack parameter has it: JumpStart model id → id of Bedrock's own model of the same weights."""
     instance_prices: str = Field(alias="INSTANCE_PRICES", default="{}")
@@ -56,7 +60,7 @@ class Settings(BaseModel):
         # CloudFormation trims the entries of a list; who reads the parameter itself sees it as it was typed.
         return tuple(each.strip() for each in value.split(",") if each.strip()) if isinstance(value, str) else value
 
-    @field_validator("kms_key_arn", mode="before")
+    @field_validator("kms_key_arn", "auto_approve_usd", mode="before")
     @classmethod
     def _none_for_empty(cls, value: object) -> object:
         return value or None

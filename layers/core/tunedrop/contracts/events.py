@@ -7,6 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from tunedrop.domain.run import Change, RunStatus
 
+REASON_LIMIT = 300
+"""Characters of a reason that a person gives."""
+
 
 class Event(BaseModel):
     """Read an EventBridge event; AWS adds fields over time, so unknown ones are ignored."""
@@ -131,6 +134,36 @@ class ModelPromoted(Event):
     detail: ModelPromotedDetail
 
 
+class ApprovalDetail(Event):
+    """Hold what a person says of a run that waits for approval, in alphabets that cannot break what shows it."""
+
+    run_id: str = Field(pattern=r"^[a-z2-7]{26}$")
+    requested_by: str = Field(pattern=r"^[A-Za-z0-9_+=,.@:/-]{1,512}$")
+    """The principal's ARN, as the command tells it: EventBridge adds none."""
+
+
+class ApprovalGiven(Event):
+    """Let a run be launched; sent by `tunedrop approve`."""
+
+    detail_type: Literal["Approval Given"] = Field(alias="detail-type")
+    detail: ApprovalDetail
+
+
+class ApprovalRefusedDetail(ApprovalDetail):
+    """Say why, for who dropped the dataset."""
+
+    reason: str = Field(
+        default="", max_length=REASON_LIMIT, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$"
+    )
+
+
+class ApprovalRefused(Event):
+    """Do not let a run be launched; sent by `tunedrop reject`."""
+
+    detail_type: Literal["Approval Refused"] = Field(alias="detail-type")
+    detail: ApprovalRefusedDetail
+
+
 class Tick(Event):
     """Announce that a schedule's time has come."""
 
@@ -154,6 +187,12 @@ class ChampionEvent(RootModel[PromotionRequested | RunStatusChanged]):
     """Hold what promote_model reacts to, told apart by its detail type."""
 
     root: PromotionRequested | RunStatusChanged = Field(discriminator="detail_type")
+
+
+class ApprovalEvent(RootModel[ApprovalGiven | ApprovalRefused]):
+    """Hold what record_approval reacts to, told apart by its detail type."""
+
+    root: ApprovalGiven | ApprovalRefused = Field(discriminator="detail_type")
 
 
 class TrainingEvent(RootModel[TrainingJobStateChange | RunStatusChanged]):

@@ -79,9 +79,14 @@ def cents(usd: float) -> int:
     return math.ceil(round(usd * 100, 6))
 
 
+def limit_cents(usd: float) -> int:
+    """Round a limit down to whole cents."""
+    return math.floor(round(usd * 100, 6))
+
+
 def cap_cents(usd: float) -> int | None:
     """Round a cap down to whole cents; None for 0, which stands for no cap."""
-    return math.floor(round(usd * 100, 6)) if usd else None
+    return limit_cents(usd) if usd else None
 
 
 def most_cents(usd_per_hour: float, max_runtime: timedelta) -> int:

@@ -9,12 +9,15 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from tunedrop.domain import budget, capacity, names
+from tunedrop.domain import approval, budget, capacity, names
 from tunedrop.domain.cost import job_cents
+from tunedrop.domain.counted_estimate import with_counted_tokens
 from tunedrop.domain.diagnosis import diagnose
 from tunedrop.domain.model import Record
 from tunedrop.domain.observations import (
     AliasPublished,
+    ApprovalRefused,
+    Approved,
     CapReached,
     ChampionChanged,
     ClaimRefused,
@@ -53,7 +56,10 @@ from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import (
     EDGES,
     TERMINAL,
+    Approval,
+    ApprovalAnswer,
     Change,
+    DatasetSummary,
     Deployment,
     FailedAttempt,
     Notice,
@@ -98,6 +104,7 @@ class Decision(Record):
 
 NOTIFIED = frozenset(
     {
+        RunStatus.AWAITING_APPROVAL,
         RunStatus.TRAINING,
         RunStatus.PROMOTED,
         RunStatus.NOT_PROMOTED,
@@ -170,6 +177,9 @@ def wants_nudge(run: Run, now: datetime) -> bool:
     """Tell whether the run waits for a moment that has come, or lies idle though there is something to do."""
     if settled(run):
         return False
+    if run.status is RunStatus.AWAITING_APPROVAL:
+        # Nothing moves until a person answers, or has not: but the person must have been told.
+        return _lapses(run, now) or (not _told(run) and now - run.updated_at >= IDLE)
     return run.next_try_at <= now if run.next_try_at else now - run.updated_at >= IDLE
 
 
@@ -245,6 +255,10 @@ def _report_due(run: Run) -> tuple[Effect, ...]:
     return (Effect.WRITE_REPORT,) if run.status.terminal and not run.report_uri else ()
 
 
+def _lapses(run: Run, now: datetime) -> bool:
+    return run.approval is not None and now >= run.approval.lapses_at
+
+
 def _told(run: Run) -> bool:
     notice = run.notices.get(run.status)
     return notice is not None and notice.message_id is not None
@@ -277,7 +291,8 @@ def _after(run: Run, observation: Observation, now: datetime) -> Run:
             return _unavailable(run, observation, now)
         case Refused(problem=problem):
             # A champion does not fail: what is left to do is to write its alias.
-            return run if run.status.terminal or run.promotion else _end(run, RunStatus.FAILED, now, (problem,))
+            fails = RunStatus.FAILED in EDGES[run.status] and not run.promotion
+            return _end(run, RunStatus.FAILED, now, (problem,)) if fails else run
     return _JUDGES[run.status](run, observation, now)
 
 
@@ -305,12 +320,50 @@ def _same_files(holder: str) -> Problem:
 def _validating(run: Run, observation: Observation, now: datetime) -> Run:
     match observation:
         case DatasetAccepted(summary=summary):
-            return _enter(run, RunStatus.LAUNCHING, now, data=summary)
+            return _accepted(run, summary, now)
         case DatasetRefused(problems=problems, counts=counts, summary=summary):
             return _end(run, RunStatus.REJECTED, now, problems, problem_counts=counts, data=summary)
         case WaitOver() if run.next_try_at:
             return _change(run, now, next_try_at=None)
     return run
+
+
+def _accepted(run: Run, summary: DatasetSummary, now: datetime) -> Run:
+    plan = with_counted_tokens(_plan_of(run), summary)
+    cheap = approval.without_asking(plan)
+    if cheap or plan.approval is None:
+        return _enter(run, RunStatus.LAUNCHING, now, data=summary, plan=cheap or plan)
+    question = approval.question(plan, plan.approval, now)
+    asked = {"data": summary, "plan": plan, "approval": question, "reason": approval.question_words(question)}
+    return _enter(run, RunStatus.AWAITING_APPROVAL, now, **asked)
+
+
+def _awaiting_approval(run: Run, observation: Observation, now: datetime) -> Run:
+    match observation:
+        case Approved() | ApprovalRefused() if _lapses(run, now):
+            return _lapsed(run, now)
+        case Approved(by=by):
+            answer = ApprovalAnswer(approved=True, by=by, at=now)
+            return _enter(run, RunStatus.LAUNCHING, now, approval=_answered(run, answer))
+        case ApprovalRefused(by=by, reason=reason):
+            answer = ApprovalAnswer(approved=False, by=by, at=now, reason=reason)
+            problem = approval.refused(answer)
+            return _end(run, RunStatus.REJECTED, now, (problem,), approval=_answered(run, answer))
+    return run
+
+
+def _answered(run: Run, answer: ApprovalAnswer) -> Approval:
+    return _question_of(run).model_copy(update={"answer": answer})
+
+
+def _lapsed(run: Run, now: datetime) -> Run:
+    return _end(run, RunStatus.REJECTED, now, (approval.lapsed(_question_of(run)),))
+
+
+def _question_of(run: Run) -> Approval:
+    if run.approval is None:
+        raise AssertionError(f"run {run.run_id} is {run.status} without a question")
+    return run.approval
 
 
 def _launching(run: Run, observation: Observation, now: datetime) -> Run:
@@ -591,6 +644,7 @@ def _over(run: Run, observation: Observation, now: datetime) -> Run:
 _JUDGES: dict[RunStatus, Callable[[Run, Observation, datetime], Run]] = {
     RunStatus.PLANNING: _planning,
     RunStatus.VALIDATING: _validating,
+    RunStatus.AWAITING_APPROVAL: _awaiting_approval,
     RunStatus.LAUNCHING: _launching,
     RunStatus.TRAINING: _training,
     RunStatus.DEPLOYING: _deploying,
@@ -602,6 +656,8 @@ _JUDGES: dict[RunStatus, Callable[[Run, Observation, datetime], Run]] = {
 def _nudged(run: Run, now: datetime) -> Run:
     if not wants_nudge(run, now):
         return run
+    if run.status is RunStatus.AWAITING_APPROVAL:
+        return _lapsed(run, now) if _lapses(run, now) else _change(run, now, change=Change.DUE)
     # Every status is short, unless the run waits: then what it waits for says when that is too long.
     stuck = not run.status.terminal and not run.next_try_at and not run.promotion
     if stuck and now - run.entered_at >= LONGEST_WAIT + _training_time(run):
@@ -626,6 +682,8 @@ def _training_time(run: Run) -> timedelta:
 def _unavailable(run: Run, observation: Unavailable, now: datetime) -> Run:
     if run.status.terminal:
         return _wait(run, run.reason, observation.retry_after, now)
+    if run.status is RunStatus.AWAITING_APPROVAL:
+        return run  # nothing is tried there: the answer comes from a status that the run has left
     # Who waits for Bedrock before an import exists gives the slot to whoever can use it. Who waits for SageMaker keeps
     # the room that is reserved: another invocation may have created the job.
     claims = run.claims if run.deployment else run.claims - {names.IMPORT_SLOT}

@@ -85,6 +85,15 @@ def guessed_tokens(size: int, *, images: int = 0) -> TokenCount:
     return _with_images(text, images, f"{size:,} bytes at about {per_token.likely:g} bytes a token")
 
 
+def estimated_tokens(tokens: int, *, images: int = 0) -> TokenCount:
+    """Take the number that the validator came to without the model's tokenizer, from the bytes of the rows' texts."""
+    per_token = BYTES_PER_TOKEN
+    text = Range(
+        low=tokens * per_token.likely / per_token.high, likely=tokens, high=tokens * per_token.likely / per_token.low
+    )
+    return _with_images(text, images, f"about {tokens:,} tokens an epoch, estimated from the rows' texts")
+
+
 def estimate(
     model_id: str,
     hyperparameters: Mapping[str, str],

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from tunedrop.domain import names
+from tunedrop.domain import approval, names
+from tunedrop.domain.budget import words as dollars
 from tunedrop.domain.cost import training_seconds, training_usd
 from tunedrop.domain.cost_estimate import estimate_words
 from tunedrop.domain.model import Record
@@ -24,6 +25,7 @@ GROUPS_LIMIT = 10
 """Groups of problems that a notice lists."""
 
 _HAPPENED = {
+    RunStatus.AWAITING_APPROVAL: "awaits approval",
     RunStatus.TRAINING: "training started",
     RunStatus.PROMOTED: "promoted",
     RunStatus.NOT_PROMOTED: "not promoted",
@@ -60,6 +62,9 @@ def notice(run: Run, now: datetime, report: tuple[str, ...] = ()) -> NoticeText:
 def next_step(run: Run) -> tuple[str, str]:
     """Advise what to do about a run that stands so: a sentence, and the command that does it."""
     match run.status:
+        case RunStatus.AWAITING_APPROVAL:
+            until = f" before {run.approval.lapses_at:%Y-%m-%d %H:%M} UTC" if run.approval else ""
+            return f"Approve it{until}, or say no with `tunedrop reject {run.run_id}`", f"tunedrop approve {run.run_id}"
         case RunStatus.PROMOTED:
             return "Ask your model something", f"tunedrop chat {run.dataset}"
         case RunStatus.NOT_PROMOTED:
@@ -99,6 +104,19 @@ def token_words(data: DatasetSummary) -> str:
 def estimated(run: Run) -> str:
     """Tell what the training was estimated to take before it was launched; empty when nobody knows."""
     return estimate_words(run.plan.estimate) if run.plan and run.plan.estimate else ""
+
+
+def cost_basis(plan: Plan) -> Iterator[str]:
+    """Tell what a run may cost on each instance type that it may turn to, and what the estimate rests on."""
+    for cost in approval.costs(plan):
+        if cost.stopped_cents is None:
+            yield f"{cost.instance_type}: nobody knows"
+            continue
+        usd = cost.estimated_usd
+        told = f"{usd.low:.2f} to {usd.high:.2f} US dollars by the estimate, " if usd else ""
+        yield f"{cost.instance_type}: {told}{dollars(cost.stopped_cents)} when SageMaker stops it at its time limit"
+    if plan.estimate:
+        yield from plan.estimate.basis
 
 
 def report_links(run: Run) -> tuple[str, ...]:
@@ -172,6 +190,9 @@ def _plan(run: Run, plan: Plan) -> Iterator[str]:
         yield f"Estimate: {words}"
     if plan.price:
         yield f"Price: {plan.price.words()}"
+    if run.status is RunStatus.AWAITING_APPROVAL:
+        yield "What it may cost, and on what basis:"
+        yield from (f"- {line}" for line in cost_basis(plan))
     if plan.warnings:
         yield "Warnings of the plan:"
         yield from (f"- {warning}" for warning in plan.warnings)
@@ -179,6 +200,8 @@ def _plan(run: Run, plan: Plan) -> Iterator[str]:
 
 def _headline(run: Run) -> str:
     match run.status:
+        case RunStatus.AWAITING_APPROVAL:
+            return f'The data of "{run.dataset}" is valid, and its training waits for your approval.'
         case RunStatus.TRAINING:
             return f'The data of "{run.dataset}" is valid and training has started.'
         case RunStatus.PROMOTED:

@@ -71,6 +71,19 @@ class DatasetRefused(Observation):
     """None when no row was read."""
 
 
+class Approved(Observation):
+    """A person lets the run be launched; `by` is the principal's ARN."""
+
+    by: str
+
+
+class ApprovalRefused(Observation):
+    """A person does not let the run be launched; `by` is the principal's ARN."""
+
+    by: str
+    reason: str = ""
+
+
 class RoomWanted(Observation):
     """The run asks for room in the month's account for the most that its next training job may cost."""
 

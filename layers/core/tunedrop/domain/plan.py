@@ -171,6 +171,13 @@ class InstanceChoice(Record):
     estimate: CostEstimate | None
 
 
+class ApprovalRule(Record):
+    """Say what is launched without asking, and how long a dearer run waits for a person."""
+
+    auto_approve_usd: float
+    hours: float
+
+
 class DataTarget(Record):
     """Say what the data must suit: the model's training script, and what serves the model later."""
 
@@ -237,6 +244,8 @@ class Plan(Record):
     budget_usd: float | None
     estimate: CostEstimate | None = None
     """None for a plan of before estimates, and where compressed files hide how much there is to read."""
+    approval: ApprovalRule | None = None
+    """None where everything is launched without asking."""
     choices: tuple[InstanceChoice, ...] = ()
     """In the order in which they are tried, that of `training` first; empty for a plan of before there were several."""
     warnings: tuple[str, ...] = ()

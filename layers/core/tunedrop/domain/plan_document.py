@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-from tunedrop.domain import serverless
+from tunedrop.domain import approval, serverless
+from tunedrop.domain.budget import limit_cents, words
 from tunedrop.domain.jumpstart import JumpStartModel
 from tunedrop.domain.model import Record
 from tunedrop.domain.model_call import expected_call
@@ -84,6 +85,13 @@ def _defaults(model: JumpStartModel, plan: Plan) -> dict[str, str]:
 def _then(plan: Plan, offer: Offer) -> Iterator[str]:
     hours = plan.training.max_runtime_seconds / 3600
     yield "Every row of the dataset is validated; a faulty one refuses the drop, and nothing is paid."
+    if plan.approval:
+        limit = words(limit_cents(plan.approval.auto_approve_usd))
+        expected = "as this one is expected to" if approval.without_asking(plan) is None else "which is not expected"
+        yield (
+            f"Should it then still cost more than {limit}, {expected}, it waits for `tunedrop approve`, "
+            f"{plan.approval.hours:g} hours at most, and nothing is paid."
+        )
     yield f"SageMaker trains on {plan.training.place}, and stops the job itself after {hours:.3g} hours."
     call = expected_call(offer.converse, pictures=plan.data.technique is Technique.VISUAL_QA)
     yield f"The tuned model is served by {plan.serve}: Custom Model Import, called through {call}."

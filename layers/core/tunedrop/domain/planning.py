@@ -17,6 +17,7 @@ from tunedrop.domain.hyperparameters import choose_hyperparameters, techniques_o
 from tunedrop.domain.import_compatibility import Findings, ModelFacts, compatibility
 from tunedrop.domain.jumpstart import JumpStartModel, TrainingArtifacts
 from tunedrop.domain.plan import (
+    ApprovalRule,
     DataTarget,
     EulaAcceptance,
     EvaluationPlan,
@@ -80,6 +81,8 @@ class PlanRules:
     """The budget of a run that names none, and the most that one may name."""
     monthly_cap_usd: float | None = None
     """What the jobs of a month may cost together; a job that may cost more would wait for ever."""
+    approval: ApprovalRule | None = None
+    """When a person is asked before a run is launched; None for never."""
 
     def price(self, instance_type: str) -> Price | None:
         """Return the best known price of one instance."""
@@ -166,6 +169,7 @@ def make_plan(
         price_source=prepared.price_source,
         budget_usd=spec.budget_usd,
         estimate=prepared.estimate,
+        approval=rules.approval,
         choices=prepared.choices,
         warnings=(
             *_model_warnings(model),

@@ -18,6 +18,7 @@ class RunStatus(StrEnum):
 
     PLANNING = "PLANNING"
     VALIDATING = "VALIDATING"
+    AWAITING_APPROVAL = "AWAITING_APPROVAL"
     LAUNCHING = "LAUNCHING"
     TRAINING = "TRAINING"
     DEPLOYING = "DEPLOYING"
@@ -40,7 +41,10 @@ TERMINAL = frozenset(
 
 EDGES: dict[RunStatus, frozenset[RunStatus]] = {
     RunStatus.PLANNING: frozenset({RunStatus.VALIDATING, RunStatus.REJECTED, RunStatus.FAILED}),
-    RunStatus.VALIDATING: frozenset({RunStatus.LAUNCHING, RunStatus.REJECTED, RunStatus.FAILED}),
+    RunStatus.VALIDATING: frozenset(
+        {RunStatus.AWAITING_APPROVAL, RunStatus.LAUNCHING, RunStatus.REJECTED, RunStatus.FAILED}
+    ),
+    RunStatus.AWAITING_APPROVAL: frozenset({RunStatus.LAUNCHING, RunStatus.REJECTED}),
     RunStatus.LAUNCHING: frozenset({RunStatus.TRAINING, RunStatus.FAILED}),
     RunStatus.TRAINING: frozenset({RunStatus.LAUNCHING, RunStatus.DEPLOYING, RunStatus.FAILED, RunStatus.STOPPED}),
     RunStatus.DEPLOYING: frozenset({RunStatus.EVALUATING, RunStatus.FAILED}),
@@ -102,6 +106,27 @@ class DatasetSummary(Record):
     """S3 URI of the full report, for machines."""
     page_uri: str
     """S3 URI of the same report as a page."""
+
+
+class ApprovalAnswer(Record):
+    """Record what a person said."""
+
+    approved: bool
+    by: str
+    """The principal's ARN, as the command told it."""
+    at: datetime
+    reason: str = ""
+
+
+class Approval(Record):
+    """Ask a person whether a run may be launched that may cost more than is launched without asking."""
+
+    most_cents: int | None
+    """What it may cost, on the dearest instance type that it may turn to; None when nobody can tell."""
+    limit_cents: int
+    """Up to what the stack would not have asked."""
+    lapses_at: datetime
+    answer: ApprovalAnswer | None = None
 
 
 class Metric(Record):
@@ -282,6 +307,8 @@ class Run(Record):
     drop: Drop
     plan: Plan | None = None
     data: DatasetSummary | None = None
+    approval: Approval | None = None
+    """None when nobody had to be asked."""
     attempt: int = 1
     """Counts the training jobs: their names, and the plan's choice of an instance type."""
     failed_attempts: tuple[FailedAttempt, ...] = ()

@@ -10,21 +10,25 @@ from tunedrop.domain.run import RunStatus
 LEARNS = {"max_epochs": 20, "learning_rate": 0.005, "global_batch_size": 8}
 
 
+def approve(application: Application, run_id: str) -> str:
+    """Approve a run: the stack launches by itself what costs little, and nobody knows what this costs."""
+    application.wait(run_id, RunStatus.AWAITING_APPROVAL)
+    assert application.training_jobs(run_id) == []
+    approved = application.command("approve", run_id)
+    assert approved.returncode == 0, approved.stderr
+    return approved.stdout
+
+
 def test_a_recipe_s_model_is_approved_trained_imported_and_judged(application: Application) -> None:
     started = application.drop("colours-serverless", model=TINY_QWEN_SERVERLESS.model_id, hyperparameters=LEARNS)
 
-    # The stack launches by itself what costs little, and nobody knows what this costs.
-    application.wait(started, RunStatus.AWAITING_APPROVAL)
-    jobs_before = application.training_jobs(started)
-    approved = application.command("approve", started)
+    said = approve(application, started)
     run = application.wait(started)
 
-    assert jobs_before == []
-    assert approved.returncode == 0, approved.stderr
     assert run.approval is not None
     assert run.approval.answer is not None
     assert run.approval.answer.approved
-    assert run.approval.answer.by in approved.stdout
+    assert run.approval.answer.by in said
     assert run.plan is not None
     assert run.training is not None
     assert run.deployment is not None
@@ -59,6 +63,7 @@ def test_pairs_of_answers_are_preferred_by_dpo(application: Application) -> None
     application.upload("preferences", {"train.jsonl": lines(pairs[:32]), "held-out.jsonl": lines(pairs[32:])})
     hyperparameters = {"max_epochs": 2, "learning_rate": 0.01, "global_batch_size": 8, "beta": 0.5}
     started = application.start("preferences", model=TINY_QWEN_SERVERLESS.model_id, hyperparameters=hyperparameters)
+    approve(application, started)
 
     run = application.wait(started)
 

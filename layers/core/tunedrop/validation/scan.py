@@ -181,7 +181,8 @@ class _Scanner:
         self._histogram = tokens.histogram(np.zeros(0, np.int64))
         self._trained: list[NDArray[np.int64]] = []
         self._first_byte: int | None = None
-        self._columns: list[tuple[NDArray[np.uint64], NDArray[np.uint32], NDArray[np.uint32]]] = []
+        # They grow in place: thousands of small arrays, and their copy in one piece, would take twice the memory.
+        self._digests, self._sizes, self._bands = bytearray(), bytearray(), bytearray()
         self._places: list[tuple[NDArray[np.uint64], NDArray[np.uint64]]] = []
         longest = settings.target.max_input_length
         self._cut_bytes = settings.calibration.bytes_of(longest) if longest and not is_text else float("inf")
@@ -194,11 +195,10 @@ class _Scanner:
     def partial(self) -> Partial:
         """Return what the range came to."""
         self._add_lengths()
-        digests, sizes, bands = zip(*self._columns, strict=True) if self._columns else ((), (), ())
         columns = ColumnsInMemory(
-            digest_column=np.concatenate((*digests, np.zeros(0, np.uint64))),
-            size_column=np.concatenate((*sizes, np.zeros(0, np.uint32))),
-            band_column=np.concatenate((*bands, np.zeros((0, BANDS), np.uint32))),
+            digest_column=np.frombuffer(self._digests, np.uint64),
+            size_column=np.frombuffer(self._sizes, np.uint32),
+            band_column=np.frombuffer(self._bands, np.uint32).reshape(-1, BANDS),
             place_columns=self._place_columns(),
         )
         self._summary.lengths = self._histogram.tolist()
@@ -258,7 +258,7 @@ class _Scanner:
     def _long_line(self, line: LongLine) -> None:
         self._faulty([Place(self._summary.lines, line.offset, self._too_long())])
         size = np.array([min(line.size, 2**32 - 1)], np.uint32)
-        self._columns.append((np.zeros(1, np.uint64), size, self._no_bands(1)))
+        self._keep(np.zeros(1, np.uint64), size, self._no_bands(1))
         self._summary.lines += 1
         self._summary.read += line.size
 
@@ -381,12 +381,18 @@ class _Scanner:
             if len(bands):
                 all_bands[good.chosen] = bands
             digests, bands = all_digests, all_bands
-        self._columns.append((digests, batch.sizes.astype(np.uint32), bands))
+        self._keep(digests, batch.sizes.astype(np.uint32), bands)
         if good.rows:
             self._measure(good.rows, held_out, at)
             if blanks := self._rows.blanks(good.rows, surely_led=good.chosen is None):
                 self._find_blanks(blanks, at)
             self._hand_on(good, held_out, write)
+
+    def _keep(self, digests: NDArray[np.uint64], sizes: NDArray[np.uint32], bands: NDArray[np.uint32]) -> None:
+        """Keep what remains of each record."""
+        self._digests += digests.tobytes()
+        self._sizes += sizes.tobytes()
+        self._bands += bands.tobytes()
 
     def _find_blanks(self, blanks: Mapping[str, NDArray[np.int64]], at: _Batch) -> None:
         """Tell of blank fields, row by row; many rows may have one, and few of them are kept."""

@@ -1,7 +1,7 @@
 """The whole way from what JumpStart says of a model to a CreateTrainingJob that botocore's own model accepts.
 
 Llama 3.1 70B, whose request the SageMaker SDK 2 has made, is in `test_training_request.py`; GPT-OSS, which is trained
-serverless, in `test_serverless.py`.
+serverless, in `test_serverless_plan.py`.
 """
 
 import json

@@ -83,7 +83,7 @@ def judge(
     rules = Rules(target=target, template=template, split=split_of(files, technique, ratio, HELD_OUT_SEED))
     counter = ModelTokenizer(tokenizer.read_bytes(), tokenizer.name) if tokenizer else None
     report = _read(source, files, rules, counter, jobs, progress)
-    unasked = (_unasked(spec),) if spec and planned is None else ()
+    unasked = () if planned else _unasked(spec, root, target)
     report = report.model_copy(update={"not_checked": (*report.not_checked, *assumed, *unasked)})
     return report.with_problems(problems), dropped
 
@@ -137,11 +137,24 @@ def _contradicted(technique: Technique, seen: Technique, spec: TuneSpec | None) 
     )
 
 
-def _unasked(spec: TuneSpec) -> str:
-    """Say what of a `tune.yaml` AWS alone could answer for."""
-    names = ", ".join(map(excerpt, spec.hyperparameters))
-    hyperparameters = f", and what it makes of the hyperparameters {names}" if names else ""
-    return f"Whether JumpStart trains {spec.model}{hyperparameters}: a drop's plan asks AWS."
+def _unasked(spec: TuneSpec | None, root: Path, target: DataTarget) -> tuple[str, ...]:
+    """Say what AWS alone could answer for, and what of a `tune.yaml` is missing."""
+    unasked = []
+    if spec:
+        names = ", ".join(map(excerpt, spec.hyperparameters))
+        hyperparameters = f", and what it makes of the hyperparameters {names}" if names else ""
+        unasked.append(f"Whether JumpStart trains {spec.model}{hyperparameters}: a drop's plan asks AWS.")
+    elif not (root / TUNE_FILE).exists():
+        unasked.append(f"The model and its settings: there is no {TUNE_FILE}, and no run starts without it.")
+    if target.technique is Technique.DPO:
+        unasked.append("Whether the model can be tuned by dpo: only some that SageMaker customises serverless can.")
+    if target.max_input_length is None and target.technique in _CUT_OFF:
+        unasked.append("Whether training cuts long rows off: nothing here names the model's max_input_length.")
+    return tuple(unasked)
+
+
+_CUT_OFF = frozenset({Technique.INSTRUCTION, Technique.CHAT})
+"""The techniques whose scripts read so many tokens of a row."""
 
 
 def _template(

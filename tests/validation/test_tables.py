@@ -455,8 +455,8 @@ def test_a_truncated_array_never_passes(texts: list[str], share: float) -> None:
     ("read", "content", "code"),
     [
         (read_csv, b"instruction,context,response\na,b,c\n", "data.not-running-text"),
-        (read_csv, b"id;text\n0;hello\n", "data.not-csv"),
-        (read_csv, b"id\ttext\n0\thello\n", "data.not-csv"),
+        (read_csv, b"id;text\n0;hello\n", "data.separator"),
+        (read_csv, b"id\ttext\n0\thello\n", "data.separator"),
         (read_json, b'{"prompt": "a", "completion": "b"}\n', "data.not-running-text"),
         (read_json, b'[{"instruction": "a", "response": "b"}]', "data.not-running-text"),
     ],

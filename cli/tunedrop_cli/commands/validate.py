@@ -66,8 +66,6 @@ def validate(
 
         with _progress(sum(path.stat().st_size for path in data_files(folder).values())) as progress:
             report, dropped = judge(folder, technique, tokenizer, max_input_length, jobs, progress)
-        if page:
-            page.write_text(html.render(report, title=folder.resolve().name), encoding="utf-8")
     except KeyboardInterrupt:
         console(stderr=True).print("Interrupted.")
         raise typer.Exit(INTERRUPTED) from None
@@ -80,6 +78,11 @@ def validate(
             console(stderr=True).print(f"Warning: {warning}")
     else:
         ReportView(console()).print(report, folder.resolve().name, dropped.warnings)
+    if page:
+        try:
+            page.write_text(html.render(report, title=folder.resolve().name), encoding="utf-8")
+        except OSError as error:
+            raise CommandError(f"The page cannot be written: {error}") from error
     if not report.accepted:
         raise typer.Exit(1)
 

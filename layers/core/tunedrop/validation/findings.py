@@ -207,6 +207,7 @@ MEANINGS: dict[str, Meaning] = {
     "data.not-csv": Meaning(
         _ERROR, "Table rows that cannot be read", 'Close every quote, and write a quote inside a cell twice: "".'
     ),
+    "data.separator": Meaning(_ERROR, "Tables without commas", "Save the table anew, with commas between the columns."),
     "data.ragged-row": Meaning(_ERROR, "Table rows of another width", "Give every row as many cells as the header."),
     "data.formula": Meaning(
         _WARNING, "Cells that a spreadsheet would execute", "Check them before you open the file in a spreadsheet."

@@ -266,7 +266,7 @@ def _no_running_text(columns: Sequence[str]) -> Flaw | None:
     if len(columns) > 1 and told:
         return Flaw("data.not-running-text", f"The records have questions and answers: a column {quoted(told[0])}.")
     if len(columns) == 1 and any(mark in columns[0] for mark in ";\t"):
-        return Flaw("data.not-csv", "The columns are separated by semicolons or tabs.")
+        return Flaw("data.separator", "The columns are separated by semicolons or tabs.")
     return None
 
 

@@ -81,7 +81,7 @@ def token_facts(tokens: Tokens) -> tuple[Fact, ...]:
     else:
         basis = f"Estimated from {tokens.bytes_per_token:.2f} bytes a token ({visible(tokens.tokenizer)})"
     if tokens.max_input_length is None:
-        cut = "None, as far as is known"
+        cut = "Not known"
     else:
         lost = f", {number(tokens.tokens_lost, 'token')} lost" if tokens.truncated_rows else ""
         cut = f"{number(tokens.truncated_rows, 'row')} at max_input_length {tokens.max_input_length:,}{lost}"

@@ -26,9 +26,6 @@ LONGEST_CONTEXT = 131_072
 https://github.com/aws-samples/amazon-bedrock-samples/tree/main/custom-models/import_models
 """
 
-MODELS_QUOTA, CONCURRENT_IMPORTS = 3, 1
-"""Imported models of an account (L-45B04988, adjustable), imports at a time (L-5F098EFA, not adjustable)."""
-
 ARCHITECTURES = {
     "MistralForCausalLM": True,
     "MixtralForCausalLM": True,

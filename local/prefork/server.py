@@ -129,7 +129,9 @@ def _become(arguments: list[str]) -> None:
 
 
 def _kill_without_launcher(launcher: socket.socket, program: int) -> None:
-    launcher.recv(1)
+    # A launcher that was killed before it read what it was sent has reset the connection.
+    with contextlib.suppress(ConnectionError):
+        launcher.recv(1)
     os.kill(program, signal.SIGKILL)
 
 

@@ -9,7 +9,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from tunedrop.adapters.clock import FixedClock
 from tunedrop.bootstrap import Application, observed
 from tunedrop.contracts.events import Tick
-from tunedrop.observability import logger
+from tunedrop.domain.measures import of_models
+from tunedrop.observability import logger, measure
 from tunedrop.steps.reconcile import Reconcile
 
 application = Application.from_environment()
@@ -30,3 +31,4 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
         timedelta(days=application.settings.keep_champion_days),
     )
     logger.info("Reconciled", extra=reconcile())
+    measure(of_models(name for name, _ in application.imports.models(f"{application.settings.stack}-")))

@@ -9,6 +9,8 @@ from typing import Any
 from ministack.core import iam_actions
 from ministack.services import cloudwatch_logs
 
+from local.engine import embedded_metrics
+
 _OF_STREAMS = frozenset({"GetLogEvents", "PutLogEvents", "DeleteLogStream"})
 
 
@@ -33,11 +35,13 @@ def authorize_as_aws_does() -> None:
 
 
 def put(group: str, stream: str, lines: Iterable[tuple[int, str]]) -> None:
-    """Append lines (epoch milliseconds, text) to a stream; group and stream are made when missing."""
+    """Append lines (epoch milliseconds, text) to a stream, made when missing, and record the metrics among them."""
     if group not in cloudwatch_logs._log_groups:
         cloudwatch_logs._create_log_group({"logGroupName": group})
     if stream not in cloudwatch_logs._log_groups[group]["streams"]:
         cloudwatch_logs._create_log_stream({"logGroupName": group, "logStreamName": stream})
     events = [{"timestamp": at, "message": text} for at, text in lines if text]
+    for event in events:
+        embedded_metrics.extract(str(event["message"]))
     if events:
         cloudwatch_logs._put_log_events({"logGroupName": group, "logStreamName": stream, "logEvents": events})

@@ -1,7 +1,9 @@
 """A good dataset becomes a model that answers, and the model is this very run's."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from transformers import AutoTokenizer
 
@@ -90,3 +92,30 @@ def test_the_run_s_report_is_written_and_fetched_with_its_losses(
         assert told in page
     (_, end) = application.notices(promoted.run_id)
     assert reported.report_uri in end["Message"]
+
+
+def test_the_dashboard_and_the_alarms_have_the_run_s_metrics(application: Application, promoted: Run) -> None:
+    cloudwatch: Any = application.engine.client("cloudwatch")
+    since, until = promoted.created_at - timedelta(minutes=1), datetime.now(UTC) + timedelta(minutes=1)
+
+    def total(metric: str, *dimensions: tuple[str, str]) -> float:
+        answer = cloudwatch.get_metric_statistics(
+            Namespace="Tunedrop",
+            MetricName=metric,
+            Dimensions=[{"Name": name, "Value": value} for name, value in (("service", "tunedrop"), *dimensions)],
+            StartTime=since,
+            EndTime=until,
+            Period=86400,
+            Statistics=["Sum"],
+        )
+        return sum(float(each["Sum"]) for each in answer["Datapoints"])
+
+    assert total("RunsEntered", ("status", "PROMOTED")) >= 1
+    assert total("StepSeconds", ("status", "TRAINING")) > 0
+    assert total("ImportsRunning") >= 1
+    body = json.loads(cloudwatch.get_dashboard(DashboardName="tunedrop")["DashboardBody"])
+    assert "tunedrop" in json.dumps(body)
+    alarms = cloudwatch.describe_alarms()["MetricAlarms"]
+    assert {"RunsEntered", "ImportsWaiting", "ApproximateNumberOfMessagesVisible"} <= {
+        alarm["MetricName"] for alarm in alarms
+    }

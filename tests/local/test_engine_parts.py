@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from ministack.services import cloudwatch
 
 from local.deploy import DeploymentError, deploy, load_template
-from local.engine import layers
+from local.engine import embedded_metrics, layers
 from local.engine.sandbox import Invocation, Outcome, Sandbox
 
 RUNTIME = Path(layers.__file__).with_name("worker_main.py")
@@ -116,3 +117,42 @@ class TestTemplate:
         path.write_text("Resources: {F: {Type: AWS::Serverless::Function, Properties: {CodeUri: gone/}}}")
         with pytest.raises(DeploymentError, match="F: CodeUri gone/ does not exist"):
             deploy(lambda _: S3(), path, {}, "stack", print)
+
+
+class TestEmbeddedMetrics:
+    @pytest.fixture
+    def recorded(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+        recorded: list[tuple[object, ...]] = []
+
+        def store(namespace: str, name: str, dimensions: dict[str, str], at: float, unit: str, *values: object) -> None:
+            recorded.append((namespace, name, dimensions, at, unit, values[1]))
+
+        monkeypatch.setattr(cloudwatch, "_store_datum", store)
+        return recorded
+
+    def test_a_line_in_the_embedded_format_is_recorded_by_each_set_of_dimensions(
+        self, recorded: list[tuple[object, ...]]
+    ) -> None:
+        directive = {
+            "Namespace": "Here",
+            "Dimensions": [["service"], ["service", "status"]],
+            "Metrics": [{"Name": "Seconds", "Unit": "Seconds"}],
+        }
+        line = {
+            "_aws": {"Timestamp": 1_700_000_000_000, "CloudWatchMetrics": [directive]},
+            "service": "mine",
+            "status": "DONE",
+            "Seconds": [1.5, 2],
+        }
+        embedded_metrics.extract(json.dumps(line))
+        assert recorded == [
+            ("Here", "Seconds", {"service": "mine"}, 1_700_000_000, "Seconds", [1.5, 2]),
+            ("Here", "Seconds", {"service": "mine", "status": "DONE"}, 1_700_000_000, "Seconds", [1.5, 2]),
+        ]
+
+    @pytest.mark.parametrize(
+        "line", ["plain", '{"message": "no metric"}', '{"_aws": {"Timestamp": 1}}', '{"_aws": broken', '{"_aws": []}']
+    )
+    def test_any_other_line_records_nothing(self, recorded: list[tuple[object, ...]], line: str) -> None:
+        embedded_metrics.extract(line)
+        assert recorded == []

@@ -1,14 +1,19 @@
 """Logging, tracing and metrics, with the run's id on every line."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from aws_lambda_powertools import Logger, Tracer, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 
+from tunedrop.domain import measures
 from tunedrop.domain.alias import Alias
-from tunedrop.domain.budget import Ledger
-from tunedrop.domain.run import Change, Run, RunStatus
+from tunedrop.domain.budget import Ledger, month_of
+from tunedrop.domain.measures import Measure, Measurement
+from tunedrop.domain.run import Run, RunStatus
+from tunedrop.errors import CapReachedError
 from tunedrop.ports import RunStore
+
+NAMESPACE = "Tunedrop"
 
 logger = Logger()
 tracer = Tracer()
@@ -20,8 +25,20 @@ def follow(run_id: str) -> None:
     tracer.put_annotation("run_id", run_id)
 
 
+def measure(measurements: Iterable[Measurement]) -> None:
+    """Print metrics in CloudWatch's embedded format, whose dimensions are `service`, the stack's name, and the status.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+    """
+    for each in measurements:
+        unit = MetricUnit(measures.UNITS.get(each.measure, MetricUnit.Count.value))
+        with single_metric(name=each.measure, unit=unit, value=each.value, namespace=NAMESPACE) as metric:
+            if each.status:
+                metric.add_dimension(name="status", value=each.status)
+
+
 class ObservedRuns:
-    """Log and count what is written to a store of runs."""
+    """Log and measure what is written to a store of runs."""
 
     def __init__(self, runs: RunStore) -> None:
         """Wrap a store."""
@@ -35,13 +52,20 @@ class ObservedRuns:
         """Store a new run."""
         created = self._runs.create(run)
         if created:
-            _record(run)
+            _record(None, run)
         return created
 
     def commit(self, before: Run, after: Run) -> Run:
         """Replace a run."""
-        stored = self._runs.commit(before, after)
-        _record(stored)
+        try:
+            stored = self._runs.commit(before, after)
+        except CapReachedError:
+            measure([Measurement(measure=Measure.HELD_BY_CAP, value=1)])
+            raise
+        _record(before, stored)
+        if measures.month_changed(before, stored):
+            committed = self._runs.ledger(month_of(stored.updated_at)).committed
+            measure([Measurement(measure=Measure.COMMITTED_USD, value=committed / 100)])
         return stored
 
     def live(self, status: RunStatus | None = None) -> Iterator[Run]:
@@ -61,11 +85,9 @@ class ObservedRuns:
         return self._runs.aliases()
 
 
-def _record(run: Run) -> None:
+def _record(before: Run | None, run: Run) -> None:
     logger.info(
         "Run written",
         extra={"run_id": run.run_id, "status": run.status, "change": run.change, "version": run.version},
     )
-    if run.change is Change.ENTERED:
-        with single_metric(name="RunsEntered", unit=MetricUnit.Count, value=1, namespace="Tunedrop") as metric:
-            metric.add_dimension(name="status", value=run.status)
+    measure(measures.of_write(before, run))

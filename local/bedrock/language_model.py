@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -35,6 +35,7 @@ class Prompt:
         stop_sequences: texts that end the answer and are not part of it.
         pictures: what the prompt's image tokens stand for, in order.
         logprobs: whether the answer is to tell how likely each token was.
+        top_logprobs: how many of the likeliest tokens to tell at each place.
     """
 
     tokens: tuple[int, ...]
@@ -44,6 +45,36 @@ class Prompt:
     stop_sequences: tuple[str, ...] = ()
     pictures: tuple[Image, ...] = ()
     logprobs: bool = False
+    top_logprobs: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Likelihood:
+    """Tell how likely one generated token was, whatever the temperature.
+
+    Attributes:
+        token: its id.
+        text: what it says, special tokens shown.
+        logprob: the natural logarithm of its probability.
+        top: text and log probability of the likeliest tokens in its place, as many as were asked for.
+    """
+
+    token: int
+    text: str
+    logprob: float
+    top: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Hold what came of an answer since the piece before."""
+
+    text: str
+    logprobs: tuple[Likelihood, ...]
+
+
+Listener = Callable[[Piece], None]
+"""Is told the pieces of one answer as they are generated; their texts together are the answer's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +82,14 @@ class Answer:
     """Hold one generated text; the end-of-text token counts as an output token but is not in the text.
 
     Attributes:
-        prompt_logprobs: id and log probability of every token of the prompt but the first; empty unless asked for.
-        logprobs: those of the generated tokens; empty unless asked for.
+        logprobs: one for each output token; empty unless asked for.
     """
 
     text: str
     stop_reason: StopReason
     input_tokens: int
     output_tokens: int
-    prompt_logprobs: tuple[tuple[int, float], ...] = ()
-    logprobs: tuple[tuple[int, float], ...] = ()
+    logprobs: tuple[Likelihood, ...] = ()
 
 
 @dataclass(slots=True)
@@ -68,10 +97,14 @@ class _Row:
     """Hold the state of one prompt while it is generated."""
 
     prompt: Prompt
+    listener: Listener | None
     tokens: list[int] = field(default_factory=list)
-    prompt_logprobs: tuple[tuple[int, float], ...] = ()
-    logprobs: list[tuple[int, float]] = field(default_factory=list)
+    logprobs: list[Likelihood] = field(default_factory=list)
     answer: Answer | None = None
+    told_text: int = 0
+    """Characters that the listener knows."""
+    told_tokens: int = 0
+    """Tokens whose likelihood the listener knows."""
 
 
 class LanguageModel:
@@ -123,13 +156,17 @@ class LanguageModel:
         """Return how many pictures a prompt's tokens stand for."""
         return self._vision.image_tokens(tokens) if self._vision else 0
 
-    def generate(self, prompts: Sequence[Prompt]) -> list[Answer]:
+    def generate(self, prompts: Sequence[Prompt], listeners: Sequence[Listener | None] = ()) -> list[Answer]:
         """Continue every prompt, in one batch, or in two when some have pictures: a text alone skips Mllama's layers.
+
+        Args:
+            prompts: one or more.
+            listeners: for each prompt who is told its answer piece by piece, if anybody; empty for nobody at all.
 
         Returns:
             One answer for each prompt, in order.
         """
-        rows = [_Row(prompt) for prompt in prompts]
+        rows = [_Row(*each) for each in zip(prompts, listeners or [None] * len(prompts), strict=True)]
         for group in ([row for row in rows if row.prompt.pictures], [row for row in rows if not row.prompt.pictures]):
             if group:
                 self._continue(group)
@@ -150,25 +187,22 @@ class LanguageModel:
         mask = torch.tensor([[0] * pad + [1] * (width - pad) for pad in padding])
         positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
         seen = self._vision.inputs(padded, [row.prompt.pictures for row in live]) if self._vision else {}
-        kept_logits = width if any(row.prompt.logprobs for row in live) else 1
         while True:
             logits = self._model(
                 input_ids=step,
                 attention_mask=mask,
                 position_ids=positions,
                 past_key_values=cache,
-                logits_to_keep=kept_logits,
+                logits_to_keep=1,
                 **seen,
             ).logits.float()
-            if kept_logits > 1:
-                for row, scores in zip(live, logits, strict=True):
-                    row.prompt_logprobs = _prompt_logprobs(scores, row.prompt)
-                kept_logits = 1
             for row, scores in zip(live, logits[:, -1], strict=True):
                 row.tokens.append(_choose(scores, row.prompt))
                 if row.prompt.logprobs:
-                    row.logprobs.append((row.tokens[-1], float(scores.log_softmax(dim=0)[row.tokens[-1]])))
+                    row.logprobs.append(self._likelihood(scores, row.tokens[-1], row.prompt.top_logprobs))
                 row.answer = self._finished(row)
+                if row.listener:
+                    self._tell(row, row.listener)
             kept = [index for index, row in enumerate(live) if row.answer is None]
             if not kept:
                 return
@@ -186,7 +220,7 @@ class LanguageModel:
     def _finished(self, row: _Row) -> Answer | None:
         """Return the row's answer if its last token ended it."""
         ended = row.tokens[-1] in self._ends
-        text = str(self._tokenizer.decode(row.tokens[:-1] if ended else row.tokens, skip_special_tokens=True))
+        text = self._text(row.tokens[:-1] if ended else row.tokens)
         reason: StopReason | None = "end_turn" if ended else None
         found = [at for stop in row.prompt.stop_sequences if (at := text.find(stop)) >= 0]
         if found:
@@ -195,22 +229,34 @@ class LanguageModel:
             reason = "max_tokens"
         if reason is None:
             return None
-        likelihood = (row.prompt_logprobs, tuple(row.logprobs))
-        return Answer(text, reason, len(row.prompt.tokens), len(row.tokens), *likelihood)
+        return Answer(text, reason, len(row.prompt.tokens), len(row.tokens), tuple(row.logprobs))
+
+    def _tell(self, row: _Row, listener: Listener) -> None:
+        """Tell the listener what is new and will stay: no half of a character, no beginning of a stop sequence."""
+        if row.answer:
+            text = row.answer.text
+        else:
+            text = self._text(row.tokens).rstrip("\N{REPLACEMENT CHARACTER}")
+            text = text[: len(text) - max((_overlap(text, stop) for stop in row.prompt.stop_sequences), default=0)]
+        piece = Piece(text[row.told_text :], tuple(row.logprobs[row.told_tokens :]))
+        if piece.text or piece.logprobs:
+            row.told_text, row.told_tokens = max(row.told_text, len(text)), len(row.logprobs)
+            listener(piece)
+
+    def _text(self, tokens: Sequence[int]) -> str:
+        return str(self._tokenizer.decode(list(tokens), skip_special_tokens=True))
+
+    def _likelihood(self, scores: torch.Tensor, token: int, top: int) -> Likelihood:
+        """Tell how likely the token was; `scores` are the row's logits, shape (vocabulary,)."""
+        logprobs = scores.log_softmax(dim=0)
+        values, likeliest = logprobs.topk(top)
+        others = tuple((self.decode([int(each)]), float(value)) for value, each in zip(values, likeliest, strict=True))
+        return Likelihood(token, self.decode([token]), float(logprobs[token]), others)
 
 
-def _prompt_logprobs(scores: torch.Tensor, prompt: Prompt) -> tuple[tuple[int, float], ...]:
-    """Return id and log probability of each token of a prompt but the first.
-
-    Args:
-        scores: logits of one row, shape (width, vocabulary), padded on the left.
-        prompt: what was asked.
-    """
-    if not prompt.logprobs:
-        return ()
-    tokens = prompt.tokens[1:]
-    told = scores[len(scores) - len(prompt.tokens) : -1].log_softmax(dim=1)
-    return tuple((token, float(each[token])) for token, each in zip(tokens, told, strict=True))
+def _overlap(text: str, stop: str) -> int:
+    """Return how many characters at the text's end may be the beginning of a stop sequence."""
+    return next((size for size in range(min(len(stop), len(text)), 0, -1) if text.endswith(stop[:size])), 0)
 
 
 def _choose(scores: torch.Tensor, prompt: Prompt) -> int:

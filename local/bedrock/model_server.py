@@ -7,8 +7,10 @@ import subprocess
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from local import prefork
@@ -33,8 +35,9 @@ class _Process:
 
     def __init__(self, folder: Path, batch_size: int, log: Path) -> None:
         self.last_used = time.monotonic()
-        self._waiting: dict[str, Future[dict[str, Any]]] = {"ready": Future()}
-        self._ready = self._waiting["ready"]
+        self._waiting: dict[str, SimpleQueue[dict[str, Any] | None]] = {}
+        """For each request its pieces and its answer, or None when the process ended before."""
+        self._ready: Future[None] = Future()
         self._lock = threading.Lock()
         with log.open("ab") as errors, prefork.interpreter() as (interpreter, descriptors):
             self._process = subprocess.Popen(
@@ -60,16 +63,17 @@ class _Process:
 
     @property
     def busy(self) -> bool:
-        return bool(self._waiting)
+        return bool(self._waiting) or not self._ready.done()
 
     def wait_until_ready(self) -> None:
         self._ready.result(_LOAD_SECONDS)
 
-    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        identifier, answer = uuid.uuid4().hex, Future[dict[str, Any]]()
+    def ask(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Send a request at once; yields what the worker says of it, the answer last."""
+        identifier, replies = uuid.uuid4().hex, SimpleQueue[dict[str, Any] | None]()
         line = json.dumps({**request, "id": identifier}) + "\n"
         with self._lock:
-            self._waiting[identifier] = answer
+            self._waiting[identifier] = replies
             try:
                 if self._process.stdin:
                     self._process.stdin.write(line)
@@ -77,10 +81,7 @@ class _Process:
             except OSError as error:
                 del self._waiting[identifier]
                 raise ModelFailedError from error
-        try:
-            return answer.result(_ANSWER_SECONDS)
-        finally:
-            self.last_used = time.monotonic()
+        return _told(replies)
 
     def stop(self) -> None:
         self._process.kill()
@@ -92,13 +93,35 @@ class _Process:
 
     def _read(self) -> None:
         for line in self._process.stdout or ():
-            answer = json.loads(line)
+            said = json.loads(line)
             with self._lock:
-                self._waiting.pop(answer["id"]).set_result(answer)
+                if said["id"] == "ready":
+                    self._ready.set_result(None)
+                elif "piece" in said:
+                    self._waiting[said["id"]].put(said)
+                else:
+                    self.last_used = time.monotonic()
+                    self._waiting.pop(said["id"]).put(said)
         with self._lock:
             waiting, self._waiting = self._waiting, {}
+            if not self._ready.done():
+                self._ready.set_exception(ModelFailedError("the model's process ended"))
         for lost in waiting.values():
-            lost.set_exception(ModelFailedError("the model's process ended"))
+            lost.put(None)
+
+
+def _told(replies: SimpleQueue[dict[str, Any] | None]) -> Iterator[dict[str, Any]]:
+    while True:
+        try:
+            said = replies.get(timeout=_ANSWER_SECONDS)
+        except Empty as error:
+            raise TimeoutError from error
+        if said is None:
+            msg = "the model's process ended"
+            raise ModelFailedError(msg)
+        yield said
+        if "piece" not in said:
+            return
 
 
 class ModelServer:
@@ -123,8 +146,8 @@ class ModelServer:
         with self._lock:
             return [folder for folder, process in self._processes.items() if process.alive]
 
-    def ask(self, folder: Path, request: dict[str, Any], *, wait: bool) -> dict[str, Any]:
-        """Have a model answer one request of `worker.serve`.
+    def ask(self, folder: Path, request: dict[str, Any], *, wait: bool) -> Iterator[dict[str, Any]]:
+        """Have a model answer one request of `worker.serve`; yields the pieces if any were asked for, and the answer.
 
         Args:
             folder: the model; it is loaded when it is not.

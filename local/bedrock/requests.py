@@ -26,7 +26,7 @@ OPERATIONS = {
         "ListFoundationModels",
         "GetFoundationModel",
     ),
-    "bedrock-runtime": ("Converse", "InvokeModel"),
+    "bedrock-runtime": ("Converse", "ConverseStream", "InvokeModel", "InvokeModelWithResponseStream"),
 }
 _KINDS = {
     "GetModelImportJob": "model-import-job",
@@ -34,6 +34,8 @@ _KINDS = {
     "DeleteImportedModel": "imported-model",
 }
 _TAGGED = {"model-import-job": "jobTags", "imported-model": "importedModelTags"}
+# Converse has no actions of its own.
+_ACTIONS = {"Converse": "InvokeModel", "ConverseStream": "InvokeModelWithResponseStream"}
 # Operations on a whole collection are authorised on "*".
 _COLLECTIONS = frozenset({"CreateModelImportJob", "ListModelImportJobs", "ListImportedModels", "ListFoundationModels"})
 
@@ -83,8 +85,7 @@ def permissions(
         return []
     if operation.name == "CreateModelImportJob":
         return _creation(parameters, f"arn:aws:bedrock:{region}:{account_id}")
-    # Converse has no action of its own.
-    action = "InvokeModel" if operation.name == "Converse" else operation.name
+    action = _ACTIONS.get(operation.name, operation.name)
     if operation.name in _COLLECTIONS:
         return [(f"bedrock:{action}", "*", {})]
     identifier = next(

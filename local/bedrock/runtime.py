@@ -1,33 +1,27 @@
-"""Answer Converse and InvokeModel from a model's own weights.
-
-InvokeModel's three body formats are those of imported models:
-https://docs.aws.amazon.com/bedrock/latest/userguide/invoke-imported-model.html
-"""
+"""Answer Converse and InvokeModel, whole or in a stream, from a model's own weights."""
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
-import re
 import time
-import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from local.bedrock import formats
 from local.bedrock.artifact import reads_images
 from local.bedrock.chat_template import find_chat_template
 from local.bedrock.model_server import ModelFailedError, ModelServer, NotReadyError
+from local.engine import event_stream
 from local.engine.host import AwsError
 
 _DEFAULT_MAX_TOKENS = 512
 _DEFAULT_TEMPERATURE = 1.0
 _DEFAULT_TOP_P = 1.0
-_MAX_TEMPERATURE = 2
-_OPENAI_REASONS = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length"}
 _NO_CHAT = "This action doesn't support the model that you provided. Try again with a supported text or chat model."
-_DATA_URL = re.compile(r"data:image/[a-z+.-]+;base64,")
 _NOT_CONVERSE = ("toolConfig", "guardrailConfig", "promptVariables", "additionalModelRequestFields", "outputConfig")
 
 
@@ -64,33 +58,22 @@ class Runtime:
         Raises:
             AwsError: ValidationException, ModelNotReadyException or ModelErrorException.
         """
-        if not model.converses or find_chat_template(model.folder) is None:
-            raise AwsError("ValidationException", _NO_CHAT)
-        for name in _NOT_CONVERSE:
-            if parameters.get(name):
-                raise AwsError(
-                    "ValidationException", f"This model doesn't support the {name} field. Remove {name} and try again."
-                )
-        messages = _conversation(parameters, images=reads_images(model.folder))
-        config = parameters.get("inferenceConfig", {})
-        answer, milliseconds = self._ask(
-            model,
-            messages=messages,
-            max_tokens=config.get("maxTokens", _DEFAULT_MAX_TOKENS),
-            temperature=config.get("temperature", _DEFAULT_TEMPERATURE),
-            top_p=config.get("topP", _DEFAULT_TOP_P),
-            stop_sequences=config.get("stopSequences", []),
-        )
+        answer, milliseconds = self._ask(model, _question(model, parameters))
         return {
             "output": {"message": {"role": "assistant", "content": [{"text": answer["text"]}]}},
             "stopReason": answer["stop_reason"],
-            "usage": {
-                "inputTokens": answer["input_tokens"],
-                "outputTokens": answer["output_tokens"],
-                "totalTokens": answer["input_tokens"] + answer["output_tokens"],
-            },
+            "usage": _usage(answer),
             "metrics": {"latencyMs": milliseconds},
         }
+
+    def converse_stream(self, model: ServedModel, parameters: Mapping[str, Any]) -> Iterator[bytes]:
+        """Answer ConverseStream with the events of its stream, as the model generates.
+
+        Raises:
+            AwsError: as `converse` does, before the first event.
+        """
+        said = self._begin(model, _question(model, parameters))
+        return _broken_as_told(_converse_events(said))
 
     def invoke(self, model: ServedModel, body: bytes) -> dict[str, Any]:
         """Answer InvokeModel in the body's own format: BedrockCompletion, OpenAICompletion or OpenAIChatCompletion.
@@ -98,44 +81,33 @@ class Runtime:
         Raises:
             AwsError: ValidationException, ModelNotReadyException or ModelErrorException.
         """
-        request = _json_object(body)
-        if "messages" in request:
-            return self._chat_completion(model, request)
-        if not isinstance(request.get("prompt"), str) or not request["prompt"]:
-            raise AwsError("ValidationException", "The request must contain a prompt or messages.")
-        # Only the original format says max_gen_len, and it is the one without max_tokens.
-        sampling, original = _sampling(request), "max_tokens" not in request
-        told = original and request.get("return_logprobs") is True
-        answer, _ = self._ask(model, prompt=request["prompt"], logprobs=told, **sampling)
-        if original:
-            return {
-                "generation": answer["text"],
-                "prompt_token_count": answer["input_tokens"],
-                "generation_token_count": answer["output_tokens"],
-                "stop_reason": _OPENAI_REASONS[answer["stop_reason"]],
-                "logprobs": _logprobs(answer["logprobs"]) if told else None,
-                # The first token of a prompt follows nothing that it could be told from.
-                **({"prompt_logprobs": [None, *_logprobs(answer["prompt_logprobs"])]} if told else {}),
-            }
-        choice = {"index": 0, "text": answer["text"], "logprobs": None}
-        return _openai("text_completion", "cmpl", model, choice, answer)
+        body_format = _format(model, body)
+        answer, _ = self._ask(model, body_format.question)
+        return body_format.whole(answer)
 
-    def _chat_completion(self, model: ServedModel, request: Mapping[str, Any]) -> dict[str, Any]:
-        if find_chat_template(model.folder) is None:
-            raise AwsError("ValidationException", _NO_CHAT)
-        images = reads_images(model.folder)
-        messages = [_openai_message(message, images=images) for message in _list(request["messages"])]
-        if not messages:
-            raise AwsError("ValidationException", "The messages field is empty.")
-        answer, _ = self._ask(model, messages=messages, **_sampling(request))
-        choice = {"index": 0, "message": {"role": "assistant", "content": answer["text"]}, "logprobs": None}
-        return _openai("chat.completion", "chatcmpl", model, choice, answer)
+    def invoke_stream(self, model: ServedModel, body: bytes) -> Iterator[bytes]:
+        """Answer InvokeModelWithResponseStream with the events of its stream, as the model generates.
 
-    def _ask(self, model: ServedModel, **request: Any) -> tuple[dict[str, Any], int]:
+        Raises:
+            AwsError: as `invoke` does, before the first event.
+        """
+        body_format = _format(model, body)
+        said = self._begin(model, body_format.question)
+        return _broken_as_told(_chunk_events(said, body_format))
+
+    def _ask(self, model: ServedModel, question: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
         """Return the model's answer and how long it took, in milliseconds."""
         started = time.monotonic()
+        (answer,) = self._begin(model, question, stream=False)
+        return answer, _milliseconds(started)
+
+    def _begin(
+        self, model: ServedModel, question: Mapping[str, Any], *, stream: bool = True
+    ) -> Iterator[dict[str, Any]]:
+        """Return what the model's process says, its first word awaited: until then an error is the call's own."""
         try:
-            answer = self._server.ask(model.folder, request, wait=not model.cold)
+            said = self._server.ask(model.folder, {**question, "stream": stream}, wait=not model.cold)
+            first = next(said)
         except NotReadyError as error:
             raise AwsError(
                 "ModelNotReadyException",
@@ -144,17 +116,88 @@ class Runtime:
             ) from error
         except (ModelFailedError, TimeoutError) as error:
             raise AwsError("ModelErrorException", f"The model could not process your request: {error}", 424) from error
-        if "invalid" in answer:
-            raise AwsError("ValidationException", answer["invalid"])
-        return answer, round((time.monotonic() - started) * 1000)
+        if "invalid" in first:
+            raise AwsError("ValidationException", first["invalid"])
+        return itertools.chain([first], said)
 
 
-def _logprobs(told: Sequence[tuple[int, float]]) -> list[dict[str, float]]:
-    """Word log probabilities as Bedrock does: for each token an object of its id and its log probability.
+def _converse_events(said: Iterator[dict[str, Any]]) -> Iterator[bytes]:
+    started = time.monotonic()
+    yield event_stream.event("messageStart", {"role": "assistant"})
+    for each in said:
+        if "piece" in each:
+            delta = {"delta": {"text": each["piece"]["text"]}, "contentBlockIndex": 0}
+            yield event_stream.event("contentBlockDelta", delta)
+        else:
+            yield event_stream.event("contentBlockStop", {"contentBlockIndex": 0})
+            yield event_stream.event("messageStop", {"stopReason": each["stop_reason"]})
+            metrics = {"latencyMs": _milliseconds(started)}
+            yield event_stream.event("metadata", {"usage": _usage(each), "metrics": metrics})
 
-    https://aws.amazon.com/blogs/machine-learning/unlock-model-insights-with-log-probability-support-for-amazon-bedrock-custom-model-import/
-    """
-    return [{str(token): value} for token, value in told]
+
+def _chunk_events(said: Iterator[dict[str, Any]], body_format: formats.Format) -> Iterator[bytes]:
+    started = time.monotonic()
+    for chunk in body_format.opening():
+        yield _chunk_event(chunk)
+    first_byte = _milliseconds(started)
+    for each in said:
+        if "piece" in each:
+            yield _chunk_event(body_format.chunk(each["piece"]))
+        else:
+            metrics = {
+                "inputTokenCount": each["input_tokens"],
+                "outputTokenCount": each["output_tokens"],
+                "invocationLatency": _milliseconds(started),
+                "firstByteLatency": first_byte,
+            }
+            yield _chunk_event({**body_format.closing(each), "amazon-bedrock-invocationMetrics": metrics})
+
+
+def _chunk_event(chunk: Mapping[str, Any]) -> bytes:
+    return event_stream.event("chunk", {"bytes": base64.b64encode(json.dumps(chunk).encode()).decode()})
+
+
+def _broken_as_told(events: Iterator[bytes]) -> Iterator[bytes]:
+    """End a stream that breaks with the error that Bedrock would tell in it."""
+    try:
+        yield from events
+    except (ModelFailedError, TimeoutError) as error:
+        yield event_stream.exception("modelStreamErrorException", f"The model stopped answering: {error}")
+
+
+def _question(model: ServedModel, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what Converse's parameters ask of the model's process, or refuse them."""
+    if not model.converses or find_chat_template(model.folder) is None:
+        raise AwsError("ValidationException", _NO_CHAT)
+    for name in _NOT_CONVERSE:
+        if parameters.get(name):
+            raise AwsError(
+                "ValidationException", f"This model doesn't support the {name} field. Remove {name} and try again."
+            )
+    config = parameters.get("inferenceConfig", {})
+    return {
+        "messages": _conversation(parameters, images=reads_images(model.folder)),
+        "max_tokens": config.get("maxTokens", _DEFAULT_MAX_TOKENS),
+        "temperature": config.get("temperature", _DEFAULT_TEMPERATURE),
+        "top_p": config.get("topP", _DEFAULT_TOP_P),
+        "stop_sequences": config.get("stopSequences", []),
+    }
+
+
+def _format(model: ServedModel, body: bytes) -> formats.Format:
+    request = _json_object(body)
+    if "messages" in request and find_chat_template(model.folder) is None:
+        raise AwsError("ValidationException", _NO_CHAT)
+    return formats.read(request, model.model_id, images=reads_images(model.folder))
+
+
+def _usage(answer: Mapping[str, Any]) -> dict[str, int]:
+    used, made = answer["input_tokens"], answer["output_tokens"]
+    return {"inputTokens": used, "outputTokens": made, "totalTokens": used + made}
+
+
+def _milliseconds(started: float) -> int:
+    return round((time.monotonic() - started) * 1000)
 
 
 def _conversation(parameters: Mapping[str, Any], *, images: bool) -> list[dict[str, Any]]:
@@ -244,71 +287,3 @@ def _json_object(body: bytes) -> dict[str, Any]:
     if not isinstance(request, dict):
         raise AwsError("ValidationException", "Malformed input request, please reformat your input and try again.")
     return request
-
-
-def _sampling(request: Mapping[str, Any]) -> dict[str, Any]:
-    stop = request.get("stop") or []
-    most = "max_tokens" if "max_tokens" in request else "max_gen_len"
-    return {
-        "max_tokens": int(_number(request, most, _DEFAULT_MAX_TOKENS, 1, float("inf"))),
-        "temperature": _number(request, "temperature", _DEFAULT_TEMPERATURE, 0, _MAX_TEMPERATURE),
-        "top_p": _number(request, "top_p", _DEFAULT_TOP_P, 0, 1),
-        "stop_sequences": [stop] if isinstance(stop, str) else [str(each) for each in _list(stop)],
-    }
-
-
-def _number(request: Mapping[str, Any], name: str, default: float, least: float, most: float) -> float:
-    value = request.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-        raise AwsError("ValidationException", f"The value of {name} is not valid: {value!r}")
-    return value
-
-
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise AwsError("ValidationException", "Malformed input request, please reformat your input and try again.")
-    return value
-
-
-def _openai_message(message: Any, *, images: bool) -> dict[str, Any]:
-    if not isinstance(message, dict) or message.get("role") not in {"system", "user", "assistant"}:
-        raise AwsError("ValidationException", "Each message must have a role: system, user or assistant.")
-    content = message.get("content")
-    if isinstance(content, list):
-        parts = [_openai_part(part, images=images and message["role"] == "user") for part in content]
-        with_images = any(part["type"] == "image" for part in parts)
-        content = parts if with_images else "".join(part["text"] for part in parts)
-    if not isinstance(content, str | list) or not content:
-        raise AwsError("ValidationException", "Each message must have content.")
-    return {"role": message["role"], "content": content}
-
-
-def _openai_part(part: Any, *, images: bool) -> dict[str, str]:
-    match part:
-        case {"type": "text", "text": str(text)}:
-            return {"type": "text", "text": text}
-        case {"type": "image_url", "image_url": {"url": str(url)}} if images:
-            if found := _DATA_URL.match(url):
-                return {"type": "image", "data": url[found.end() :]}
-            raise AwsError("ValidationException", "An image_url must be a data URL: data:image/png;base64,…")
-    raise AwsError(
-        "ValidationException",
-        "This model only supports text and image_url content." if images else "This model only supports text content.",
-    )
-
-
-def _openai(
-    kind: str, prefix: str, model: ServedModel, choice: dict[str, Any], answer: Mapping[str, Any]
-) -> dict[str, Any]:
-    return {
-        "id": f"{prefix}-{uuid.uuid4().hex}",
-        "object": kind,
-        "created": int(time.time()),
-        "model": model.model_id,
-        "choices": [{**choice, "finish_reason": _OPENAI_REASONS[answer["stop_reason"]]}],
-        "usage": {
-            "prompt_tokens": answer["input_tokens"],
-            "completion_tokens": answer["output_tokens"],
-            "total_tokens": answer["input_tokens"] + answer["output_tokens"],
-        },
-    }

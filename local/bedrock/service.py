@@ -7,7 +7,7 @@ import binascii
 import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from local.bedrock.imports import ImportedModels
 from local.bedrock.model_server import ModelServer
 from local.bedrock.runtime import Runtime, ServedModel
 from local.bedrock.settings import Settings
+from local.engine import event_stream
 from local.engine.host import AwsError, Host, IamCheck, Request, Response
 
 _DEFAULT_PAGE = 100
@@ -54,6 +55,14 @@ class Bedrock:
                 self._served(parameters["modelId"]), parameters["body"]
             ),
         }
+        self._streams: dict[str, Callable[[dict[str, Any]], Iterator[bytes]]] = {
+            "ConverseStream": lambda parameters: self._runtime.converse_stream(
+                self._served(parameters["modelId"]), parameters
+            ),
+            "InvokeModelWithResponseStream": lambda parameters: self._runtime.invoke_stream(
+                self._served(parameters["modelId"]), parameters["body"]
+            ),
+        }
 
     def start(self, host: Host) -> None:
         """Load the records; imports that ran when the engine died end as Failed."""
@@ -79,6 +88,9 @@ class Bedrock:
             AwsError: as Bedrock would.
         """
         operation, parameters = requests.parse(request)
+        if operation in self._streams:
+            events = self._streams[operation](parameters)
+            return Response(200, events, {"content-type": event_stream.CONTENT_TYPE})
         started = time.monotonic()
         result = self._operations[operation](parameters)
         status = 201 if operation == "CreateModelImportJob" else 200
@@ -153,7 +165,7 @@ class Bedrock:
             "providerName": provider,
             "inputModalities": ["TEXT", "IMAGE"] if reads_images(self._foundation_models[model_id]) else ["TEXT"],
             "outputModalities": ["TEXT"],
-            "responseStreamingSupported": False,
+            "responseStreamingSupported": True,
             "customizationsSupported": [],
             "inferenceTypesSupported": ["ON_DEMAND"],
             "modelLifecycle": {"status": "ACTIVE"},

@@ -1,4 +1,4 @@
-"""Serve one model in a process of its own: one JSON request a line on standard input, one JSON answer a line out.
+"""Serve one model in a process of its own: one JSON request a line on standard input, JSON answers a line each out.
 
 Requests that wait while a batch is generated form the next batch. The process ends when its input does.
 """
@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -23,7 +24,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from jinja2 import TemplateError
 from PIL import Image, UnidentifiedImageError
 
-from local.bedrock.language_model import LanguageModel, Prompt
+from local.bedrock.language_model import LanguageModel, Listener, Piece, Prompt
 
 _GATHER_SECONDS = 0.02
 
@@ -36,9 +37,10 @@ def serve(model: LanguageModel, batch_size: int, requests: TextIO, answers: Text
     """Answer requests until there are no more.
 
     A request is `{"id", "messages" | "prompt", "max_tokens", "temperature", "top_p", "stop_sequences"}` and
-    maybe `"logprobs"`, its answer `{"id"}` with either the members of Answer or `"invalid"`: why the prompt cannot be
-    asked. The content of a message is a text, or a list of `{"type": "text", "text"}` and `{"type": "image", "data"}`
-    with the picture's file in base64.
+    maybe `"logprobs"`, `"top_logprobs"`, `"stream"`; its answer `{"id"}` with either the members of Answer or
+    `"invalid"`: why the prompt cannot be asked. Where `"stream"` is true, `{"id", "piece"}` with the members of Piece
+    come before the answer, as they are generated. The content of a message is a text, or a list of
+    `{"type": "text", "text"}` and `{"type": "image", "data"}` with the picture's file in base64.
     """
     waiting: queue.Queue[dict[str, Any] | None] = queue.Queue()
 
@@ -50,13 +52,16 @@ def serve(model: LanguageModel, batch_size: int, requests: TextIO, answers: Text
     threading.Thread(target=read, daemon=True).start()
     for batch in _batches(waiting, batch_size):
         prompts: dict[str, Prompt] = {}
+        listeners: list[Listener | None] = []
         for request in batch:
             try:
                 prompts[request["id"]] = _prompt(model, request)
             except InvalidPromptError as error:
                 _send(answers, {"id": request["id"], "invalid": str(error)})
+            else:
+                listeners.append(partial(_send_piece, answers, request["id"]) if request.get("stream") else None)
         if prompts:
-            for identifier, answer in zip(prompts, model.generate(list(prompts.values())), strict=True):
+            for identifier, answer in zip(prompts, model.generate(list(prompts.values()), listeners), strict=True):
                 _send(answers, {"id": identifier, **asdict(answer)})
 
 
@@ -101,6 +106,7 @@ def _prompt(model: LanguageModel, request: dict[str, Any]) -> Prompt:
         stop_sequences=tuple(request["stop_sequences"]),
         pictures=pictures,
         logprobs=request.get("logprobs", False),
+        top_logprobs=request.get("top_logprobs", 0),
     )
 
 
@@ -116,6 +122,10 @@ def _pictures(messages: Sequence[Mapping[str, Any]]) -> Iterator[Image.Image]:
                     msg = "Could not process image"
                     raise InvalidPromptError(msg) from error
                 yield picture
+
+
+def _send_piece(answers: TextIO, identifier: str, piece: Piece) -> None:
+    _send(answers, {"id": identifier, "piece": asdict(piece)})
 
 
 def _send(answers: TextIO, answer: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ This module imports nothing of ministack, so a service and its tests depend on t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -46,10 +46,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """Hold one HTTP response."""
+    """Hold one HTTP response; a body that is an iterator is sent piece by piece, as its pieces come."""
 
     status: int
-    body: bytes
+    body: bytes | Iterator[bytes]
     headers: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import json
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import boto3
 from ministack import app as ministack
 from ministack.core import iam_actions, iam_evaluator, router
 from ministack.core.concurrency import run_reentrant
+from ministack.core.responses import StreamingResponse
 from ministack.services import cloudwatch
 
 from local.engine import logs
@@ -96,11 +97,12 @@ def mount(service: Service, iam: Iam) -> None:
 
     async def handle(
         method: str, _path: str, headers: dict[str, str], body: bytes, query_params: dict[str, list[str]]
-    ) -> tuple[int, dict[str, str], bytes]:
+    ) -> tuple[int, dict[str, str], bytes | StreamingResponse]:
         request = Request(method, raw_path.get(), headers, query_params, body)
         access_key = router.extract_access_key_id(headers, query_params)
         response = await run_reentrant(_serve, service, iam, request, access_key)
-        return response.status, dict(response.headers), response.body
+        said = response.body
+        return response.status, dict(response.headers), said if isinstance(said, bytes) else _streaming(said)
 
     for name in _MINISTACK_NAMES.get(service.signing_name, (service.signing_name,)):
         ministack.SERVICE_HANDLERS[name] = handle
@@ -113,6 +115,17 @@ def mount(service: Service, iam: Iam) -> None:
             "host_patterns": [],
             "credential_scope": service.signing_name,
         }
+
+
+def _streaming(pieces: Iterator[bytes]) -> StreamingResponse:
+    """Send the pieces of a body as they come; each is waited for on a thread."""
+
+    async def run(send: Callable[[Any], Awaitable[None]], _receive: Any) -> None:
+        while (piece := await run_reentrant(next, pieces, None)) is not None:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    return StreamingResponse(run)
 
 
 def _serve(service: Service, iam: Iam, request: Request, access_key: str) -> Response:

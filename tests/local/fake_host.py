@@ -74,6 +74,22 @@ class FakeHost:
         self.metrics.append((namespace, name, value, dimensions))
 
 
+class _Raw:
+    """Be read as urllib3's response is, whole or piece by piece."""
+
+    def __init__(self, body: bytes | Iterator[bytes]) -> None:
+        self._pieces = iter([body]) if isinstance(body, bytes) else body
+
+    def stream(self, *_: Any, **__: Any) -> Iterator[bytes]:
+        return self._pieces
+
+    def read(self, *_: Any) -> bytes:
+        return b"".join(self._pieces)
+
+    def close(self) -> None:
+        """Hold nothing open."""
+
+
 def connect(service: Service, api: str) -> Any:
     """Return a boto3 client whose requests the service answers, in the engine's way."""
     client = boto3.client(
@@ -87,8 +103,7 @@ def connect(service: Service, api: str) -> Any:
 
     def send(request: AWSPreparedRequest, **_: Any) -> AWSResponse:
         response = call(service, request)
-        raw = type("Raw", (), {"stream": lambda *_a, **_k: iter([response.body]), "read": lambda *_a: response.body})()
-        return AWSResponse(request.url, response.status, dict(response.headers), raw)
+        return AWSResponse(request.url, response.status, dict(response.headers), _Raw(response.body))
 
     client.meta.events.register("before-send", send)
     return client

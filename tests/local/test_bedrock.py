@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 import torch
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EventStreamError
 from PIL import Image
 from transformers import AutoModelForCausalLM
 
-from local.bedrock.language_model import LanguageModel, Prompt
+from local.bedrock.language_model import LanguageModel, Piece, Prompt
 from local.bedrock.service import Bedrock
 from local.bedrock.settings import Settings
 from local.engine.host import Request
@@ -396,6 +396,9 @@ def test_permissions_are_those_of_aws(service: Bedrock, bedrock: Any) -> None:
     ]
     quoted = arn.replace(":", "%3A").replace("/", "%2F")
     assert checks("POST", f"/model/{quoted}/converse") == [("bedrock:InvokeModel", arn, {})]
+    stream = "bedrock:InvokeModelWithResponseStream"
+    assert checks("POST", f"/model/{quoted}/converse-stream") == [(stream, arn, {})]
+    assert checks("POST", f"/model/{quoted}/invoke-with-response-stream") == [(stream, arn, {})]
     assert checks("POST", f"/model/{BASE}/invoke") == [
         ("bedrock:InvokeModel", f"arn:aws:bedrock:us-east-1::foundation-model/{BASE}", {})
     ]
@@ -576,18 +579,149 @@ def test_converse_renders_several_turns_with_the_models_own_template(on_demand: 
     assert answer["usage"]["inputTokens"] == len(tokens)
 
 
-def test_log_probabilities_of_prompt_and_answer_are_told_when_asked(on_demand: Any, weights: Path) -> None:
-    body = {"prompt": "hello", "max_gen_len": 3, "temperature": 0, "return_logprobs": True}
-    told = json.loads(on_demand.invoke_model(modelId=BASE, body=json.dumps(body))["body"].read())
+def first_likelihoods(weights: Path, tokens: tuple[int, ...]) -> torch.Tensor:
+    """Return the log probability of every token in the place after `tokens`, by transformers itself."""
     model = AutoModelForCausalLM.from_pretrained(weights, dtype=torch.float32)
-    tokens = LanguageModel(weights).encode("hello")
     with torch.no_grad():
-        scores = model(input_ids=torch.tensor([tokens])).logits[0].log_softmax(dim=1)
-    first, *others = told["prompt_logprobs"]
-    assert first is None
-    assert [next(iter(each)) for each in others] == [str(token) for token in tokens[1:]]
-    assert [next(iter(each.values())) for each in others] == pytest.approx(
-        [float(scores[place, token]) for place, token in enumerate(tokens[1:])], abs=1e-4
-    )
+        return model(input_ids=torch.tensor([tokens])).logits[0, -1].log_softmax(dim=0)
+
+
+def invoked(runtime: Any, body: dict[str, Any]) -> dict[str, Any]:
+    return dict(json.loads(runtime.invoke_model(modelId=BASE, body=json.dumps(body))["body"].read()))
+
+
+def chunks(runtime: Any, body: dict[str, Any]) -> list[dict[str, Any]]:
+    events = runtime.invoke_model_with_response_stream(modelId=BASE, body=json.dumps(body))["body"]
+    return [json.loads(event["chunk"]["bytes"]) for event in events]
+
+
+def test_log_probabilities_of_an_answer_are_told_by_token_ids_in_the_original_format(
+    on_demand: Any, weights: Path
+) -> None:
+    told = invoked(on_demand, {"prompt": "hello", "max_gen_len": 3, "temperature": 0, "return_logprobs": True})
+    scores = first_likelihoods(weights, LanguageModel(weights).encode("hello"))
     assert len(told["logprobs"]) == told["generation_token_count"]
-    assert told["logprobs"][0] == {str(int(scores[-1].argmax())): pytest.approx(float(scores[-1].max()), abs=1e-4)}
+    assert told["logprobs"][0] == {str(int(scores.argmax())): pytest.approx(float(scores.max()), abs=1e-4)}
+
+
+ASKS_FOR_TWO = {"max_tokens": 4, "temperature": 0, "logprobs": True, "top_logprobs": 2}
+
+
+def test_log_probabilities_of_a_chat_answer_are_told_as_openai_does(on_demand: Any, weights: Path) -> None:
+    told = invoked(on_demand, {"messages": [{"role": "user", "content": "hello"}], **ASKS_FOR_TWO})
+    model = LanguageModel(weights)
+    values, likeliest = first_likelihoods(weights, model.render([{"role": "user", "content": "hello"}])).topk(2)
+    (choice,) = told["choices"]
+    assert len(choice["logprobs"]["content"]) == told["usage"]["completion_tokens"]
+    first = choice["logprobs"]["content"][0]
+    texts = [model.decode([int(token)]) for token in likeliest]
+    assert (first["token"], first["bytes"]) == (texts[0], list(texts[0].encode()))
+    assert first["logprob"] == pytest.approx(float(values[0]), abs=1e-4)
+    assert [each["token"] for each in first["top_logprobs"]] == texts
+    assert [each["logprob"] for each in first["top_logprobs"]] == pytest.approx(values.tolist(), abs=1e-4)
+
+
+def test_log_probabilities_are_those_of_the_model_whatever_the_temperature(on_demand: Any, weights: Path) -> None:
+    body = {"messages": [{"role": "user", "content": "hello"}], "max_tokens": 1, "logprobs": True}
+    scores = first_likelihoods(weights, LanguageModel(weights).render(body["messages"]))
+    for temperature in (0, 2):
+        told = invoked(on_demand, {**body, "temperature": temperature, "top_logprobs": 1})
+        (top,) = told["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+        assert top["logprob"] == pytest.approx(float(scores.max()), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("asked", "part"),
+    [
+        ({"top_logprobs": 2}, "`logprobs` must be set to true"),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs is not valid"),
+        ({"logprobs": True, "prompt_logprobs": 1}, "prompt_logprobs"),
+    ],
+)
+def test_log_probabilities_that_are_not_told_are_refused(on_demand: Any, asked: dict[str, Any], part: str) -> None:
+    body = json.dumps({"messages": [{"role": "user", "content": "hello"}], **asked})
+    assert part in refused(on_demand.invoke_model, modelId=BASE, body=body)[1]
+
+
+def test_converse_stream_tells_the_answer_of_converse_piece_by_piece(on_demand: Any) -> None:
+    asked = {"modelId": BASE, "messages": [USER], "inferenceConfig": SHORT}
+    whole = on_demand.converse(**asked)
+    events = list(on_demand.converse_stream(**asked)["stream"])
+    kinds = [next(iter(event)) for event in events]
+    deltas = [event["contentBlockDelta"] for event in events if "contentBlockDelta" in event]
+    assert kinds == [
+        "messageStart",
+        *["contentBlockDelta"] * len(deltas),
+        "contentBlockStop",
+        "messageStop",
+        "metadata",
+    ]
+    assert len(deltas) > 1
+    assert "".join(each["delta"]["text"] for each in deltas) == whole["output"]["message"]["content"][0]["text"]
+    assert events[-2]["messageStop"] == {"stopReason": whole["stopReason"]}
+    assert events[-1]["metadata"]["usage"] == whole["usage"]
+
+
+@pytest.mark.parametrize(
+    ("body", "text", "piece"),
+    [
+        (
+            {"prompt": "hello", "max_gen_len": 5},
+            lambda answer: answer["generation"],
+            lambda chunk: chunk["generation"],
+        ),
+        (
+            {"prompt": "hello", "max_tokens": 5},
+            lambda answer: answer["choices"][0]["text"],
+            lambda chunk: chunk["choices"][0]["text"],
+        ),
+        (
+            {"messages": [{"role": "user", "content": "hello"}], "max_tokens": 5},
+            lambda answer: answer["choices"][0]["message"]["content"],
+            lambda chunk: chunk["choices"][0]["delta"]["content"],
+        ),
+    ],
+)
+def test_a_stream_of_chunks_tells_the_answer_in_the_body_s_own_format(
+    on_demand: Any, body: dict[str, Any], text: Any, piece: Any
+) -> None:
+    body = {**body, "temperature": 0}
+    told = chunks(on_demand, body)
+    assert len(told) > 2
+    assert "".join(piece(chunk) for chunk in told) == text(invoked(on_demand, body))
+    assert told[-1]["amazon-bedrock-invocationMetrics"]["outputTokenCount"] == 5
+
+
+def test_a_stream_tells_the_log_probability_of_every_token_once(on_demand: Any) -> None:
+    body = {"messages": [{"role": "user", "content": "hello"}], **ASKS_FOR_TWO}
+    whole = invoked(on_demand, body)["choices"][0]["logprobs"]["content"]
+    said = [chunk["choices"][0]["logprobs"] for chunk in chunks(on_demand, body)]
+    assert [each for part in said if part for each in part["content"]] == whole
+
+
+def test_a_stream_that_cannot_begin_is_refused_as_the_whole_answer_is(on_demand: Any) -> None:
+    long = [{"role": "user", "content": [{"text": "x" * 5000}]}]
+    assert refused(on_demand.converse_stream, modelId=BASE, messages=long)[0] == "ValidationException"
+
+
+def test_a_stream_whose_model_dies_ends_with_an_error(service: Bedrock) -> None:
+    runtime = connect(service, "bedrock-runtime")
+    config = {"maxTokens": 200, "temperature": 1.0}
+    stream = runtime.converse_stream(modelId=BASE, messages=[USER], inferenceConfig=config)["stream"]
+    events = iter(stream)
+    next(events)
+    service.stop()
+    with pytest.raises(EventStreamError, match="modelStreamErrorException"):
+        list(events)
+
+
+def test_pieces_hold_no_half_of_a_stop_sequence(weights: Path) -> None:
+    model = LanguageModel(weights)
+    tokens = model.encode("hello")
+    (free,) = model.generate([Prompt(tokens, max_tokens=12, temperature=0, top_p=1)])
+    pieces: list[Piece] = []
+    stops = (free.text[4:6], free.text[1:3] + "never")
+    asked = Prompt(tokens, max_tokens=12, temperature=0, top_p=1, stop_sequences=stops)
+    (answer,) = model.generate([asked], [pieces.append])
+    assert answer.text == free.text[: free.text.index(stops[0])]
+    assert "".join(piece.text for piece in pieces) == answer.text

@@ -1,4 +1,4 @@
-"""Answer the part of Service Quotas that tells what SageMaker lends the account for training."""
+"""Answer the part of Service Quotas that tells what SageMaker lends for training, and how many models Bedrock keeps."""
 
 from __future__ import annotations
 
@@ -14,16 +14,23 @@ from local.sagemaker.settings import Settings
 
 _PAGE = 100
 _SERVICE = "sagemaker"
+_IMPORTED_MODELS = ("bedrock", "L-45B04988")
 _USES = ("training job usage", "spot training job usage")
 
 
 class ServiceQuotas:
-    """Serve the quotas that the local SageMaker keeps: of each instance type as many, or as its account says."""
+    """Serve the quotas that the local SageMaker keeps: of each instance type as many, or as its account says.
+
+    Args:
+        imported_models: what the local Bedrock keeps.
+        usual: instances of a type of which the account says nothing.
+    """
 
     signing_name = "servicequotas"
     target_prefix = "ServiceQuotasV20190624."
 
-    def __init__(self, usual: int | None = None) -> None:
+    def __init__(self, imported_models: int, usual: int | None = None) -> None:
+        self._imported_models = imported_models
         self._usual = Settings().instance_quota if usual is None else usual
 
     def start(self, host: Host) -> None:
@@ -53,8 +60,10 @@ class ServiceQuotas:
             AwsError: as Service Quotas would.
         """
         parameters = json.loads(request.body or b"{}")
+        if (parameters.get("ServiceCode"), parameters.get("QuotaCode")) == _IMPORTED_MODELS:
+            return _response({"Quota": self._imports()})
         if parameters.get("ServiceCode") != _SERVICE:
-            raise AwsError("NoSuchResourceException", f"The local Service Quotas knows {_SERVICE} only")
+            raise AwsError("NoSuchResourceException", f"The local Service Quotas knows little beside {_SERVICE}")
         match _operation(request):
             case "ListServiceQuotas":
                 answer = self._list(int(parameters.get("NextToken") or 0), parameters.get("MaxResults", _PAGE))
@@ -62,12 +71,25 @@ class ServiceQuotas:
                 answer = {"Quota": self._quota(parameters["QuotaCode"].removeprefix("L-"))}
             case operation:
                 raise AwsError("UnknownOperationException", f"The local Service Quotas has no {operation}")
-        return Response(200, json.dumps(answer).encode(), {"content-type": "application/x-amz-json-1.1"})
+        return _response(answer)
 
     def _list(self, start: int, size: int) -> dict[str, Any]:
         digits = list(self._types)
         token = {"NextToken": str(start + size)} if start + size < len(digits) else {}
         return {"Quotas": [self._quota(each) for each in digits[start : start + size]], **token}
+
+    def _imports(self) -> dict[str, Any]:
+        service, code = _IMPORTED_MODELS
+        return {
+            "ServiceCode": service,
+            "ServiceName": "Amazon Bedrock",
+            "QuotaName": "Imported models per account",
+            "QuotaCode": code,
+            "Value": float(self._imported_models),
+            "Unit": "None",
+            "Adjustable": True,
+            "GlobalQuota": False,
+        }
 
     def _quota(self, digits: str) -> dict[str, Any]:
         if digits not in self._types:
@@ -84,6 +106,10 @@ class ServiceQuotas:
             "Adjustable": True,
             "GlobalQuota": False,
         }
+
+
+def _response(answer: dict[str, Any]) -> Response:
+    return Response(200, json.dumps(answer).encode(), {"content-type": "application/x-amz-json-1.1"})
 
 
 def _operation(request: Request) -> str:

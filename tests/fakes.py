@@ -403,6 +403,10 @@ class FakeModelImports:
     def models(self, name_prefix: str) -> Iterator[tuple[str, datetime]]:
         yield from [(name, time) for name, time in self.created.items() if name.startswith(name_prefix)]
 
+    def occupancy(self) -> tuple[int, str | None]:
+        running = (name for name, state in self.states.items() if state.status == "InProgress")
+        return len(self.created), next(running, None)
+
     def delete(self, name: str) -> None:
         if self.created.pop(name, None):
             self.by_arn = {arn: model for arn, model in self.by_arn.items() if model.name != name}
@@ -485,6 +489,9 @@ class FakeQuotas:
 
     def quotas(self, names: Collection[str]) -> dict[str, Quota]:
         return {each: Quota(name=each, code="L-1", value=self.values[each]) for each in names if each in self.values}
+
+    def quota(self, service: str, code: str) -> float | None:
+        return self.values.get(f"{service} {code}")
 
 
 @dataclass

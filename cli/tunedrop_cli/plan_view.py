@@ -110,6 +110,8 @@ def _model(document: PlanDocument) -> Iterator[tuple[str, str]]:
         accepted = "; accepted in tune.yaml: who uploads it, and when, is recorded" if document.plan else ""
         yield "EULA", f"{model.eula_uri or 'gated'}{accepted}"
     yield "Bedrock", f"imports it: {model.bedrock_imports}; Converse calls it: {model.converse}"
+    if document.imports:
+        yield "Bedrock's room", document.imports.words()
 
 
 def _training(document: PlanDocument, plan: Plan) -> Iterator[tuple[str, str]]:

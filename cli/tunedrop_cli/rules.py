@@ -45,11 +45,15 @@ class Ground:
     catalogue: SpecCatalogue | HubCatalogue
     rules: PlanRules
     stack: Stack | None
-    quotas_client: Client
-    """Of the service `service-quotas`."""
+    session: boto3.Session
+    """Of the Region that the plan is for."""
     prices: PriceListPrices
     unknown: list[str] = field(default_factory=list)
     """What could not be found out, a sentence each."""
+
+    def client(self, service: str) -> Client:
+        """Make a client that is not patient: what cannot be found out is told."""
+        return self.session.client(service, config=MANY_CALLS)
 
     def priced(self) -> PlanRules:
         """Return the rules with AWS's prices of the Region."""
@@ -77,13 +81,12 @@ def ground(context: typer.Context) -> Ground:
             "\n".join(map(str, error.problems)), "Deploy the stack again with the parameter mended."
         ) from error
     region = session.region_name
-    quotas = session.client("service-quotas", config=MANY_CALLS)
     prices = PriceListPrices(price_list_client(session, region), region, SystemClock())
     if hub := parameters.get(PRIVATE_HUB):
         client = session.client("sagemaker", config=MANY_CALLS)
-        return Ground(HubCatalogue(client, region, hub), rules, stack, quotas, prices, unknown)
+        return Ground(HubCatalogue(client, region, hub), rules, stack, session, prices, unknown)
     bucket = parameters.get(CONTENT_BUCKET) or os.environ.get(SDK_CONTENT_BUCKET) or None
-    return Ground(open_catalogue(session, bucket, unknown.append), rules, stack, quotas, prices, unknown)
+    return Ground(open_catalogue(session, bucket, unknown.append), rules, stack, session, prices, unknown)
 
 
 def _stack(context: typer.Context, unknown: list[str]) -> Stack | None:

@@ -15,7 +15,8 @@ from tunedrop.domain.run import Change, Drop
 from tunedrop.domain.stack_parameters import StackParameterError
 from tunedrop.ports import Catalogue
 from tunedrop.steps.advance import Performer
-from tunedrop.steps.plan import PlanRun, refuse_all
+from tunedrop.steps.champions import FormerChampions
+from tunedrop.steps.plan import Account, BedrockRoom, PlanRun, refuse_all
 from tunedrop.steps.plan_rules import rules_of
 from tunedrop.steps.reconcile import new_run
 
@@ -42,6 +43,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
 def _planner() -> Performer:
     if not isinstance(rules, PlanRules):
         return refuse_all(rules)
+    former = FormerChampions(application.runs, application.imports, application.clock, settings.stack)
     return PlanRun(
         application.drops,
         application.files,
@@ -50,7 +52,7 @@ def _planner() -> Performer:
         rules,
         application.network,
         application.keys,
-        application.quotas,
+        Account(application.quotas, BedrockRoom(application.imports, application.quotas, former)),
         application.prices,
     )
 

@@ -145,3 +145,11 @@ def test_a_model_that_must_not_be_deleted_is_loud(imports: BedrockModelImports, 
     script.fails("delete_imported_model", "AccessDeniedException", status=403)
     with pytest.raises(ClientError):
         imports.delete(MODEL_NAME)
+
+
+def test_how_full_bedrock_is_counts_everybodys_models(imports: BedrockModelImports, script: Script) -> None:
+    model = {"modelArn": MODEL_ARN, "modelName": "anybodys", "creationTime": NOW}
+    script.answers("list_imported_models", {"modelSummaries": [model], "nextToken": "more"}, {})
+    script.answers("list_imported_models", {"modelSummaries": [model]}, {"nextToken": "more"})
+    script.answers("list_model_import_jobs", {"modelImportJobSummaries": [_job()]}, {"statusEquals": "InProgress"})
+    assert imports.occupancy() == (2, MODEL_NAME)

@@ -29,6 +29,13 @@ def test_quotas_that_cannot_be_read_are_unknown(script: Script) -> None:
     assert ServiceQuotas(script.client).quotas([NAME]) == {}
 
 
+def test_one_quota_is_asked_for_by_its_code(script: Script) -> None:
+    script.answers("get_service_quota", told(3), {"ServiceCode": "bedrock", "QuotaCode": "L-45B04988"})
+    script.fails("get_service_quota", "NoSuchResourceException")
+    quotas = ServiceQuotas(script.client)
+    assert [quotas.quota("bedrock", "L-45B04988") for _ in range(2)] == [3, None]
+
+
 def test_a_name_that_aws_does_not_list_is_unknown(script: Script) -> None:
     script.answers("list_service_quotas", LAST)
     assert ServiceQuotas(script.client).quotas(["ml.new.xlarge for training job usage"]) == {}

@@ -23,8 +23,37 @@ def test_a_network_is_told_without_what_does_not_exist(aws: Callable[[str], Any]
     group = ec2.create_security_group(GroupName="g", Description="d", VpcId=vpc)["GroupId"]
     network = EC2Network(ec2)
 
-    assert network.subnets([subnet, "subnet-0"]) == {subnet: Subnet(vpc_id=vpc, free_addresses=11)}
+    told = network.subnets([subnet, "subnet-0"])
+    assert told == {subnet: Subnet(vpc_id=vpc, free_addresses=11, reaches_s3=False)}
     assert network.security_groups([group, "sg-0"]) == {group: vpc}
+
+
+def test_a_way_to_s3_is_an_endpoint_or_a_route_that_leaves_the_vpc(aws: Callable[[str], Any]) -> None:
+    ec2 = aws("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    one, two = (ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{n}.0/24")["Subnet"]["SubnetId"] for n in range(2))
+    own = ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
+    ec2.associate_route_table(RouteTableId=own, SubnetId=one)
+    (main,) = (
+        each["RouteTableId"]
+        for each in ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["RouteTables"]
+        if any(link["Main"] for link in each["Associations"])
+    )
+
+    def reached() -> tuple[bool, bool]:
+        told = EC2Network(ec2).subnets([one, two])
+        return told[one].reaches_s3, told[two].reaches_s3
+
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
+    ec2.create_route(RouteTableId=own, DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
+    assert reached() == (False, False), "an instance of SageMaker's has no public address"
+    ec2.create_vpc_endpoint(VpcId=vpc, ServiceName="com.amazonaws.us-east-1.s3", RouteTableIds=[own])
+    assert reached() == (True, False)
+    address = ec2.allocate_address(Domain="vpc")["AllocationId"]
+    nat = ec2.create_nat_gateway(SubnetId=one, AllocationId=address)["NatGateway"]["NatGatewayId"]
+    ec2.create_route(RouteTableId=main, DestinationCidrBlock="0.0.0.0/0", NatGatewayId=nat)
+    assert reached() == (True, True), "a subnet without a table of its own has the main one"
 
 
 def test_a_network_that_names_none_is_not_asked_for(script: Script) -> None:

@@ -112,6 +112,7 @@ class ServiceQuotas(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Quotas)
         self.values = {"ml.g5.2xlarge for training job usage": 1.0, "ml.p4d.24xlarge for training job usage": 1.0}
+        self.imported_models = 3.0
 
 
 class _Quotas(BaseHTTPRequestHandler):
@@ -120,12 +121,47 @@ class _Quotas(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         every = [{"QuotaName": name, "QuotaCode": name, "Value": value} for name, value in self.server.values.items()]
-        if self.headers["X-Amz-Target"].endswith(".ListServiceQuotas"):
-            answer: dict[str, Any] = {"Quotas": every}
+        if request["ServiceCode"] == "bedrock":
+            answer: dict[str, Any] = {
+                "Quota": {"QuotaCode": request["QuotaCode"], "Value": self.server.imported_models}
+            }
+        elif self.headers["X-Amz-Target"].endswith(".ListServiceQuotas"):
+            answer = {"Quotas": every}
         else:
             answer = {"Quota": next(each for each in every if each["QuotaCode"] == request["QuotaCode"])}
         text = json.dumps(answer).encode()
         self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_: Any) -> None:
+        """Keep the tests' output clean."""
+
+
+class Bedrock(ThreadingHTTPServer):
+    """Answer Bedrock's lists over HTTP: moto knows no imported models."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Lists)
+        self.models: list[str] = []
+        self.importing: list[str] = []
+
+
+class _Lists(BaseHTTPRequestHandler):
+    server: Bedrock
+
+    def do_GET(self) -> None:
+        arn = "arn:aws:bedrock:us-east-1:123456789012:imported-model/abcdefghij01"
+        time = "2026-11-01T00:00:00Z"
+        models = [{"modelArn": arn, "modelName": each, "creationTime": time} for each in self.server.models]
+        jobs = [
+            {"jobArn": arn, "jobName": each, "status": "InProgress", "creationTime": time}
+            for each in self.server.importing
+        ]
+        text = json.dumps({"modelSummaries": models, "modelImportJobSummaries": jobs}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         self.wfile.write(text)
@@ -230,6 +266,15 @@ def quotas(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, float]]:
     with serving(server) as endpoint:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SERVICE_QUOTAS", endpoint)
         yield server.values
+
+
+@pytest.fixture
+def bedrock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bedrock]:
+    """Hold imported models, and import one."""
+    server = Bedrock()
+    with serving(server) as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK", endpoint)
+        yield server
 
 
 @pytest.fixture

@@ -10,14 +10,14 @@ from typer.testing import Result
 
 from tests.adapters.test_prices import product
 from tests.catalogue import GATED, OPEN, RECIPE_ONLY
-from tests.cli.conftest import Account, CloudFormation
+from tests.cli.conftest import Account, Bedrock, CloudFormation
 from tests.cli.test_validate_command import completions, rows, write
 from tests.stack import FUNCTIONS, TEMPLATE
 from tunedrop_cli.rules import variable
 
 Command = Callable[..., Result]
 
-pytestmark = pytest.mark.usefixtures("quotas")
+pytestmark = pytest.mark.usefixtures("quotas", "bedrock")
 
 
 @pytest.fixture
@@ -170,19 +170,6 @@ def test_a_quota_that_nobody_tells_is_not_known(tunedrop: Command, folder: Path,
 
 
 @pytest.mark.usefixtures("account", "catalogue")
-@pytest.mark.parametrize("parameter", ["TrainingSubnets", "KmsKeyArn"])
-def test_a_network_or_a_key_that_is_not_looked_at_is_told(
-    tunedrop: Command, folder: Path, cloudformation: CloudFormation, parameter: str
-) -> None:
-    cloudformation.parameters = {parameter: "subnet-1"}
-    tune(folder)
-
-    unknown = as_json(tunedrop("plan", str(folder), "--json"))["unknown"]
-
-    assert unknown == ["The stack's network and key for training are looked at by the drop alone."]
-
-
-@pytest.mark.usefixtures("account", "catalogue")
 def test_rows_are_judged_as_the_models_own_trainer_reads_them(tunedrop: Command, folder: Path) -> None:
     tune(folder, "", RECIPE_ONLY)
     write(folder / "train.jsonl", completions(60))
@@ -285,3 +272,53 @@ def test_every_parameter_that_planning_reads_is_found_by_its_name() -> None:
 
     assert {"Policy", "InstancePrices", "PrivateHub"} <= parameters.keys()
     assert {name: variable(name) for name in parameters} == parameters
+
+
+@pytest.mark.usefixtures("account", "catalogue")
+def test_a_full_bedrock_is_told_here_as_it_would_be_there(tunedrop: Command, folder: Path, bedrock: Bedrock) -> None:
+    tune(folder)
+    bedrock.models, bedrock.importing = ["a", "b", "c"], ["theirs"]
+
+    result = tunedrop("plan", str(folder))
+
+    assert result.exit_code == 0, result.output
+    shown = in_one_line(result)
+    for value in ("3 of 3 imported models of the account; theirs is being imported now", "the import waits"):
+        assert value in shown
+
+
+@pytest.mark.usefixtures("catalogue")
+def test_the_stacks_network_is_looked_at_here_as_there(
+    account: Account, tunedrop: Command, folder: Path, cloudformation: CloudFormation
+) -> None:
+    ec2 = account.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/24")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/28")["Subnet"]["SubnetId"]
+    cloudformation.parameters = {"TrainingSubnets": subnet, "TrainingSecurityGroups": "sg-0"}
+    tune(folder)
+
+    document = as_json(tunedrop("plan", str(folder), "--json"))
+
+    codes = [each["code"] for each in document["problems"]]
+    assert codes == ["vpc.security-group-missing", "vpc.no-way-to-s3"]
+
+
+@pytest.mark.usefixtures("catalogue")
+def test_the_stacks_key_is_looked_at_here_as_there(
+    account: Account, tunedrop: Command, folder: Path, cloudformation: CloudFormation
+) -> None:
+    kms = account.client("kms")
+    key = kms.create_key()["KeyMetadata"]
+    cloudformation.parameters = {"KmsKeyArn": key["Arn"]}
+    tune(folder)
+
+    usable = as_json(tunedrop("plan", str(folder), "--json"))
+    kms.disable_key(KeyId=key["KeyId"])
+    disabled = as_json(tunedrop("plan", str(folder), "--json"))
+    cloudformation.parameters = {"KmsKeyArn": key["Arn"][:-1]}
+    hidden = as_json(tunedrop("plan", str(folder), "--json"))
+
+    assert (usable["problems"], usable["unknown"]) == ([], [])
+    assert [each["code"] for each in disabled["problems"]] == ["kms.unavailable"]
+    assert hidden["problems"] == []
+    assert any("with the credentials at hand" in each for each in hidden["unknown"])

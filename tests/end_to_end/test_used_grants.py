@@ -28,9 +28,6 @@ UNSEEN_HERE = {
     ("DeployModelFunctionRole", "bedrock:ListImportedModels"): "the account here has room for the models of all tests",
     ("ReconcileRunsFunctionRole", "ssm:PutParameter"): "only where a worker that died left an alias wrong",
     ("EvaluateModelFunctionRole", "s3:ListBucket"): "without it S3 answers 403, not 404, where an object is missing",
-    ("PlanRunFunctionRole", "sagemaker:DescribeHubContent"): "the stack here has no private hub",
-    ("PlanRunFunctionRole", "sagemaker:ListHubContents"): "the stack here has no private hub",
-    ("LaunchTrainingFunctionRole", "sagemaker:TrainHubModel"): "the stack here has no private hub",
     ("MergeScansFunctionRole", "s3:ListBucket"): "without it S3 answers 403, not 404, where an object is missing",
     ("ValidateDatasetFunctionRole", "s3:ListBucketVersions"): "no local model looks at pictures",
     ("ValidationWorkflowRole", "states:DescribeExecution"): "the embedded AWS looks at the children by itself",
@@ -52,7 +49,7 @@ UNSEEN_HERE = {
 def granted() -> Iterator[tuple[str, str]]:
     """Yield (role's logical id, action) for every grant that template.yaml writes out.
 
-    Left out are the policies (`AWS::IAM::Policy`) of stacks with a VPC or a key, which this one has not:
+    Left out are the policies (`AWS::IAM::Policy`) of stacks with a VPC, a key or a hub, which this one has not:
     `tests/template/test_must_deny.py` says what they allow.
     """
     for name, resource in load_template(TEMPLATE)["Resources"].items():

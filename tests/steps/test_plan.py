@@ -9,15 +9,18 @@ from tests.fakes import (
     MODEL,
     FakeClock,
     FakeKeys,
+    FakeModelImports,
     FakeNetwork,
     FakePrices,
     FakeQuotas,
     InMemoryDrops,
     InMemoryRunFiles,
+    InMemoryRunStore,
     OneModelCatalogue,
 )
-from tests.samples import DATASET, REGION, new_run
+from tests.samples import DATASET, NOW, REGION, STACK, new_run
 from tunedrop.domain import names
+from tunedrop.domain.import_room import QUOTA_CODE, QUOTA_SERVICE
 from tunedrop.domain.jumpstart import HyperparameterSpec, JumpStartModel, TrainingArtifacts
 from tunedrop.domain.observations import PlanMade, PlanRefused
 from tunedrop.domain.plan import PinnedObject, Technique, VpcConfig
@@ -26,7 +29,8 @@ from tunedrop.domain.planning import PlanRules
 from tunedrop.domain.surroundings import Key, Subnet
 from tunedrop.domain.technique import HEAD_BYTES
 from tunedrop.errors import UnreadableModelError
-from tunedrop.steps.plan import PlanRun
+from tunedrop.steps.champions import FormerChampions
+from tunedrop.steps.plan import Account, BedrockRoom, PlanRun
 
 RULES = PlanRules(REGION)
 CHAT = json.dumps({"messages": [{"role": "user", "content": "Hello"}]}).encode() + b"\n"
@@ -67,7 +71,7 @@ def planned(
     rules: PlanRules = RULES,
     network: FakeNetwork | None = None,
     keys: FakeKeys | None = None,
-    quotas: FakeQuotas | None = None,
+    account: Account | None = None,
     run_files: InMemoryRunFiles | None = None,
     **files: bytes,
 ) -> object:
@@ -84,9 +88,17 @@ def planned(
         rules,
         network or FakeNetwork(),
         keys or FakeKeys(),
-        quotas or FakeQuotas(),
+        account or account_of(),
         FakePrices(),
     )(run)
+
+
+def account_of(
+    quotas: FakeQuotas | None = None, imports: FakeModelImports | None = None, runs: InMemoryRunStore | None = None
+) -> Account:
+    quotas, imports = quotas or FakeQuotas(), imports or FakeModelImports()
+    former = FormerChampions(runs or InMemoryRunStore(), imports, FakeClock(), STACK)
+    return Account(quotas, BedrockRoom(imports, quotas, former))
 
 
 def test_the_head_of_the_first_training_file_tells_a_conversation() -> None:
@@ -127,7 +139,8 @@ def test_a_technique_that_the_rows_contradict_is_refused() -> None:
 VPC = VpcConfig(subnets=("subnet-1", "subnet-2"), security_group_ids=("sg-1",))
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1"
 ONE_VPC = FakeNetwork(
-    {each: Subnet(vpc_id="vpc-1", free_addresses=10) for each in VPC.subnets}, {"sg-1": "vpc-1", "sg-2": "vpc-2"}
+    {each: Subnet(vpc_id="vpc-1", free_addresses=10, reaches_s3=True) for each in VPC.subnets},
+    {"sg-1": "vpc-1", "sg-2": "vpc-2"},
 )
 GOOD_KEY = Key(state="Enabled", symmetric=True, usable=True)
 
@@ -159,9 +172,18 @@ def test_a_network_and_a_key_that_can_be_used_are_no_problem() -> None:
         (
             VPC,
             FakeNetwork(
-                {each: Subnet(vpc_id="vpc-1", free_addresses=0) for each in VPC.subnets}, ONE_VPC.all_security_groups
+                {each: Subnet(vpc_id="vpc-1", free_addresses=0, reaches_s3=True) for each in VPC.subnets},
+                ONE_VPC.all_security_groups,
             ),
             "vpc.subnet-full",
+        ),
+        (
+            VPC,
+            FakeNetwork(
+                {each: Subnet(vpc_id="vpc-1", free_addresses=9, reaches_s3=False) for each in VPC.subnets},
+                ONE_VPC.all_security_groups,
+            ),
+            "vpc.no-way-to-s3",
         ),
     ],
 )
@@ -227,8 +249,48 @@ def test_a_refused_plan_is_stored_with_all_that_is_wrong() -> None:
 def test_pain_9_a_drop_that_no_quota_allows_is_refused_before_anything_is_launched() -> None:
     name = "ml.g5.2xlarge for training job usage"
     files = InMemoryRunFiles()
-    refused = planned(WatchedDrops(), train_jsonl=b"{}\n", quotas=FakeQuotas({name: 0}), run_files=files)
+    refused = planned(WatchedDrops(), train_jsonl=b"{}\n", account=account_of(FakeQuotas({name: 0})), run_files=files)
 
     assert isinstance(refused, PlanRefused)
     assert [each.code for each in refused.problems] == ["quota.zero"]
-    assert isinstance(planned(WatchedDrops(), train_jsonl=b"{}\n", quotas=FakeQuotas({name: 1})), PlanMade)
+    assert isinstance(planned(WatchedDrops(), train_jsonl=b"{}\n", account=account_of(FakeQuotas({name: 1}))), PlanMade)
+
+
+def room_of(quotas: FakeQuotas | None = None, *, imports: FakeModelImports) -> PlanMade | PlanRefused:
+    made = planned(InMemoryDrops(), train_txt=b"Once", account=account_of(quotas, imports))
+    assert isinstance(made, PlanMade | PlanRefused)
+    return made
+
+
+def holding(*models: str, importing: str | None = None) -> FakeModelImports:
+    imports = FakeModelImports(created=dict.fromkeys(models, NOW))
+    if importing:
+        imports.start(importing, "s3://bucket/weights/", "run")
+    return imports
+
+
+def test_pain_36_a_full_bedrock_is_told_before_the_training_with_who_makes_room_and_what_to_do() -> None:
+    made = room_of(imports=holding("a", "b", "c"))
+
+    assert isinstance(made, PlanMade)
+    warning = made.plan.warnings[-1]
+    for part in ("holds 3 imported models", "may have 3", "No former champion", "waits for 24 hours", "L-45B04988"):
+        assert part in warning
+
+
+def test_pain_36_an_import_that_runs_is_told() -> None:
+    made = room_of(imports=holding("a", importing="theirs"))
+
+    assert isinstance(made, PlanMade)
+    assert "theirs is being imported now" in made.plan.warnings[-1]
+
+
+def test_room_is_what_the_account_s_quota_says() -> None:
+    quota = f"{QUOTA_SERVICE} {QUOTA_CODE}"
+    roomy = room_of(FakeQuotas({quota: 5}), imports=holding("a", "b", "c"))
+    shut = room_of(FakeQuotas({quota: 0}), imports=holding())
+
+    assert isinstance(roomy, PlanMade)
+    assert not any("imported models" in each for each in roomy.plan.warnings)
+    assert isinstance(shut, PlanRefused)
+    assert [each.code for each in shut.problems] == ["quota.no-imports"]

@@ -241,3 +241,14 @@ def test_keys_and_networks_are_within_reach_only_where_the_stack_names_them() ->
         half = policies({one_of_two: PARAMETERS[one_of_two]})
         assert may("PlanRunFunctionRole", "ec2:DescribeSecurityGroups", "*", stack=half), "to say what is missing"
     assert not may("TrainingRole", "kms:CreateGrant", KEY, {"kms:GrantIsForAWSResource": "false"}, STRICT)
+
+
+def test_hubs_are_within_reach_only_where_the_stack_names_one() -> None:
+    arn = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:hub/PrivateHub"  # as `_named` writes it
+    with_hub = policies({"PrivateHub": "ours"})
+    for role, action in (
+        ("PlanRunFunctionRole", "sagemaker:DescribeHubContent"),
+        ("LaunchTrainingFunctionRole", "sagemaker:TrainHubModel"),
+    ):
+        assert may(role, action, arn, stack=with_hub)
+        assert not any(may(each, action, arn) for each in PLAIN)

@@ -309,7 +309,10 @@ def test_no_role_may_remove_a_training_job_and_so_free_its_name() -> None:
 
 
 def test_no_other_hub_than_the_stacks_own_is_read_or_trained_from() -> None:
-    hubs = [grant for grant in grants() if grant.action.startswith("sagemaker:") and "Hub" in grant.action]
+    policies = ("PreflightHub", "HubLaunch")
+    hubs = [grant for name in policies for grant in _granted(name, RESOURCES[name]["Properties"]["PolicyDocument"])]
+    assert {RESOURCES[name]["Condition"] for name in policies} == {"HasHub"}
+    assert not [grant for grant in grants() if "Hub" in grant.action]
     assert {grant.action.partition(":")[2] for grant in hubs} == {
         "DescribeHubContent",
         "ListHubContents",
@@ -320,8 +323,7 @@ def test_no_other_hub_than_the_stacks_own_is_read_or_trained_from() -> None:
 
 
 def test_jobs_of_other_stacks_are_out_of_reach() -> None:
-    calls = [grant for grant in grants() if grant.action.startswith("sagemaker:") and "*" not in grant.resources]
-    jobs = [grant for grant in calls if "Hub" not in grant.action]
+    jobs = [grant for grant in grants() if grant.action.startswith("sagemaker:") and "*" not in grant.resources]
     assert jobs
     for grant in jobs:
         assert all(resource["Fn::Sub"].endswith(":training-job/${AWS::StackName}-*") for resource in grant.resources)

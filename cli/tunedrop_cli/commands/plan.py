@@ -1,29 +1,36 @@
 """`tunedrop plan`."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tunedrop.adapters.bedrock import BedrockModelImports
+from tunedrop.adapters.clock import SystemClock
+from tunedrop.adapters.dynamodb import DynamoDBRunStore
+from tunedrop.adapters.ec2 import EC2Network
+from tunedrop.adapters.kms import KMSKeys
 from tunedrop.adapters.service_quotas import ServiceQuotas
 from tunedrop.contracts.tune_spec import TuneSpec, TuneSpecError, parse_tune_yaml
 from tunedrop.domain.plan import DataTarget, PinnedObject
-from tunedrop.domain.plan_document import PlanDocument
+from tunedrop.domain.plan_document import PlanDocument, refused
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.quotas import Quota
 from tunedrop.domain.run import Drop
 from tunedrop.domain.technique import HEAD_BYTES
-from tunedrop.errors import TunedropError
-from tunedrop.steps.plan import plan_folder
+from tunedrop.errors import TransientError, TunedropError
+from tunedrop.ports import Quotas
+from tunedrop.steps.champions import FormerChampions
+from tunedrop.steps.plan import Account, BedrockRoom, key, network, plan_folder
 from tunedrop.validation.report import ValidationReport
 from tunedrop_cli.errors import CommandError, explained
 from tunedrop_cli.folder import Folder
 from tunedrop_cli.plan_view import PlannedDrop, print_plan
-from tunedrop_cli.rules import ground
+from tunedrop_cli.rules import Ground, ground
 from tunedrop_cli.upload import TUNE_FILE, dataset_name
 from tunedrop_cli.views import console
 
@@ -41,6 +48,8 @@ Exit status: 0 a drop would be launched, 1 it would be refused, 2 it could not b
 """
 
 WHOEVER = "whoever uploads tune.yaml"
+
+Found = TypeVar("Found")
 
 
 def plan(
@@ -91,23 +100,62 @@ def _plan(
     drop = Drop(bucket="", key=f"{prefix}{TUNE_FILE}", version_id="", etag="", uploaded_by=WHOEVER)
     try:
         here = ground(context)
+        quotas = _Quotas(ServiceQuotas(here.client("service-quotas")), here.unknown)
         document = plan_folder(
             spec,
             drop,
             objects,
             lambda each: folder.head(each.key.removeprefix(prefix), HEAD_BYTES),
             here.catalogue,
-            _Quotas(ServiceQuotas(here.quotas_client), here.unknown),
+            Account(quotas, lambda: _looked(_room(here, quotas), "How much room Bedrock has for another model", here)),
             here.priced(),
             datetime.now(UTC),
         )
     except (BotoCoreError, ClientError) as error:
         unknown.append(f"Model, hyperparameters, instance and price are not known: {explained(error)}")
         return None
+    if isinstance(document, PlanDocument) and document.accepted:
+        document = refused(document, _surroundings(here))
     unknown += here.unknown
-    if here.rules.vpc or here.rules.kms_key_arn:
-        unknown.append("The stack's network and key for training are looked at by the drop alone.")
     return document
+
+
+def _surroundings(here: Ground) -> tuple[Problem, ...]:
+    """Look at what the stack puts around every job, as the drop's plan does, with the credentials at hand."""
+    rules = here.rules
+    in_network = _looked(lambda: network(rules, EC2Network(here.client("ec2"))), "Whether training has a network", here)
+    of_key = _looked(lambda: key(rules, KMSKeys(here.client("kms"))), "Whether the stack's KMS key can be used", here)
+    told = []
+    for each in of_key or ():
+        if each.code in _BY_CREDENTIALS:
+            here.unknown.append(f"Whether the stack may use its key: with the credentials at hand, {each.message}")
+        else:
+            told.append(each)
+    return (*(in_network or ()), *told)
+
+
+_BY_CREDENTIALS = frozenset({"kms.missing", "kms.denied"})
+"""What a key's policy says of whoever asks: of the stack's roles it need not be so."""
+
+
+def _room(here: Ground, quotas: Quotas) -> BedrockRoom:
+    imports = BedrockModelImports(here.client("bedrock"), role_arn="")
+    if here.stack is None:
+        return BedrockRoom(imports, quotas, None)
+    runs = DynamoDBRunStore(here.client("dynamodb"), here.stack.runs_table, None)
+    return BedrockRoom(imports, quotas, FormerChampions(runs, imports, SystemClock(), here.stack.name))
+
+
+def _looked(look: Callable[[], Found], what: str, here: Ground) -> Found | None:
+    """Look at the account; None, and a note, where it cannot be seen: no plan hangs on it."""
+    try:
+        return look()
+    except (BotoCoreError, ClientError) as error:
+        reason: object = explained(error)
+    except TransientError as error:
+        reason = error
+    here.unknown.append(f"{what} is not known: {reason}")
+    return None
 
 
 class _Quotas:
@@ -121,6 +169,12 @@ class _Quotas:
         found = self._asked.quotas(names)
         if untold := sorted(set(names) - found.keys()):
             self._unknown.append(f"These quotas of the account are not known: {', '.join(untold)}")
+        return found
+
+    def quota(self, service: str, code: str) -> float | None:
+        found = self._asked.quota(service, code)
+        if found is None:
+            self._unknown.append(f"The account's quota {code} of {service} is not known; AWS's usual one is assumed")
         return found
 
 

@@ -179,10 +179,13 @@ class Prices(Protocol):
 
 
 class Quotas(Protocol):
-    """Know what the account may use of SageMaker."""
+    """Know what the account may use; by their names, quotas are SageMaker's."""
 
     def quotas(self, names: Collection[str]) -> Mapping[str, Quota]:
         """Return quotas by name; those that AWS does not tell are left out."""
+
+    def quota(self, service: str, code: str) -> float | None:
+        """Return the value of one quota of any service; None when AWS does not tell."""
 
 
 class TrainingJobs(Protocol):
@@ -254,6 +257,9 @@ class ModelImports(Protocol):
 
     def models(self, name_prefix: str) -> Iterator[tuple[str, datetime]]:
         """Yield the names of imported models that begin so, and when each was made."""
+
+    def occupancy(self) -> tuple[int, str | None]:
+        """Return how many imported models the account has, anybody's, and the name of the import job that runs."""
 
     def delete(self, name: str) -> None:
         """Delete an imported model; one that is gone counts as deleted."""

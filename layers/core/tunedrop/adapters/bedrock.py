@@ -94,9 +94,17 @@ class BedrockModelImports:
             jobs = self._client.list_model_import_jobs(nameContains=name)["modelImportJobSummaries"]
         return next((str(each["jobArn"]) for each in jobs if each["jobName"] == name), None)
 
-    def _importing(self) -> bool:
+    def _importing(self) -> str | None:
         with failures.transient():
-            return bool(self._client.list_model_import_jobs(statusEquals="InProgress")["modelImportJobSummaries"])
+            jobs = self._client.list_model_import_jobs(statusEquals="InProgress")["modelImportJobSummaries"]
+        return next((str(each["jobName"]) for each in jobs), None)
+
+    def occupancy(self) -> tuple[int, str | None]:
+        """Count the account's imported models, and name the import job that runs."""
+        with failures.transient():
+            pages = self._client.get_paginator("list_imported_models").paginate()
+            models = sum(len(page["modelSummaries"]) for page in pages)
+        return models, self._importing()
 
     def models(self, name_prefix: str) -> Iterator[tuple[str, datetime]]:
         """Yield the names of imported models that begin with the prefix, and when each was made."""

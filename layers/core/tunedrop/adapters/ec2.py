@@ -1,6 +1,6 @@
 """The network that training jobs are put into."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tunedrop.adapters import failures
@@ -26,11 +26,19 @@ class EC2Network:
         if not ids:
             return {}
         with failures.transient():
-            found = self._client.describe_subnets(Filters=[{"Name": "subnet-id", "Values": list(ids)}])["Subnets"]
+            told = self._client.describe_subnets(Filters=[{"Name": "subnet-id", "Values": list(ids)}])["Subnets"]
+            found = [each for each in told if each["SubnetId"] in ids]
+            vpcs = {"Name": "vpc-id", "Values": sorted({each["VpcId"] for each in found})}
+            tables = self._client.describe_route_tables(Filters=[vpcs])["RouteTables"] if found else []
+            endpoints = self._client.describe_vpc_endpoints(Filters=[vpcs])["VpcEndpoints"] if found else []
+        to_s3 = [each for each in endpoints if each["ServiceName"].endswith(".s3")]
         return {
-            each["SubnetId"]: Subnet(vpc_id=each["VpcId"], free_addresses=each["AvailableIpAddressCount"])
+            each["SubnetId"]: Subnet(
+                vpc_id=each["VpcId"],
+                free_addresses=each["AvailableIpAddressCount"],
+                reaches_s3=_reaches_s3(each, tables, to_s3),
+            )
             for each in found
-            if each["SubnetId"] in ids
         }
 
     def security_groups(self, ids: Sequence[str]) -> dict[str, str]:
@@ -41,3 +49,36 @@ class EC2Network:
             filters = [{"Name": "group-id", "Values": list(ids)}]
             found = self._client.describe_security_groups(Filters=filters)["SecurityGroups"]
         return {each["GroupId"]: each["VpcId"] for each in found if each["GroupId"] in ids}
+
+
+def _reaches_s3(
+    subnet: Mapping[str, Any], tables: Sequence[Mapping[str, Any]], endpoints: Sequence[Mapping[str, Any]]
+) -> bool:
+    """Tell whether an endpoint for S3, or a route that may lead to it, serves the subnet.
+
+    Whatever leaves the VPC may end at S3 (NAT, a transit gateway, a network of one's own), except through an internet
+    gateway, which serves public addresses, and to another VPC.
+    """
+    own = [each for each in tables if each["VpcId"] == subnet["VpcId"]]
+    links = [(table, link) for table in own for link in table["Associations"]]
+    table = next((table for table, link in links if link.get("SubnetId") == subnet["SubnetId"]), None)
+    # A subnet without a table of its own has the VPC's main one.
+    table = table or next((table for table, link in links if link.get("Main")), None)
+    here = [each for each in endpoints if each["VpcId"] == subnet["VpcId"]]
+    if any(each.get("VpcEndpointType") == "Interface" for each in here):
+        return True
+    # A gateway endpoint is a route of the tables that it was made for.
+    gateways = {each["VpcEndpointId"] for each in here}
+    return any(_leads_out(route, gateways) for route in (table["Routes"] if table else ()))
+
+
+def _leads_out(route: Mapping[str, Any], endpoints: Collection[str]) -> bool:
+    gateway = str(route.get("GatewayId", ""))
+    if gateway.startswith("vpce-"):
+        return gateway in endpoints
+    if gateway:
+        return gateway != "local" and not gateway.startswith("igw-")
+    return bool(route.keys() & _WAYS_OUT)
+
+
+_WAYS_OUT = frozenset({"NatGatewayId", "TransitGatewayId", "NetworkInterfaceId", "InstanceId", "CoreNetworkArn"})

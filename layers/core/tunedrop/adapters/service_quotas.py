@@ -34,6 +34,14 @@ class ServiceQuotas:
             logger.warning("The quotas cannot be read; the launch will tell", exc_info=True)
             return {}
 
+    def quota(self, service: str, code: str) -> float | None:
+        """Return the value of one quota; None when AWS does not tell, which keeps no plan from being made."""
+        try:
+            return float(self._client.get_service_quota(ServiceCode=service, QuotaCode=code)["Quota"]["Value"])
+        except (BotoCoreError, ClientError):
+            logger.warning("The quota %s of %s cannot be read", code, service, exc_info=True)
+            return None
+
     def _all_codes(self) -> dict[str, str]:
         """List SageMaker's quotas, some thousand: nothing else tells the code of a name."""
         pages = self._client.get_paginator("list_service_quotas").paginate(ServiceCode=SERVICE)

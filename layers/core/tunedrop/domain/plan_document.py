@@ -5,6 +5,7 @@ from typing import Literal
 
 from tunedrop.domain import approval, serverless
 from tunedrop.domain.budget import limit_cents, words
+from tunedrop.domain.import_room import ImportRoom
 from tunedrop.domain.jumpstart import JumpStartModel
 from tunedrop.domain.model import Record
 from tunedrop.domain.model_call import expected_call
@@ -36,22 +37,30 @@ class PlanDocument(Record):
     hyperparameters: tuple[PlannedHyperparameter, ...] = ()
     replaced_defaults: tuple[ReplacedDefault, ...] = ()
     """Where JumpStart's own default was not taken."""
+    imports: ImportRoom | None = None
+    """How full Bedrock was when the plan was made; None where it was not asked."""
     then: tuple[str, ...] = ()
     """What happens after the plan, a sentence each."""
 
 
 def plan_document(
-    dataset: str, model: JumpStartModel, offer: Offer, asked: Mapping[str, str], made: Plan | tuple[Problem, ...]
+    dataset: str,
+    model: JumpStartModel,
+    offer: Offer,
+    asked: Mapping[str, str],
+    made: Plan | tuple[Problem, ...],
+    imports: ImportRoom | None,
 ) -> PlanDocument:
     """Describe what planning came to; `asked` are the hyperparameters of `tune.yaml`."""
     if not isinstance(made, Plan):
-        return PlanDocument(dataset=dataset, accepted=False, problems=made, model=offer, plan=None)
+        return PlanDocument(dataset=dataset, accepted=False, problems=made, model=offer, plan=None, imports=imports)
     return PlanDocument(
         dataset=dataset,
         accepted=True,
         problems=(),
         model=offer,
         plan=made,
+        imports=imports,
         hyperparameters=tuple(_hyperparameters(model, asked, made)),
         replaced_defaults=replaced(model, made.training) if isinstance(made.training, TrainingPlan) else (),
         then=tuple(_then(made, offer)),
@@ -59,8 +68,17 @@ def plan_document(
 
 
 def refused(document: PlanDocument, problems: tuple[Problem, ...]) -> PlanDocument:
-    """Return the document of a plan that something else speaks against."""
-    return PlanDocument(dataset=document.dataset, accepted=False, problems=problems, model=document.model, plan=None)
+    """Return the document of a plan that something else speaks against; as it is where nothing does."""
+    if not problems:
+        return document
+    return PlanDocument(
+        dataset=document.dataset,
+        accepted=False,
+        problems=problems,
+        model=document.model,
+        plan=None,
+        imports=document.imports,
+    )
 
 
 def _hyperparameters(model: JumpStartModel, asked: Mapping[str, str], plan: Plan) -> Iterator[PlannedHyperparameter]:

@@ -18,6 +18,8 @@ class Subnet(Record):
 
     vpc_id: str
     free_addresses: int
+    reaches_s3: bool
+    """Whether an endpoint or a route may lead from it to S3: an instance in it has no public address."""
 
 
 class Key(Record):
@@ -57,6 +59,16 @@ def network_problems(
         message = f"No address is free in {', '.join(subnets)}; each training instance takes one."
         fix = f"Free some, or {_ASK[0].lower()}{_ASK[1:]} add a larger subnet to {SUBNETS_PARAMETER}."
         found.append(_problem("vpc.subnet-full", message, SUBNETS_PARAMETER, fix))
+    if shut := sorted(name for name, each in subnets.items() if not each.reaches_s3):
+        message = (
+            f"No way leads from {', '.join(shut)} to S3: no endpoint, and no route but those within the VPC and "
+            "through an internet gateway, which serves public addresses alone. A training instance has none."
+        )
+        fix = (
+            f"{_ASK} add a gateway endpoint for S3 to the route tables of these subnets, or name others in "
+            f"{SUBNETS_PARAMETER}: https://docs.aws.amazon.com/sagemaker/latest/dg/train-vpc.html"
+        )
+        found.append(_problem("vpc.no-way-to-s3", message, SUBNETS_PARAMETER, fix))
     return tuple(found)
 
 

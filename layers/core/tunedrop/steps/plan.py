@@ -7,6 +7,14 @@ from functools import partial
 
 from tunedrop.contracts.tune_spec import SIZE_LIMIT, TuneSpec, TuneSpecError, parse_tune_yaml
 from tunedrop.domain import names
+from tunedrop.domain.import_room import (
+    QUOTA_CODE,
+    QUOTA_SERVICE,
+    USUAL_LIMIT,
+    ImportRoom,
+    served_by_bedrock,
+    with_room,
+)
 from tunedrop.domain.jumpstart import JumpStartModel
 from tunedrop.domain.observations import Observation, PlanMade, PlanRefused
 from tunedrop.domain.offer import Offer, offer
@@ -20,12 +28,42 @@ from tunedrop.domain.sensible_defaults import training_instance_type
 from tunedrop.domain.surroundings import key_problems, network_problems
 from tunedrop.domain.technique import HEAD_BYTES
 from tunedrop.errors import ObjectTooLargeError, UnknownModelError, UnknownModelVersionError, UnreadableModelError
-from tunedrop.ports import Catalogue, Clock, Drops, Keys, Network, Prices, Quotas, RunFiles
+from tunedrop.ports import Catalogue, Clock, Drops, Keys, ModelImports, Network, Prices, Quotas, RunFiles
+from tunedrop.steps.champions import FormerChampions
 
 
 def refuse_all(problems: tuple[Problem, ...]) -> Callable[[Run], Observation]:
     """Refuse every drop for what is wrong with the stack itself."""
     return lambda _run: PlanRefused(problems=problems)
+
+
+@dataclass(frozen=True)
+class BedrockRoom:
+    """Look whether Bedrock has room for another imported model, and who would make some."""
+
+    imports: ModelImports
+    quotas: Quotas
+    former: FormerChampions | None
+    """None where there is no stack to have any."""
+
+    def __call__(self) -> ImportRoom:
+        """Count models and imports; the former champions are looked through only where it is full."""
+        models, importing = self.imports.occupancy()
+        told = self.quotas.quota(QUOTA_SERVICE, QUOTA_CODE)
+        room = ImportRoom(models=models, limit=USUAL_LIMIT if told is None else int(told), importing=importing)
+        if not room.full or self.former is None:
+            return room
+        _, making_room = self.former.next_to_go()
+        return room.model_copy(update={"making_room": making_room})
+
+
+@dataclass(frozen=True)
+class Account:
+    """Hold what a plan asks the account for, beside what the stack's parameters name."""
+
+    quotas: Quotas
+    room: Callable[[], ImportRoom | None]
+    """Tells how full Bedrock is; None where nobody may ask."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +77,7 @@ class PlanRun:
     rules: PlanRules
     network: Network
     keys: Keys
-    quotas: Quotas
+    account: Account
     prices: Prices
 
     def __call__(self, run: Run) -> Observation:
@@ -61,32 +99,32 @@ class PlanRun:
             self.drops.files(dataset),
             lambda file: self.drops.head(file, HEAD_BYTES),
             self.catalogue,
-            self.quotas,
+            self.account,
             replace(self.rules, price_list=self.prices.price_list()),
             self.clock.now(),
         )
         if not isinstance(document, PlanDocument):
             return PlanRefused(problems=document)
-        if document.accepted and (problems := self._surroundings()):
-            document = refused(document, problems)
+        if document.accepted:
+            document = refused(document, (*network(self.rules, self.network), *key(self.rules, self.keys)))
         self.files.write(names.plan_key(run.run_id), document.model_dump_json(indent=1).encode())
         if document.plan is None:
             return PlanRefused(problems=document.problems)
         return PlanMade(plan=document.plan)
 
-    def _surroundings(self) -> tuple[Problem, ...]:
-        """Look at what the stack puts around every job; asks AWS only about what its parameters name."""
-        vpc, key = self.rules.vpc, self.rules.kms_key_arn
-        return (
-            *(
-                network_problems(
-                    vpc, self.network.subnets(vpc.subnets), self.network.security_groups(vpc.security_group_ids)
-                )
-                if vpc
-                else ()
-            ),
-            *(key_problems(key, self.keys.key(key)) if key else ()),
-        )
+
+def network(rules: PlanRules, known: Network) -> tuple[Problem, ...]:
+    """Say what is wrong with the network that the stack names for its jobs; asks AWS nothing where it names none."""
+    vpc = rules.vpc
+    if vpc is None:
+        return ()
+    return network_problems(vpc, known.subnets(vpc.subnets), known.security_groups(vpc.security_group_ids))
+
+
+def key(rules: PlanRules, keys: Keys) -> tuple[Problem, ...]:
+    """Say why the key that the stack names cannot be used; asks AWS nothing where it names none."""
+    arn = rules.kms_key_arn
+    return key_problems(arn, keys.key(arn)) if arn else ()
 
 
 def plan_folder(
@@ -95,7 +133,7 @@ def plan_folder(
     objects: Sequence[PinnedObject],
     head_of: Callable[[PinnedObject], bytes],
     catalogue: Catalogue,
-    quotas: Quotas,
+    account: Account,
     rules: PlanRules,
     now: datetime,
 ) -> PlanDocument | tuple[Problem, ...]:
@@ -110,10 +148,12 @@ def plan_folder(
     except UnreadableModelError as error:
         return (unreadable_model(spec, error.reason),)
     if isinstance(made, Plan) and (needed := quota_names(made)):
-        made = within_quotas(made, quotas.quotas(needed))
-    return plan_document(
-        names.dataset_of(drop.key) or drop.key, model, offered(model, rules), spec.hyperparameters, made
-    )
+        made = within_quotas(made, account.quotas.quotas(needed))
+    found = account.room() if isinstance(made, Plan) and served_by_bedrock(made) else None
+    if isinstance(made, Plan) and found:
+        made = with_room(made, found)
+    dataset = names.dataset_of(drop.key) or drop.key
+    return plan_document(dataset, model, offered(model, rules), spec.hyperparameters, made, found)
 
 
 def offered(model: JumpStartModel, rules: PlanRules) -> Offer:

@@ -38,6 +38,7 @@ def settings(
     weights = {bedrock_model_id(model): str(model.weights()) for model in models or _catalogue()}
     services = {
         "local.sagemaker.service:SageMaker": {"jumpstart_bucket": CONTENT_BUCKET},
+        "local.application_autoscaling:ApplicationAutoScaling": {},
         "local.service_quotas:ServiceQuotas": {"imported_models": imported_models},
         "local.price_list:PriceList": {},
         "local.application:make_bedrock": {"foundation_models": weights, "imported_models": imported_models},

@@ -103,7 +103,9 @@ def _broken(shape: Shape, value: Any) -> Iterator[str]:
     if size is not None and most is not None and size > most:
         yield f"Member must have {relation} less than or equal to {most}"
     # The models hold Java's regular expressions (\p{L} …), which the standard library's `re` cannot read.
-    if isinstance(value, str) and pattern and not regex.fullmatch(pattern, value):
+    # Java also writes the characters beyond U+FFFF as pairs of surrogates.
+    readable = pattern.replace(r"\uD800\uDC00-\uDBFF\uDFFF", r"\U00010000-\U0010FFFF") if pattern else ""
+    if isinstance(value, str) and readable and not regex.fullmatch(readable, value):
         yield f"Member must satisfy regular expression pattern: {pattern}"
     if isinstance(shape, StringShape) and shape.enum and value not in shape.enum:
         yield f"Member must satisfy enum value set: [{', '.join(shape.enum)}]"

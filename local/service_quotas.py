@@ -1,4 +1,4 @@
-"""Answer the part of Service Quotas that tells what SageMaker lends for training, and how many models Bedrock keeps."""
+"""Answer the part of Service Quotas that tells what SageMaker lends, and how many models Bedrock keeps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from local.sagemaker.settings import Settings
 _PAGE = 100
 _SERVICE = "sagemaker"
 _IMPORTED_MODELS = ("bedrock", "L-45B04988")
-_USES = ("training job usage", "spot training job usage")
+_HOSTING = "endpoint usage"
+_USES = ("training job usage", "spot training job usage", _HOSTING)
 
 
 class ServiceQuotas:
@@ -101,7 +102,11 @@ class ServiceQuotas:
             "ServiceName": "Amazon SageMaker",
             "QuotaName": f"{instance_type} for {use}",
             "QuotaCode": f"L-{digits}",
-            "Value": float(quotas.get(instance_type, self._usual)),
+            "Value": float(
+                quotas.get(f"{instance_type} for {use}", Settings().endpoint_quota)
+                if use == _HOSTING
+                else quotas.get(instance_type, self._usual)
+            ),
             "Unit": "None",
             "Adjustable": True,
             "GlobalQuota": False,

@@ -146,6 +146,10 @@ class ModelServer:
         with self._lock:
             return [folder for folder, process in self._processes.items() if process.alive]
 
+    def load(self, folder: Path) -> None:
+        """Start a model's process and wait until it can answer; raises ModelFailedError when it ends before."""
+        self._loaded(folder).wait_until_ready()
+
     def ask(self, folder: Path, request: dict[str, Any], *, wait: bool) -> Iterator[dict[str, Any]]:
         """Have a model answer one request of `worker.serve`; yields the pieces if any were asked for, and the answer.
 

@@ -64,10 +64,8 @@ def permissions(request: Request, region: str, account_id: str) -> list[IamCheck
         parameters = _parameters(request)
     except AwsError:
         parameters = {}
-    name = parameters.get("TrainingJobName")
-    # The resource ARN of a job is lower-case.
-    job = f"arn:aws:sagemaker:{region}:{account_id}:training-job/{str(name).lower()}" if name else "*"
-    resource = str(parameters["ResourceArn"]) if parameters.get("ResourceArn") else job
+    own = _resource(operation, parameters)
+    resource = str(parameters.get("ResourceArn") or (f"arn:aws:sagemaker:{region}:{account_id}:{own}" if own else "*"))
     context = _tag_context(parameters)
     checks: list[IamCheck] = [(f"sagemaker:{operation}", resource, context)]
     if operation in PERMISSIONS:
@@ -77,12 +75,45 @@ def permissions(request: Request, region: str, account_id: str) -> list[IamCheck
         # Training from a private hub is authorised on its own:
         # https://docs.aws.amazon.com/sagemaker/latest/dg/jumpstart-curated-hubs-fine-tune.html
         checks += [("sagemaker:TrainHubModel", hub, {}) for hub in _hubs(parameters)]
-        if parameters.get("Tags"):
-            # Tagging on creation is authorised on its own:
-            # https://docs.aws.amazon.com/sagemaker/latest/dg/security_iam_id-based-policy-examples.html
-            tagging = {"sagemaker:TaggingAction": "CreateTrainingJob", **_tag_context(parameters)}
-            checks.append(("sagemaker:AddTags", job, tagging))
+    if operation == "CreateEndpointConfig":
+        context.update(_variants_context(parameters))
+    if operation == "CreateModel":
+        context.update(_job_context(parameters))
+    if operation in ("CreateEndpoint", "CreateInferenceComponent"):
+        # Both also need the permission on what they are made of.
+        other = _resource("", {name: parameters.get(name) for name in _MADE_OF[operation]})
+        checks.append((f"sagemaker:{operation}", f"arn:aws:sagemaker:{region}:{account_id}:{other}", context))
+    if operation.startswith("Create") and parameters.get("Tags"):
+        # Tagging on creation is authorised on its own:
+        # https://docs.aws.amazon.com/sagemaker/latest/dg/security_iam_id-based-policy-examples.html
+        tagging = {"sagemaker:TaggingAction": operation, **_tag_context(parameters)}
+        checks.append(("sagemaker:AddTags", resource, tagging))
     return checks
+
+
+# The kinds that are named by a request, each before those that it is made of.
+_RESOURCES = {
+    "TrainingJobName": "training-job",
+    "InferenceComponentName": "inference-component",
+    "EndpointName": "endpoint",
+    "EndpointConfigName": "endpoint-config",
+    "ModelName": "model",
+}
+_MADE_OF = {"CreateEndpoint": ("EndpointConfigName",), "CreateInferenceComponent": ("EndpointName",)}
+
+
+def _resource(operation: str, parameters: dict[str, Any]) -> str:
+    """Return the last part of the ARN of what a request is about; such an ARN is lower-case."""
+    if operation.startswith("List") and operation != "ListTags":
+        return ""
+    named = ((kind, parameters[name]) for name, kind in _RESOURCES.items() if parameters.get(name))
+    return next((f"{kind}/{str(name).lower()}" for kind, name in named), "")
+
+
+def _variants_context(parameters: dict[str, Any]) -> dict[str, Any]:
+    variants = parameters.get("ProductionVariants") or ()
+    types = [each["InstanceType"] for each in variants if isinstance(each, dict) and each.get("InstanceType")]
+    return {"sagemaker:InstanceTypes": types} if types else {}
 
 
 def _hub_resource(operation: str, parameters: dict[str, Any], region: str, account_id: str) -> str:

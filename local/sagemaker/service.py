@@ -1,4 +1,4 @@
-"""Answer the SageMaker API: CreateTrainingJob and its relatives."""
+"""Answer the SageMaker API: training jobs, hubs, endpoints and their invocation."""
 
 from __future__ import annotations
 
@@ -15,21 +15,24 @@ from botocore.exceptions import ClientError
 
 from local.engine.host import AwsError, Host, IamCheck, Request, Response
 from local.s3_prefix import S3Prefix, UnsafeKeyError
-from local.sagemaker import requests, serverless
+from local.sagemaker import inference, requests, serverless
 from local.sagemaker.account import Account
 from local.sagemaker.channels import ArtifactCache
+from local.sagemaker.endpoints import Endpoints
 from local.sagemaker.hubs import Hubs
+from local.sagemaker.inference import Inference
 from local.sagemaker.job import TERMINAL, TrainingJob, TrainingJobs
 from local.sagemaker.run import TrainingRun
 from local.sagemaker.settings import Settings
 
 _PRINCIPAL = "sagemaker.amazonaws.com"
 _DEFAULT_PAGE = 10
+_HOSTING = ("Model", "EndpointConfig", "Endpoint", "InferenceComponent")
 _SORT_KEYS = {"Name": "TrainingJobName", "CreationTime": "CreationTime", "Status": "TrainingJobStatus"}
 
 
 class SageMaker:
-    """Serve SageMaker's training API inside the engine.
+    """Serve SageMaker's API, and its runtime's, inside the engine.
 
     Args:
         settings: quotas and times.
@@ -68,6 +71,10 @@ class SageMaker:
             "DescribeHubContent": hubs.describe,
             "ListHubContents": lambda parameters: _page("HubContentSummaries", hubs.summaries(parameters), parameters),
         }
+        self._endpoints = Endpoints(host, folder, self._settings)
+        self._inference = Inference(host, self._endpoints)
+        self._operations |= self._endpoints.operations()
+        self._operations |= {f"List{kind}s": self._lister(kind) for kind in _HOSTING}
         self._cache = ArtifactCache(folder / "artifacts")
         self._jobs = TrainingJobs(TrainingJob.load(host, self._records, self._settings.event_copies))
         for job in self._jobs.all():
@@ -82,10 +89,14 @@ class SageMaker:
             run.abandon()
         for run in runs:
             run.join()
+        self._endpoints.stop()
 
     def iam(self, request: Request) -> list[IamCheck]:
         """Name the permissions that the request needs, with the tags of the job that it is about."""
-        checks = requests.permissions(request, self._host.region, self._host.account_id)
+        place = self._host.region, self._host.account_id
+        if inference.is_invocation(request):
+            return inference.permissions(request, *place)
+        checks = requests.permissions(request, *place)
         return [
             (action, resource, {**self._resource_tags(resource), **context}) for action, resource, context in checks
         ]
@@ -96,6 +107,8 @@ class SageMaker:
         Raises:
             AwsError: as SageMaker would.
         """
+        if inference.is_invocation(request):
+            return self._inference.answer(request)
         operation, parameters = requests.parse(request)
         answer = self._operations.get(operation)
         if answer is None:
@@ -242,6 +255,17 @@ class SageMaker:
         summaries = [{name: job[name] for name in members if name in job} for job in jobs]
         return _page("TrainingJobSummaries", summaries, parameters)
 
+    def _lister(self, kind: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+        def summaries(parameters: dict[str, Any]) -> dict[str, Any]:
+            members = requests.service_model().shape_for(f"{kind}Summary").members
+            found = [
+                {name: each[name] for name in members if name in each}
+                for each in self._endpoints.summaries(kind, parameters)
+            ]
+            return _page(f"{kind}s", found, parameters)
+
+        return summaries
+
     def _add_tags(self, parameters: dict[str, Any]) -> dict[str, Any]:
         job = self._tagged(parameters["ResourceArn"])
         tags = {tag["Key"]: tag["Value"] for tag in parameters["Tags"]}
@@ -253,7 +277,8 @@ class SageMaker:
         return {"Tags": _tag_list(job.tags)}
 
     def _list_tags(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        return _page("Tags", _tag_list(self._tagged(parameters["ResourceArn"]).tags), parameters, requests.MAX_TAGS)
+        tags = self._endpoints.tags(parameters["ResourceArn"]) or self._tagged(parameters["ResourceArn"]).tags
+        return _page("Tags", _tag_list(tags), parameters, requests.MAX_TAGS)
 
     def _tagged(self, arn: str) -> TrainingJob:
         job = self._jobs.by_arn(arn)
@@ -263,7 +288,8 @@ class SageMaker:
 
     def _resource_tags(self, arn: str) -> dict[str, str]:
         job = self._jobs.by_arn(arn)
-        return {f"aws:ResourceTag/{key}": value for key, value in job.tags.items()} if job else {}
+        tags = job.tags if job else self._endpoints.tags(arn)
+        return {f"aws:ResourceTag/{key}": value for key, value in tags.items()}
 
 
 def _tag_list(tags: dict[str, str]) -> list[dict[str, str]]:

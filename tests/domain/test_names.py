@@ -102,3 +102,11 @@ def test_all_that_a_run_writes_lies_under_its_own_prefix() -> None:
         names.answers_key(run),
     ):
         assert key.startswith(names.run_prefix(run))
+
+
+@given(stacks, run_ids)
+def test_an_endpoint_is_read_from_the_arn_of_its_component(stack: str, run: str) -> None:
+    name = names.endpoint(stack, run)
+    assert SAGEMAKER_NAME.fullmatch(name)
+    assert names.endpoint_of(f"arn:aws:sagemaker:us-east-1:123456789012:inference-component/{name}") == name
+    assert names.endpoint_of("arn:aws:bedrock:us-east-1:123456789012:imported-model/abc") is None

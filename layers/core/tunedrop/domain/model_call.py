@@ -1,4 +1,4 @@
-"""How a model on Bedrock is called: by Converse, which most programs speak, or by InvokeModel where that is surer."""
+"""How a model is called: by Converse, which most programs speak, InvokeModel where that is surer, or InvokeEndpoint."""
 
 from enum import StrEnum
 from typing import Literal
@@ -13,11 +13,16 @@ class ModelCall(StrEnum):
 
     https://docs.aws.amazon.com/bedrock/latest/userguide/invoke-imported-model.html
     """
+    INVOKE_ENDPOINT = "InvokeEndpoint"
+    """SageMaker's own, with the same body: JumpStart's containers take it.
+
+    https://docs.djl.ai/master/docs/serving/serving/docs/lmi/user_guides/chat_input_output_schema.html
+    """
 
     @property
     def words(self) -> str:
         """Say it to a person."""
-        return "Converse" if self is ModelCall.CONVERSE else "InvokeModel, with messages in OpenAI's chat form"
+        return "Converse" if self is ModelCall.CONVERSE else f"{self}, with messages in OpenAI's chat form"
 
 
 def call_of_imported(*, instruct_supported: bool, pictures: bool) -> ModelCall:

@@ -77,8 +77,27 @@ def run_of_imported_model(stack: str, model_name: str) -> str | None:
     return run if prefix == stack and re.fullmatch(r"[a-z2-7]{26}", run) else None
 
 
+def endpoint(stack: str, run: str) -> str:
+    """Name all that serves a run's model on SageMaker: model, configuration, endpoint and inference component.
+
+    SageMaker allows 63 of `[a-zA-Z0-9-]`. In lower case, for so it writes the name in ARNs, while a call has to spell
+    it as it was given.
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpoint.html
+    """
+    return f"{stack}-{run}".lower()
+
+
+def endpoint_of(model_arn: str) -> str | None:
+    """Read the name of the endpoint, and of its component, that a model's ARN stands for; None for one of Bedrock's.
+
+    The ARN is the component's: `arn:aws:sagemaker:<region>:<account>:inference-component/<name>`.
+    """
+    kind, _, name = model_arn.rpartition("/")
+    return name if kind.endswith(":inference-component") else None
+
+
 def alias(stack: str, dataset: str) -> str:
-    """Name the SSM parameter that holds the ARN of a dataset's promoted model."""
+    """Name the SSM parameter that holds the ARN of a dataset's promoted model: an import's, or a component's."""
     return f"/{stack}/models/{dataset}"
 
 

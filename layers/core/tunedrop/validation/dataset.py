@@ -86,11 +86,10 @@ def calibrated(
         constant = sum(judge.count([rules.template.prompt(empty), rules.template.completion(empty)]))
     rows = _rows(rules, _no_flaws, conversations=conversations)
     # Lengths are those of the lines as they lie there, escapes and all: a scan knows no others.
-    judged = [(line, rows.judge(line)) for line in first]
-    good = [verdict for _, verdict in judged if verdict.row is not None]
-    lines = [verdict.line for verdict in good]
-    counted = sum(judge.count([text for verdict in good for text in rows.texts(verdict.row)])) - constant * len(good)
-    line_bytes = sum(len(line) for line, verdict in judged if verdict.row is not None) - skeleton * len(lines)
+    good = [(line, *judged) for line in first if (judged := _judged(rows, line))[0] is not None]
+    lines = [written for _, _, written in good]
+    counted = sum(judge.count([text for _, row, _ in good for text in rows.texts(row)])) - constant * len(good)
+    line_bytes = sum(len(line) for line, _, _ in good) - skeleton * len(lines)
     sizes = np.fromiter(map(len, lines), np.int64)
     calibration = Calibration(
         basis=judge.basis,
@@ -102,6 +101,15 @@ def calibrated(
         common_shingles=tuple(near_duplicates.common_shingles(b"".join(lines), sizes).tolist()),
     )
     return ScanSettings(**dict(rules), calibration=calibration)
+
+
+def _judged(rows: Rows[Any], line: bytes) -> tuple[Any, bytes]:
+    """Return the typed row of a line, and what training reads of it; None where there is none."""
+    seen = rows.glance(line)
+    if seen is not None:
+        return (None, b"") if isinstance(seen, str) else (seen, line)
+    verdict = rows.judge(line)
+    return verdict.row, verdict.line
 
 
 _EMPTY_CONVERSATION = [{"role": role, "content": ""} for role in ("user", "assistant")]

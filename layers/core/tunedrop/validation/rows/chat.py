@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 from tunedrop.domain.strict_json import JsonValue, quoted
 from tunedrop.validation.findings import Flaw
 from tunedrop.validation.rows import Judged
-from tunedrop.validation.rows.json_lines import has_only, measured_by, named, one_a_line, parse, sure_fault, unread
+from tunedrop.validation.rows.json_lines import (
+    has_only,
+    measured_by,
+    named,
+    one_a_line,
+    parse,
+    strings_in,
+    sure_fault,
+    unread,
+)
 from tunedrop.validation.rows.messages import (
     LEGAL,
     LEGAL_WITH_SYSTEM,
@@ -105,15 +114,16 @@ class ChatRows:
         except RecursionError:
             return None
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            if not isinstance(error, msgspec.ValidationError) or f"$.{key}[" in str(error):
+                return sure_fault(error, SURE_FAULTS)
             # A fault of the whole object may be another key's, or a harmless one.
-            in_message = not isinstance(error, msgspec.ValidationError) or f"$.{key}[" in str(error)
-            return sure_fault(error, SURE_FAULTS) if in_message else None
+            return _sure_fault_of_whole(line)
         roles = tuple(map(_role, row.messages))
         if roles not in self._legal:
             flaw = order_flaw(key, roles)
             return flaw.code if flaw else None
         if not has_only(1 + 4 * len(roles), line):
-            return None
+            return "data.duplicate-key" if strings_in(line) > 1 + 4 * len(roles) else None
         if any(map(str.isspace, map(_content, row.messages))):
             return "data.empty-content"
         return row if (key == self._written_key or line.count(f'"{key}":'.encode()) == 1) else None
@@ -173,6 +183,22 @@ class ChatRows:
             "completion": answer.content,
             **getattr(row, "measured_by", {}),
         }
+
+
+def _sure_fault_of_whole(line: bytes) -> str | None:
+    """Return the code of a line that is no object, or one without a conversation; None for what may be good."""
+    try:
+        document = msgspec.json.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    if not isinstance(document, dict):
+        return "data.not-an-object"
+    conversations = [document[key] for key in KEYS if key in document]
+    if len(conversations) != 1:
+        return "data.mixed-message-keys" if conversations else "data.no-messages"
+    if not isinstance(conversations[0], list):
+        return "data.not-a-list"
+    return None if conversations[0] else "data.no-messages"
 
 
 def _several_keys(keys: Sequence[str]) -> Flaw:

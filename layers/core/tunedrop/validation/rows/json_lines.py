@@ -1,6 +1,7 @@
 """What all JSON lines have in common: a proof that no key stands twice, and the exact reading of one line."""
 
 import json
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 import msgspec
@@ -37,30 +38,48 @@ _FLAWS_SHOWN = 8
 _SMALL = 1 << 12
 """Bytes up to which looking through a block several times costs less than calling NumPy."""
 
-_QUOTE, _BACKSLASH, _OPENING, _CLOSING = b'"\\{}'
+_QUOTE, _BACKSLASH, _UNICODE, _ZERO, _OPENING, _CLOSING = b'"\\u0{}'
+
+_BACKSLASHES_AND_QUOTE = re.compile(rb'\\{2,}"')
 
 
 def has_only(strings: int, block: bytes) -> bool:
     r"""Prove that decoded JSON lines have no more than so many strings, keys included, no NUL in them, no CR between.
 
     The fast decoder keeps the last of two equal keys, but refuses unknown ones and asks for every key of the schema: a
-    key that stood twice, however it is spelled, would show in the number of quotes. Inside a string a quote has a
-    backslash before it. A CR between two tokens is white space to JSON, and the end of a line to some of its readers.
+    key that stood twice, however it is spelled, would show in the number of strings. A CR between two tokens is white
+    space to JSON, and the end of a line to some of its readers.
     """
+    if len(block) < _SMALL:
+        return b"\r" not in block and b"\\u0000" not in block and strings_in(block) == strings
     if b"\r" in block:
         return False
-    if len(block) < _SMALL and b'\\\\"' not in block:
-        return block.count(b'"') - block.count(b'\\"') == 2 * strings and b"\\u0000" not in block
     octets = np.frombuffer(block, np.uint8)
     quotes, backslashes = octets == _QUOTE, octets == _BACKSLASH
     ends = np.count_nonzero(quotes)
     if backslashes.any():
-        ends -= np.count_nonzero(backslashes[:-1] & quotes[1:])
+        escaped = backslashes[:-1] & quotes[1:]
+        ends -= np.count_nonzero(escaped)
         # Behind an even number of backslashes a quote ends the string.
-        behind_two = np.flatnonzero(backslashes[:-2] & backslashes[1:-1] & quotes[2:])
-        ends += sum(_run(block, last) % 2 == 0 for last in (behind_two + 1).tolist())
-    # Looking for the shorter text first is the quicker way to know that neither is there.
-    return ends == 2 * strings and (b"\\u" not in block or b"\\u0000" not in block)
+        behind_two = backslashes[:-2] & escaped[1:]
+        if behind_two.any():
+            ends += sum(_run(block, last) % 2 == 0 for last in (np.flatnonzero(behind_two) + 1).tolist())
+        # Looking at each \u is quicker than searching the block for the longer text.
+        escapes = np.flatnonzero(backslashes[:-4] & (octets[1:-3] == _UNICODE))
+        if ((octets[escapes + 2] == _ZERO) & (octets[escapes + 4] == _ZERO)).any() and b"\\u0000" in block:
+            return False
+    return bool(ends == 2 * strings)
+
+
+def strings_in(line: bytes) -> int:
+    r"""Count the strings of a line that was decoded. Inside a string a quote has a backslash before it."""
+    quotes = line.count(b'"')
+    if b"\\" in line:
+        quotes -= line.count(b'\\"')
+        if b'\\\\"' in line:
+            # Behind an even number of backslashes a quote ends the string.
+            quotes += sum(len(each[0]) % 2 for each in _BACKSLASHES_AND_QUOTE.finditer(line))
+    return quotes // 2
 
 
 def one_a_line(block: bytes, ends: NDArray[np.int64]) -> bool:

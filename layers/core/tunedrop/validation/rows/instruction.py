@@ -22,22 +22,16 @@ from tunedrop.validation.rows.json_lines import (
     has_only,
     measured_by,
     named,
-    one_a_line,
     parse,
     shown,
-    sure_fault,
     unread,
 )
-
-_SURE_FAULTS = {
-    "Expected `str`, got": "data.not-text",
-    "Object missing required field": "data.missing-field",
-}
+from tunedrop.validation.rows.typed_lines import TypedLines
 
 _NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
 
 
-class InstructionRows:
+class InstructionRows(TypedLines):
     """Judge instruction rows against a template.
 
     Rows are handed on with the template's fields only: JumpStart's reader infers one type for each column of a file,
@@ -58,7 +52,6 @@ class InstructionRows:
             "MeasuredRow", [("measured_by", dict[str, object])], bases=(self._row,), frozen=True, gc=False
         )
         self._decoder = msgspec.json.Decoder(_row_type(fields, filled={asked, answered}))
-        self._decode_lines = self._decoder.decode_lines
         self._decode_accepted = msgspec.json.Decoder(self._row).decode_lines
         self._said = attrgetter(*(f"f{fields.index(each)}" for each in dict.fromkeys((asked, answered))))
         self._says_two_things = asked != answered
@@ -68,30 +61,11 @@ class InstructionRows:
         self._contract = _contract(fields)
         self._plain_answer = f"f{fields.index(answered)}" if template.completion_text == f"{{{answered}}}" else None
 
-    def accept(self, block: bytes, ends: NDArray[np.int64]) -> Sequence[Any] | None:
-        """Return the typed rows when every line is surely good as it is."""
-        try:
-            rows = self._decode_lines(block)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return None
-        if len(rows) != len(ends) or not one_a_line(block, ends):
-            return None
+    def _are_good(self, rows: Sequence[Any], block: bytes) -> bool:
         said = map(self._said, rows)
         if any(map(str.isspace, chain.from_iterable(said) if self._says_two_things else said)):
-            return None
-        return rows if has_only(2 * len(self._fields) * len(ends), block) else None
-
-    def glance(self, line: bytes) -> Any | str | None:
-        """Return the typed row, the code of a sure fault, or None."""
-        try:
-            row = self._decoder.decode(line)
-        except RecursionError:
-            return None
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            return sure_fault(error, _SURE_FAULTS)
-        said = self._said(row) if self._says_two_things else (self._said(row),)
-        good = not any(map(str.isspace, said)) and has_only(2 * len(self._fields), line)
-        return row if good else None
+            return False
+        return has_only(2 * len(self._fields) * len(rows), block)
 
     def judge(self, line: bytes) -> Judged:
         """Judge one line exactly."""

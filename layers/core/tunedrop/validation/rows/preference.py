@@ -12,8 +12,6 @@ from operator import attrgetter
 from typing import Annotated, Any
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import ErrorDetails
 
@@ -26,10 +24,8 @@ from tunedrop.validation.rows.json_lines import (
     has_only,
     measured_by,
     named,
-    one_a_line,
     parse,
     shown,
-    sure_fault,
     unread,
 )
 from tunedrop.validation.rows.messages import (
@@ -39,15 +35,11 @@ from tunedrop.validation.rows.messages import (
     conversation_flaws,
     order_flaw,
 )
+from tunedrop.validation.rows.typed_lines import TypedLines
 
 ANSWERS = ("chosen", "rejected")
 
 _TEXTS = ("prompt", *ANSWERS)
-
-_SURE_FAULTS_OF_TEXTS = {
-    "Expected `str`, got": "data.not-text",
-    "Object missing required field": "data.missing-field",
-}
 
 _IN_MESSAGES = tuple(f"$.{answer}[" for answer in ANSWERS)
 
@@ -76,7 +68,6 @@ class _MeasuredTextPair(_TextPair, frozen=True, gc=False, kw_only=True):
     measured_by: dict[str, object]
 
 
-_TEXT_DECODER = msgspec.json.Decoder(_TextPair)
 _said = attrgetter(*_TEXTS)
 
 
@@ -89,28 +80,18 @@ class _TextContract(BaseModel):
     system: str = ""
 
 
-class TextPairs:
+class TextPairs(TypedLines):
     """Judge pairs of texts: `prompt`, `chosen`, `rejected`, and maybe `system`."""
 
-    def accept(self, block: bytes, ends: NDArray[np.int64]) -> Sequence[Any] | None:
-        """Return the typed rows when every line is surely good as it is."""
-        try:
-            rows = _TEXT_DECODER.decode_lines(block)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return None
-        if len(rows) != len(ends) or not one_a_line(block, ends):
-            return None
-        return rows if _are_good_texts(rows, block) else None
+    _decoder = msgspec.json.Decoder(_TextPair)
 
-    def glance(self, line: bytes) -> Any | str | None:
-        """Return the typed row, the code of a sure fault, or None."""
-        try:
-            row = _TEXT_DECODER.decode(line)
-        except RecursionError:
-            return None
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            return sure_fault(error, _SURE_FAULTS_OF_TEXTS)
-        return row if _are_good_texts([row], line) else None
+    def _are_good(self, rows: Sequence[Any], block: bytes) -> bool:
+        if any(map(str.isspace, chain.from_iterable(map(_said, rows)))):
+            return False
+        if any(_alike(row.chosen, row.rejected) for row in rows):
+            return False
+        systems = [system for row in rows for system in _system(row)]
+        return not any(map(str.isspace, systems)) and has_only(2 * (len(_TEXTS) * len(rows) + len(systems)), block)
 
     def judge(self, line: bytes) -> Judged:
         """Judge one line exactly."""
@@ -138,18 +119,9 @@ class TextPairs:
         written = json.dumps(texts, ensure_ascii=False).encode() + b"\n"
         return Judged(row, written, unread(document, (*_TEXTS, "system")))
 
-    def written(self, text: bytes) -> bytes:
-        """Return accepted lines as they are."""
-        return text
-
     def answers(self, rows: Sequence[Any]) -> list[str]:
         """Return the answers to prefer."""
         return [row.chosen for row in rows]
-
-    def blanks(self, rows: Sequence[Any], *, surely_led: bool) -> Mapping[str, NDArray[np.int64]]:
-        """Return nothing: of a good row nothing is blank."""
-        del rows, surely_led
-        return {}
 
     def texts(self, row: Any) -> list[str]:
         """Return the system message, if there is one, the prompt, and both answers."""
@@ -175,32 +147,27 @@ class _MeasuredConversationPair(_ConversationPair, frozen=True, gc=False):
     measured_by: dict[str, object]
 
 
-_CONVERSATION_DECODER = msgspec.json.Decoder(_ConversationPair)
-
-
-class ConversationPairs:
+class ConversationPairs(TypedLines):
     """Judge pairs of whole conversations, `chosen` and `rejected`, that differ in their last answer alone."""
 
-    def accept(self, block: bytes, ends: NDArray[np.int64]) -> Sequence[Any] | None:
-        """Return the typed rows when every line is surely good as it is."""
-        try:
-            rows = _CONVERSATION_DECODER.decode_lines(block)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return None
-        if len(rows) != len(ends) or not one_a_line(block, ends):
-            return None
-        return rows if _are_good_conversations(rows, block) else None
+    _decoder = msgspec.json.Decoder(_ConversationPair)
+    _sure_faults = SURE_FAULTS
 
-    def glance(self, line: bytes) -> Any | str | None:
-        """Return the typed row, the code of a sure fault, or None."""
-        try:
-            row = _CONVERSATION_DECODER.decode(line)
-        except RecursionError:
-            return None
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            in_message = not isinstance(error, msgspec.ValidationError) or any(map(str(error).count, _IN_MESSAGES))
-            return sure_fault(error, SURE_FAULTS) if in_message else None
-        return row if _are_good_conversations([row], line) else None
+    def _are_good(self, rows: Sequence[Any], block: bytes) -> bool:
+        conversations = [conversation for row in rows for conversation in (row.chosen, row.rejected)]
+        if not LEGAL_WITH_SYSTEM.issuperset([tuple(message.role for message in each) for each in conversations]):
+            return False
+        if any(message.content.isspace() for each in conversations for message in each):
+            return False
+        for row in rows:
+            if row.chosen[:-1] != row.rejected[:-1] or _alike(row.chosen[-1].content, row.rejected[-1].content):
+                return False
+        return has_only(len(conversations) + 4 * sum(map(len, conversations)), block)
+
+    def _sure_fault(self, error: Exception) -> str | None:
+        # A fault of the whole object may be a harmless one.
+        in_message = not isinstance(error, msgspec.ValidationError) or any(map(str(error).count, _IN_MESSAGES))
+        return super()._sure_fault(error) if in_message else None
 
     def judge(self, line: bytes) -> Judged:
         """Judge one line exactly."""
@@ -221,23 +188,14 @@ class ConversationPairs:
         if flaw := _difference(clean["chosen"], clean["rejected"]):
             return Judged(None, b"", (flaw,))
         written = json.dumps(clean, ensure_ascii=False).encode() + b"\n"
-        row = _CONVERSATION_DECODER.decode(written)
+        row = self._decoder.decode(written)
         if measured := measured_by(document):
             row = _MeasuredConversationPair(row.chosen, row.rejected, measured)
         return Judged(row, written, unread(document, ANSWERS))
 
-    def written(self, text: bytes) -> bytes:
-        """Return accepted lines as they are."""
-        return text
-
     def answers(self, rows: Sequence[Any]) -> list[str]:
         """Return the last of the messages to prefer."""
         return [row.chosen[-1].content for row in rows]
-
-    def blanks(self, rows: Sequence[Any], *, surely_led: bool) -> Mapping[str, NDArray[np.int64]]:
-        """Return nothing: of a good row nothing is blank."""
-        del rows, surely_led
-        return {}
 
     def texts(self, row: Any) -> list[str]:
         """Return the contents of both conversations."""
@@ -251,27 +209,6 @@ class ConversationPairs:
             "completion": answer.content,
             **getattr(row, "measured_by", {}),
         }
-
-
-def _are_good_texts(rows: Sequence[_TextPair], block: bytes) -> bool:
-    if any(map(str.isspace, chain.from_iterable(map(_said, rows)))):
-        return False
-    if any(_alike(row.chosen, row.rejected) for row in rows):
-        return False
-    systems = [system for row in rows for system in _system(row)]
-    return not any(map(str.isspace, systems)) and has_only(2 * (len(_TEXTS) * len(rows) + len(systems)), block)
-
-
-def _are_good_conversations(rows: Sequence[_ConversationPair], block: bytes) -> bool:
-    conversations = [conversation for row in rows for conversation in (row.chosen, row.rejected)]
-    if not LEGAL_WITH_SYSTEM.issuperset([tuple(message.role for message in each) for each in conversations]):
-        return False
-    if any(message.content.isspace() for each in conversations for message in each):
-        return False
-    for row in rows:
-        if row.chosen[:-1] != row.rejected[:-1] or _alike(row.chosen[-1].content, row.rejected[-1].content):
-            return False
-    return has_only(len(conversations) + 4 * sum(map(len, conversations)), block)
 
 
 def _is_conversation(document: Mapping[str, JsonValue]) -> bool:

@@ -2,12 +2,11 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from operator import attrgetter
 from typing import Annotated, Any
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import ErrorDetails
 
@@ -20,21 +19,15 @@ from tunedrop.validation.rows.json_lines import (
     has_only,
     measured_by,
     named,
-    one_a_line,
     parse,
     shown,
-    sure_fault,
     unread,
 )
+from tunedrop.validation.rows.typed_lines import TypedLines
 
 _FIELDS = ("file_name", "prompt", "completion")
 
 _EXAMPLE = '{"file_name": "images/0001.png", "prompt": "...", "completion": "..."}'
-
-_SURE_FAULTS = {
-    "Expected `str`, got": "data.not-text",
-    "Object missing required field": "data.missing-field",
-}
 
 _NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
 
@@ -49,7 +42,6 @@ class _MeasuredRow(_Row, frozen=True, gc=False):
     measured_by: dict[str, object]
 
 
-_DECODER = msgspec.json.Decoder(_Row)
 _said = attrgetter("prompt", "completion")
 
 
@@ -61,37 +53,21 @@ class _RowContract(BaseModel):
     completion: str
 
 
-class VisualRows:
+class VisualRows(TypedLines):
     """Judge rows of a `metadata.jsonl`, and with each row its picture."""
+
+    _decoder = msgspec.json.Decoder(_Row)
 
     def __init__(self, image_flaws: Callable[[str], Sequence[Flaw]]) -> None:
         """Look at pictures with `image_flaws`: a row's `file_name` → what is wrong with the picture."""
         self._image_flaws = image_flaws
 
-    def accept(self, block: bytes, ends: NDArray[np.int64]) -> Sequence[Any] | None:
-        """Return the typed rows when every line, and its picture, is surely good as it is."""
-        try:
-            rows = _DECODER.decode_lines(block)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return None
-        if len(rows) != len(ends) or not one_a_line(block, ends):
-            return None
-        if not has_only(2 * len(_FIELDS) * len(ends), block):
-            return None
-        if any(prompt.isspace() or completion.isspace() for prompt, completion in map(_said, rows)):
-            return None
-        return None if any(self._image_flaws(row.file_name) for row in rows) else rows
-
-    def glance(self, line: bytes) -> Any | str | None:
-        """Return the typed row, the code of a sure fault, or None."""
-        try:
-            row = _DECODER.decode(line)
-        except RecursionError:
-            return None
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            return sure_fault(error, _SURE_FAULTS)
-        good = not any(map(str.isspace, _said(row))) and has_only(2 * len(_FIELDS), line)
-        return row if good and not self._image_flaws(row.file_name) else None
+    def _are_good(self, rows: Sequence[Any], block: bytes) -> bool:
+        if any(map(str.isspace, chain.from_iterable(map(_said, rows)))):
+            return False
+        if not has_only(2 * len(_FIELDS) * len(rows), block):
+            return False
+        return not any(self._image_flaws(row.file_name) for row in rows)
 
     def judge(self, line: bytes) -> Judged:
         """Judge one line, and its picture, exactly."""
@@ -111,18 +87,9 @@ class VisualRows:
         typed = _MeasuredRow(**row, measured_by=measured) if measured else _Row(**row)
         return Judged(typed, json.dumps(row, ensure_ascii=False).encode() + b"\n", unread(document, _FIELDS))
 
-    def written(self, text: bytes) -> bytes:
-        """Return accepted lines as they are."""
-        return text
-
     def answers(self, rows: Sequence[Any]) -> list[str]:
         """Return the completions."""
         return [row.completion for row in rows]
-
-    def blanks(self, rows: Sequence[Any], *, surely_led: bool) -> Mapping[str, NDArray[np.int64]]:
-        """Return nothing: of a good row nothing is blank."""
-        del rows, surely_led
-        return {}
 
     def texts(self, row: Any) -> list[str]:
         """Return prompt and completion; the picture's own tokens are the model's secret."""

@@ -125,6 +125,7 @@ PLAN_MADE = PlanMade(plan=PLAN)
 DEAR_PLAN = PLAN.model_copy(update={"approval": ApprovalRule(auto_approve_usd=1.56, hours=12)})
 """A plan that costs a cent more, at most, than is launched without asking."""
 DEAR_PLAN_MADE = PlanMade(plan=DEAR_PLAN)
+UNPRICED_PLAN_MADE = PlanMade(plan=PLAN.model_copy(update={"usd_per_hour": None}))
 PLAN_REFUSED = PlanRefused(problems=(PROBLEM,))
 DATASET_ACCEPTED = DatasetAccepted(summary=DATA)
 DATASET_REFUSED = DatasetRefused(problems=(PROBLEM,), counts={PROBLEM.code: 3}, summary=DATA)

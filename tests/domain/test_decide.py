@@ -32,6 +32,7 @@ from tests.samples import (
     ROOM_WANTED,
     RUN_ID,
     STACK,
+    UNPRICED_PLAN_MADE,
     job_seen,
     new_run,
     observed,
@@ -132,7 +133,7 @@ JOB_DESCRIBED: tuple[Observation, ...] = (
 )
 
 POSSIBLE: dict[Effect, tuple[Observation, ...]] = {
-    Effect.PLAN: (PLAN_MADE, DEAR_PLAN_MADE, PLAN_REFUSED),
+    Effect.PLAN: (PLAN_MADE, DEAR_PLAN_MADE, UNPRICED_PLAN_MADE, PLAN_REFUSED),
     Effect.VALIDATE: (DATASET_ACCEPTED, DATASET_REFUSED, UNAVAILABLE, REFUSED),
     Effect.RESERVE: (ROOM_WANTED,),
     Effect.LAUNCH: (JOB_ACCEPTED, *JOB_REFUSED, UNAVAILABLE, REFUSED),
@@ -194,6 +195,7 @@ def situation(run: Run, now: datetime) -> object:
     asks = run.plan and run.plan.approval if run.status is RunStatus.VALIDATING else None
     if run.status is RunStatus.AWAITING_APPROVAL:
         asks = run.approval and run.approval.lapses_at <= now
+    unpriced = run.plan is not None and run.plan.usd_per_hour is None
     training = run.training and (run.training.status, run.training.secondary_status)
     evaluation = run.evaluation and run.evaluation.passed
     attempts: object = None
@@ -201,7 +203,7 @@ def situation(run: Run, now: datetime) -> object:
         short = [each for each in run.failed_attempts if each.code in SHORTAGES]
         long_short = bool(short) and now - short[0].ended_at >= GIVE_UP_AFTER
         attempts = (len(run.failed_attempts) > len(short), long_short, run.attempt > 1)
-    return (*end, ages, training, evaluation, run.evaluated_rows, attempts, asks)
+    return (*end, ages, training, evaluation, run.evaluated_rows, attempts, asks, unpriced)
 
 
 def fits(run: Run, effect: Effect, observation: Observation) -> bool:
@@ -384,8 +386,10 @@ def test_room_is_reserved_before_the_launch_and_until_the_cost_is_known(search: 
     holders = {run.status for run, _ in search.states.values() if run.charge}
     assert holders == {RunStatus.LAUNCHING, RunStatus.TRAINING, RunStatus.FAILED}
     for run, now in search.states.values():
-        assert run.status is not RunStatus.TRAINING or run.charge
-        assert Effect.LAUNCH not in effects_due(run, now) or run.charge
+        unpriced = run.plan is not None and run.plan.usd_per_hour is None
+        assert not (unpriced and run.charge)
+        assert run.status is not RunStatus.TRAINING or run.charge or unpriced
+        assert Effect.LAUNCH not in effects_due(run, now) or run.charge or unpriced
         assert not settled(run) or run.charge is None
         assert len({each.job_name for each in run.charges}) == len(run.charges)
 

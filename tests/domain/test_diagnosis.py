@@ -220,6 +220,18 @@ def test_pain_9_a_quota_of_zero_is_raised_and_one_in_use_is_waited_for() -> None
     assert "2 of 2 instances" in used.fix
 
 
+def test_a_quota_that_aws_does_not_name_is_that_of_spot_for_a_training_on_spot() -> None:
+    training = PLAN.training.model_copy(update={"max_wait_seconds": 7200})
+    zero = "ResourceLimitExceeded: The account-level service limit is 0"
+    assert (
+        "'ml.g5.12xlarge for spot training job usage'"
+        in told(
+            zero,
+            of=plan().model_copy(update={"training": training.model_copy(update={"instance_type": "ml.g5.12xlarge"})}),
+        ).fix
+    )
+
+
 def test_pain_22_a_time_limit_is_mended_by_money_or_fewer_epochs() -> None:
     assert "`budget_usd: 80`" in told("MaxRuntimeExceeded", of=plan(budget_usd=40)).fix
     assert "`epoch: 2`" in told("MaxRuntimeExceeded").fix

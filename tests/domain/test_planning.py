@@ -412,6 +412,8 @@ def test_a_run_without_a_budget_has_the_stack_s_and_none_may_have_more() -> None
     problem = refusal("budget_usd: 3.04", rules=rules)
     assert (problem.code, problem.where) == ("budget.above-limit", "tune.yaml:2")
     assert "3.03" in problem.fix
+    plain = refusal("budget_usd: 12345678", rules=replace(RULES, max_budget_usd=1234567)).message
+    assert "budget_usd is 12345678, and this stack lets a run spend 1234567 US dollars" in plain
 
 
 def test_a_run_that_no_month_has_room_for_is_refused_with_the_budget_that_would_do() -> None:
@@ -961,6 +963,16 @@ def test_a_wait_for_spot_without_spot_is_refused() -> None:
     problem = refusal("max_wait_hours: 5")
 
     assert (problem.code, problem.where) == ("spot.wait-without-spot", "tune.yaml:2")
+
+
+def test_a_wait_that_no_job_lasts_for_is_refused_and_the_usual_one_kept_within() -> None:
+    problem = refusal("spot: true\nmax_wait_hours: 649")
+    assert (problem.code, problem.where) == ("spot.wait-too-long", "tune.yaml:3")
+    assert "`max_wait_hours: 648` or less" in problem.fix
+    assert isinstance(outcome("spot: true\nmax_wait_hours: 648"), Plan)
+    days = PlanRules(region="us-east-1", longest_training=timedelta(days=28))
+    long = MODEL.model_copy(update={"max_runtime_seconds": 28 * 24 * 3600})
+    assert plan("spot: true", rules=days, model=long).training.max_wait_seconds == 28 * 24 * 3600
 
 
 def test_spot_and_a_warm_pool_cannot_be_asked_for_together() -> None:

@@ -82,6 +82,19 @@ def request_of(made: Plan) -> dict[str, Any]:
     return create_training_job_request(run, stack="tunedrop", role_arn=ROLE, run_bucket="runs")
 
 
+def test_a_model_of_a_private_hub_is_named_by_its_entry_there_and_a_reference_is_refused(
+    catalogue: SpecCatalogue,
+) -> None:
+    entry = f"arn:aws:sagemaker:us-east-1:123456789012:hub-content/ours/{{}}/{RECIPE_ONLY}/3.0.0"
+    own, reference = (
+        catalogue.model(RECIPE_ONLY).model_copy(update={"hub_content_arn": entry.format(kind)})
+        for kind in ("Model", "ModelReference")
+    )
+
+    assert request_of(plan(own))["ServerlessJobConfig"]["BaseModelArn"] == entry.format("Model")
+    assert codes(reference) == ["serverless.hub"]
+
+
 def test_the_request_is_the_one_of_the_sdks_trainers(catalogue: SpecCatalogue) -> None:
     request = request_of(plan(catalogue.model(RECIPE_ONLY), "hyperparameters: {max_epochs: 2}"))
 

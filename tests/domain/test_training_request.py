@@ -310,7 +310,7 @@ def test_a_job_on_spot_keeps_its_checkpoints_beside_the_run(catalogue: JumpStart
     request = request_of(planned(catalogue, f"model: {OPEN}\nspot: true\nmax_wait_hours: 1"))
 
     assert request["EnableManagedSpotTraining"]
-    assert request["CheckpointConfig"] == {"S3Uri": f"s3://runs/checkpoints/{RUN_ID}"}
+    assert request["CheckpointConfig"] == {"S3Uri": f"s3://runs/checkpoints/{RUN_ID}/ml.g5.2xlarge"}
     limits = request["StoppingCondition"]
     assert limits["MaxWaitTimeInSeconds"] == limits["MaxRuntimeInSeconds"] + 3600
     assert "KeepAlivePeriodInSeconds" not in request["ResourceConfig"]

@@ -76,7 +76,7 @@ def lapsed(approval: Approval) -> Problem:
     """Say that nobody answered in time."""
     limit = approval.limit_cents / 100
     cheaper = (
-        f" With `budget_usd: {limit:g}` in tune.yaml it needs no approval."
+        f" With `budget_usd: {budget.amount(limit)}` in tune.yaml it needs no approval."
         if approval.most_cents is not None and approval.limit_cents
         else ""
     )

@@ -32,8 +32,8 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StopTrainingJob.ht
 SHORTEST_TRAINING = timedelta(minutes=10)
 """What starting an instance and loading weights takes: a budget that buys less is spent on nothing."""
 
-_LONGEST_JOB = 28 * 24 * 3600
-"""Seconds that SageMaker lets a job run.
+LONGEST_JOB = timedelta(days=28)
+"""After which SageMaker ends a job, whatever it waits for.
 
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StoppingCondition.html
 """
@@ -99,13 +99,18 @@ def most_cents(usd_per_hour: float, max_runtime: timedelta) -> int:
 
 def longest_runtime(budget_usd: float, usd_per_hour: float) -> timedelta:
     """Return the time limit, in whole seconds, with which a job costs its budget at most; zero when it buys none."""
-    seconds = math.floor(round(min(budget_usd / usd_per_hour * 3600, _LONGEST_JOB), 6))
+    seconds = math.floor(round(min(budget_usd / usd_per_hour * 3600, LONGEST_JOB.total_seconds()), 6))
     return max(timedelta(0), timedelta(seconds=seconds) - STOP_GRACE)
 
 
 def words(amount: int) -> str:
     """Write cents as people read them: `$96`, `$96.50`."""
     return f"${amount // 100:,}" + (f".{amount % 100:02}" if amount % 100 else "")
+
+
+def amount(usd: float) -> str:
+    """Write US dollars as tune.yaml takes them, without an exponent and to a millionth: `1234567`, `0.5`."""
+    return f"{usd:.6f}".rstrip("0").rstrip(".")
 
 
 def opened(before: tuple[Charge, ...], after: tuple[Charge, ...]) -> Iterator[Charge]:

@@ -55,7 +55,7 @@ def data_target(
         # Gated weights lie in a bucket that the training job alone may read.
         tokenizer_uri=f"{weights}tokenizer.json" if weights and weights.endswith("/") and not model.gated else None,
         epochs=_number(hyperparameters, "epoch", "epochs"),
-        batch_size=_batch_size(hyperparameters, choice.instance_type),
+        batch_size=choice.batch_size,
         validation_split_ratio=_number(hyperparameters, "validation_split_ratio"),
     )
 
@@ -74,7 +74,8 @@ def _max_input_length(hyperparameters: Mapping[str, str]) -> int | None:
     return DEFAULT_INPUT_LENGTH if length is not None and llama else None
 
 
-def _batch_size(hyperparameters: Mapping[str, str], instance_type: str) -> int | None:
+def batch_size(hyperparameters: Mapping[str, str], instance_type: str) -> int | None:
+    """Count the rows of one optimiser step over all devices; None for a script that does not say."""
     rows = _number(hyperparameters, "per_device_train_batch_size")
     if rows is None:
         return None

@@ -531,8 +531,8 @@ def _budget_spent(problem: Problem, plan: Plan, charges: tuple[budget.Charge, ..
     spent = budget.words(_spent_cents(charges))
     return Problem(
         code="budget.spent",
-        message=f"{problem.message} Of the budget of {plan.budget_usd:g} US dollars {spent} are spent: too little is "
-        "left for another try.",
+        message=f"{problem.message} Of the budget of {plan.budget_usd:,.2f} US dollars {spent} are spent: "
+        "too little is left for another try.",
         where="tune.yaml",
         fix="Drop the dataset again with a larger budget_usd.",
     )

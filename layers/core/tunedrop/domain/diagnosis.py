@@ -10,8 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tunedrop.domain.accelerators import accelerator, memory_gb
-from tunedrop.domain.plan import Plan
+from tunedrop.domain.budget import amount
+from tunedrop.domain.plan import Plan, TrainingPlan
 from tunedrop.domain.problem import Problem, excerpt
+from tunedrop.domain.quotas import quota_name
 
 LINES_READ = 200
 """Of the log's end: the exception stands there, and a pattern is never tried on more."""
@@ -143,7 +145,9 @@ def _another_instance(failure: _Failure) -> tuple[str, str]:
 
 
 def _quota(failure: _Failure) -> tuple[str, str]:
-    name = f"{failure.instance_type} for training job usage"
+    training = failure.plan.training
+    spot = isinstance(training, TrainingPlan) and training.max_wait_seconds is not None
+    name = quota_name(failure.instance_type, spot=spot)
     if (said := _QUOTA.search(failure.reason)) and int(said["limit"]) > 0:
         return "", (
             f"{said['used']} of {said['limit']} instances of the quota '{said['quota']}' are in use: drop "
@@ -214,7 +218,7 @@ def _more_time(failure: _Failure) -> tuple[str, str]:
     if plan.budget_usd is not None:
         return (
             f"{_TUNE_YAML}: budget_usd",
-            f"Write `budget_usd: {plan.budget_usd * 2:g}` (it pays for {hours:.1f} hours now), or train fewer epochs.",
+            f"Write `budget_usd: {amount(plan.budget_usd * 2)}` (it pays for {hours:.1f} hours now); or fewer epochs.",
         )
     name = "epochs" if failure.hyperparameter("epochs") else "epoch"
     epochs = failure.hyperparameter(name) or ""

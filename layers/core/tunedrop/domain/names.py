@@ -184,12 +184,13 @@ def console_url(region: str, uri: str) -> str:
     return f"https://{region}.console.aws.amazon.com/s3/object/{where}"
 
 
-def checkpoints_prefix(run: str) -> str:
-    """Locate what a training on spot leaves for its next start; ends with a slash.
+def checkpoints_prefix(run: str, instance_type: str) -> str:
+    """Locate what a training on spot leaves for its next start on instances of the same type; ends with a slash.
 
-    Apart from what the run keeps, for the bucket's lifecycle to clear away.
+    Shards of one number of GPUs are no checkpoint for another. Apart from what the run keeps, for the bucket's
+    lifecycle to clear away.
     """
-    return f"checkpoints/{run}/"
+    return f"checkpoints/{run}/{instance_type}/"
 
 
 def training_output_prefix(run: str) -> str:

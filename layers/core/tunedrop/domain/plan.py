@@ -138,6 +138,8 @@ class ServerlessTrainingPlan(Record):
     vpc: VpcConfig | None = None
     usage_type: str
     """What the bill calls it."""
+    hub_content_arn: str | None = None
+    """The entry of the private hub that the model is from; None for SageMaker's public hub."""
     metrics: tuple[MetricDefinition, ...] = ()
     """None: SageMaker itself defines what it measures."""
 
@@ -169,6 +171,8 @@ class InstanceChoice(Record):
     usd_per_hour: float | None
     price_source: str | None = None
     estimate: CostEstimate | None
+    batch_size: int | None = None
+    """Rows of one optimiser step, over all devices of the type."""
 
 
 class ApprovalRule(Record):
@@ -277,10 +281,11 @@ class Plan(Record):
         if not self.choices:
             return self
         choice = self.choices[(attempt - 1) % len(self.choices)]
-        changed = choice.model_dump(exclude={"usd_per_hour", "price_source", "estimate"})
+        changed = choice.model_dump(exclude={"usd_per_hour", "price_source", "estimate", "batch_size"})
         return self.model_copy(
             update={
                 "training": self.training.model_copy(update=changed),
+                "data": self.data.model_copy(update={"batch_size": choice.batch_size}),
                 "usd_per_hour": choice.usd_per_hour,
                 "price_source": choice.price_source,
                 "estimate": choice.estimate,

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 
 from tunedrop.contracts.tune_spec import TuneSpec
 from tunedrop.domain import contradictions, names, serverless, spot
-from tunedrop.domain.budget import SHORTEST_TRAINING, cap_cents, longest_runtime, most_cents, words
+from tunedrop.domain.budget import SHORTEST_TRAINING, amount, cap_cents, longest_runtime, most_cents, words
 from tunedrop.domain.capacity import alternatives
 from tunedrop.domain.cost_estimate import CostEstimate, TokenCount
-from tunedrop.domain.data_target import data_target
+from tunedrop.domain.data_target import batch_size, data_target
 from tunedrop.domain.drop_files import DropFiles, assign_roles, names_in
 from tunedrop.domain.estimate import estimate, guessed_tokens
 from tunedrop.domain.hyperparameters import choose_hyperparameters, techniques_of
@@ -206,7 +206,7 @@ def _by_script(
     problems = (
         *any_trainer,
         *policy_problems(rules.policy, model, instance_type, spec.where),
-        *spot.problems(spec),
+        *spot.problems(spec, longest),
         *_technique_problems(spec, model, technique, techniques_of(model)),
         *_instance_problems(spec, model, instance_type),
         *_budget_problems(spec, rules, instance_type, usd_per_hour, longest),
@@ -294,7 +294,11 @@ def _by_recipe(
         *policy_problems(rules.policy, model, None, spec.where),
         *_technique_problems(spec, model, technique, serverless.techniques(model, rules.region)),
         *serverless.refusals(
-            spec.model_dump(exclude_defaults=True), spec.where, allowed=rules.serverless, isolated=rules.isolated
+            spec.model_dump(exclude_defaults=True),
+            spec.where,
+            model.hub_content_arn,
+            allowed=rules.serverless,
+            isolated=rules.isolated,
         ),
         *_token_budget_problems(spec, rules, model),
         *hyperparameter_problems,
@@ -316,6 +320,7 @@ def _by_recipe(
             kms_key_arn=rules.kms_key_arn,
             vpc=rules.vpc,
             usage_type=recipe.usage_types[rules.region],
+            hub_content_arn=model.hub_content_arn,
         ),
         data=serverless.customisation_target(
             model, recipe, technique, hyperparameters, "tune.yaml" if spec.technique else "files"
@@ -355,6 +360,7 @@ def _choice(
         usd_per_hour=usd_per_hour,
         price_source=known_price.source if known_price else None,
         estimate=spot.at_spot_price(estimated) if estimated and spec.spot else estimated,
+        batch_size=batch_size(hyperparameters, instance_type),
     )
 
 
@@ -541,8 +547,8 @@ def _budget_problems(
         return [
             Problem(
                 code="budget.too-small",
-                message=f"{spec.budget_usd:g} US dollars buy {int(longest.total_seconds())} s of {instance_type}, less "
-                "than it takes to start.",
+                message=f"{amount(spec.budget_usd)} US dollars buy {int(longest.total_seconds())} s of "
+                f"{instance_type}, less than it takes to start.",
                 where=spec.where("budget_usd"),
                 fix=f"Allow at least {least:.2f} US dollars, or choose a smaller instance_type.",
             )
@@ -556,11 +562,11 @@ def _above_limit(spec: TuneSpec, rules: PlanRules) -> list[Problem]:
     return [
         Problem(
             code="budget.above-limit",
-            message=f"budget_usd is {spec.budget_usd:g}, and this stack lets a run spend {rules.max_budget_usd:g} US "
-            "dollars at most.",
+            message=f"budget_usd is {amount(spec.budget_usd)}, and this stack lets a run spend "
+            f"{amount(rules.max_budget_usd)} US dollars at most.",
             where=spec.where("budget_usd"),
-            fix=f"Write {rules.max_budget_usd:g} or less, or ask those who deployed the stack to change its parameter "
-            "MaxBudgetUsd.",
+            fix=f"Write {amount(rules.max_budget_usd)} or less, or ask those who deployed the stack to change its "
+            "parameter MaxBudgetUsd.",
         )
     ]
 

@@ -23,7 +23,7 @@ def quota_names(plan: Plan) -> tuple[str, ...]:
     if not isinstance(plan.training, TrainingPlan):
         return ()
     spot = plan.training.max_wait_seconds is not None
-    return tuple(_name(each, spot=spot) for each in _types(plan, plan.training))
+    return tuple(quota_name(each, spot=spot) for each in _types(plan, plan.training))
 
 
 def within_quotas(plan: Plan, quotas: Mapping[str, Quota]) -> Plan | tuple[Problem, ...]:
@@ -35,7 +35,7 @@ def within_quotas(plan: Plan, quotas: Mapping[str, Quota]) -> Plan | tuple[Probl
         return plan
     spot = plan.training.max_wait_seconds is not None
     types = _types(plan, plan.training)
-    closed = {each: quota for each in types if (quota := quotas.get(_name(each, spot=spot))) and quota.value < 1}
+    closed = {each: quota for each in types if (quota := quotas.get(quota_name(each, spot=spot))) and quota.value < 1}
     if not closed:
         return plan
     problem = _none(plan, closed)
@@ -50,7 +50,8 @@ def _types(plan: Plan, training: TrainingPlan) -> tuple[str, ...]:
     return tuple(each.instance_type for each in plan.choices) or (training.instance_type,)
 
 
-def _name(instance_type: str, *, spot: bool) -> str:
+def quota_name(instance_type: str, *, spot: bool) -> str:
+    """Name the quota as Service Quotas does: on demand and on spot an account has its own."""
     return f"{instance_type} for {'spot ' if spot else ''}training job usage"
 
 

@@ -28,6 +28,15 @@ CUSTOMISATION: Mapping[Technique, Literal["SFT", "DPO"]] = {
 }
 """What the API calls a technique; the others have no recipe."""
 
+_BASE_MODEL = re.compile(
+    r"arn:[a-z0-9.-]{1,63}:sagemaker:\w+(?:-\w+)+:(?:\d{12}|aws):hub-content/"
+    r"[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62}/Model/[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,63}(?:/\d{1,4}.\d{1,4}.\d{1,4})?"
+)
+"""What CreateTrainingJob takes as BaseModelArn.
+
+https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ServerlessJobConfig.html
+"""
+
 _TEXT = re.compile(r"[a-zA-Z0-9/_.:,\-\s'\"\[\]]{1,2500}")
 """Values that AWS's own trainers let through."""
 
@@ -143,12 +152,17 @@ def epochs(hyperparameters: Mapping[str, str]) -> float | None:
 
 
 def refusals(
-    set_keys: Mapping[str, object], where: Callable[[str], str], *, allowed: bool, isolated: bool
+    set_keys: Mapping[str, object],
+    where: Callable[[str], str],
+    hub_content_arn: str | None,
+    *,
+    allowed: bool,
+    isolated: bool,
 ) -> tuple[Problem, ...]:
     """Refuse what makes no sense without instances of one's own; `set_keys` are those of `tune.yaml` with a value.
 
     `allowed` says whether the stack lets SageMaker train so at all; `isolated` that its jobs must have no network,
-    which nobody can ask of this kind.
+    which nobody can ask of this kind. `hub_content_arn` is the model's entry in the stack's private hub, if it has one.
     """
     found = [
         Problem(
@@ -169,6 +183,17 @@ def refusals(
                 where=where("model"),
                 fix="Choose a model with a training script, or ask those who deployed the stack to change its "
                 "parameter ServerlessCustomisation.",
+            )
+        )
+    if hub_content_arn and not _BASE_MODEL.fullmatch(hub_content_arn):
+        found.append(
+            Problem(
+                code="serverless.hub",
+                message="SageMaker customises no reference of a private hub serverless: its API takes the ARN of a "
+                f"hub's own model alone, and this is {hub_content_arn}.",
+                where=where("model"),
+                fix="Choose a model of the hub with a training script; or have the stack deployed without PrivateHub, "
+                "and its parameter Policy name what may be tuned.",
             )
         )
     if isolated:

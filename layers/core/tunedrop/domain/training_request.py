@@ -98,7 +98,7 @@ def _add_script(request: dict[str, Any], run: Run, plan: Plan, training: Trainin
     request["EnableInterContainerTrafficEncryption"] = training.encrypt_inter_container_traffic
     request["EnableManagedSpotTraining"] = training.max_wait_seconds is not None
     if training.max_wait_seconds is not None:
-        checkpoints = names.checkpoints_prefix(run.run_id).removesuffix("/")
+        checkpoints = names.checkpoints_prefix(run.run_id, training.instance_type).removesuffix("/")
         request["CheckpointConfig"] = {"S3Uri": f"s3://{run_bucket}/{checkpoints}"}
 
 
@@ -110,9 +110,10 @@ def _add_recipe(
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ServerlessJobConfig.html
     """
     _, partition, _, _, account, _ = request["RoleArn"].split(":", 5)
-    hub_content = f"arn:{partition}:sagemaker:{plan.region}:aws:hub-content/SageMakerPublicHub"
+    public_hub = f"arn:{partition}:sagemaker:{plan.region}:aws:hub-content/SageMakerPublicHub"
+    in_public_hub = f"{public_hub}/Model/{plan.model_id}/{plan.model_version}"
     request["ServerlessJobConfig"] = {
-        "BaseModelArn": f"{hub_content}/Model/{plan.model_id}/{plan.model_version}",
+        "BaseModelArn": training.hub_content_arn or in_public_hub,
         "JobType": "FineTuning",
         "CustomizationTechnique": training.customization_technique,
         **({"Peft": "LORA"} if training.lora else {}),

@@ -103,6 +103,7 @@ class Deployment:
         self.files = InMemoryRunFiles(drops=self.drops)
         self.models = InMemoryModelFiles()
         self.workflows = FakeWorkflows()
+        self.evaluations = FakeWorkflows()
         self.prices = FakePrices()
         self.jobs = FakeTrainingJobs(files=self.files)
         self.training_log = FakeTrainingLog()
@@ -142,6 +143,18 @@ class Deployment:
         self.route(event)
         return event
 
+    def ask_in_ranges(self, name: str) -> dict[str, Any]:
+        """Be the evaluation's workflow: run an execution to its end, and announce that; returns the event."""
+        ranges = json.loads(self.files.objects[self.evaluations.contents[name]["ranges"]])
+        for each in ranges:
+            while not self.invoke("ask_range", each):
+                pass
+        self.evaluations.finish(name, "SUCCEEDED")
+        event = sample("aws.states/step-functions-execution-status-change.evaluation-succeeded")
+        event["detail"] |= {"name": name}
+        self.route(event)
+        return event
+
     def _application(self, function: str, disturb: Callable[[str], None]) -> Application:
         application = Application(Settings.from_environment(environment(function)))
         application.clock = self.clock  # type: ignore[assignment]  # a clock by its shape
@@ -151,6 +164,7 @@ class Deployment:
             "files": _Watched(self.files, disturb),
             "models": _Watched(self.models, disturb),
             "workflows": _Watched(self.workflows, disturb),
+            "evaluations": _Watched(self.evaluations, disturb),
             "network": FakeNetwork(),
             "keys": FakeKeys(),
             "quotas": FakeQuotas(),

@@ -45,6 +45,7 @@ DROP_BUCKET = "tunedrop-drops"
 RUN_BUCKET = "tunedrop-runs"
 DATASET = "receipts"
 WORKFLOW_ARN = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{STACK}-validation"
+EVALUATION_ARN = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{STACK}-evaluation"
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
 
 DROP = Drop(

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ministack.services import eventbridge
 
 from local.deploy import load_template
-from tests.samples import ACCOUNT, DROP_BUCKET, REGION, RUN_BUCKET, STACK, WORKFLOW_ARN
+from tests.samples import ACCOUNT, DROP_BUCKET, EVALUATION_ARN, REGION, RUN_BUCKET, STACK, WORKFLOW_ARN
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE = load_template(ROOT / "template.yaml")
@@ -28,6 +28,7 @@ NAMES = {
     "Bus": STACK,
     "DropBucket": DROP_BUCKET,
     "RunBucket": RUN_BUCKET,
+    "EvaluationWorkflow": EVALUATION_ARN,
     "ValidationWorkflow": WORKFLOW_ARN,
 }
 

@@ -6,7 +6,7 @@ from aws_lambda_powertools.utilities.parser import parse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from tunedrop.bootstrap import Application, observed
-from tunedrop.contracts.events import ExecutionStatusChange, ValidationEvent
+from tunedrop.contracts.events import ExecutionStatusChange, WorkflowEvent
 from tunedrop.domain import names
 from tunedrop.domain.decide import Effect
 from tunedrop.domain.observations import Looked, Observation, WaitOver
@@ -20,10 +20,10 @@ application = Application.from_environment()
 @observed
 def handler(event: dict[str, Any], _context: LambdaContext) -> None:
     """Validate the dataset of the run that the event names; an execution that a person started is nobody's."""
-    seen = parse(event=event, model=ValidationEvent).root
+    seen = parse(event=event, model=WorkflowEvent).root
     first: Observation = Looked()
     if isinstance(seen, ExecutionStatusChange):
-        run_id, first = names.run_of_validation(seen.detail.name), WaitOver()
+        run_id, first = names.run_of_execution(seen.detail.name), WaitOver()
     else:
         run_id = seen.detail.run_id
     settings = application.settings

@@ -64,6 +64,7 @@ def test_a_function_starts_with_its_own_layers_and_nothing_else(function: str, l
     assert ("sagemaker.core" in modules) == (function == "plan_run")
     assert ("tunedrop.validation.scan" in modules) == (function in READERS)
     assert ("tunedrop.evaluation.paired" in modules) == (function == "evaluate_model")
+    assert ("tunedrop.evaluation.metrics" in modules) == (function in {"ask_range", "evaluate_model"})
     standard = str(Path(json.__file__).parents[1])
     strangers = {
         name: file

@@ -46,6 +46,7 @@ ROUTES = {
     "aws.sagemaker/sagemaker-training-job-state-change.stack-of-longer-name": {"track_training/JobChanged"},
     "aws.sagemaker/sagemaker-training-job-state-change.stopped-at-time-limit": {"track_training/JobChanged"},
     "aws.states/step-functions-execution-status-change.child": set(),
+    "aws.states/step-functions-execution-status-change.evaluation-succeeded": {"evaluate_model/WorkflowEnded"},
     "aws.states/step-functions-execution-status-change.failed": {"validate_dataset/WorkflowEnded"},
     "aws.states/step-functions-execution-status-change.running": set(),
     "aws.states/step-functions-execution-status-change.succeeded": {"validate_dataset/WorkflowEnded"},

@@ -1015,11 +1015,17 @@ def test_a_nudge_that_is_not_wanted_changes_nothing() -> None:
     assert decide(run, Nudged(), NOW + SOON).run == run
 
 
-def test_the_end_of_a_workflow_ends_the_wait_of_a_validation_and_of_nothing_else() -> None:
-    validating = observed(run_in(RunStatus.VALIDATING), UNAVAILABLE)
-    assert effects_due(validating, validating.updated_at) == ()
-    over = decide(validating, WaitOver(), validating.updated_at)
-    assert (over.run.next_try_at, over.effects) == (None, (Effect.VALIDATE,))
+@pytest.mark.parametrize(
+    ("status", "effect"), [(RunStatus.VALIDATING, Effect.VALIDATE), (RunStatus.EVALUATING, Effect.SCORE)]
+)
+def test_the_end_of_a_workflow_ends_the_wait_for_it(status: RunStatus, effect: Effect) -> None:
+    waiting = observed(run_in(status), UNAVAILABLE)
+    assert effects_due(waiting, waiting.updated_at) == ()
+    over = decide(waiting, WaitOver(), waiting.updated_at)
+    assert (over.run.next_try_at, over.effects) == (None, (effect,))
+
+
+def test_the_end_of_a_workflow_ends_no_other_wait() -> None:
     launching = observed(run_in(RunStatus.LAUNCHING), UNAVAILABLE)
     assert decide(launching, WaitOver(), launching.updated_at).run == launching
 

@@ -14,6 +14,9 @@ AT_ONCE_MEGABYTES = "0.02"
 RANGE_MEGABYTES = "0.004"
 """So small that a few hundred rows are a large dataset, and the others are not."""
 
+EVALUATE_AT_ONCE_ROWS = "30"
+EVALUATION_RANGE_ROWS = "12"
+
 AUTO_APPROVE_USD = "100"
 """More than any instance type whose price is known costs in a day: nobody is asked but about an unknown price."""
 
@@ -31,6 +34,8 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Applicatio
             models=models,
             ValidateAtOnceMegabytes=AT_ONCE_MEGABYTES,
             ValidationRangeMegabytes=RANGE_MEGABYTES,
+            EvaluateAtOnceRows=EVALUATE_AT_ONCE_ROWS,
+            EvaluationRangeRows=EVALUATION_RANGE_ROWS,
             AutoApproveUsd=AUTO_APPROVE_USD,
         )
         yield Application(engine, outputs)

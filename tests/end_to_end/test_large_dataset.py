@@ -9,8 +9,12 @@ import pytest
 from tests.deployed import QUICK, TEMPLATE, Application, lines, rows
 from tunedrop.adapters.s3 import S3Drops, S3ModelFiles
 from tunedrop.domain import names
+from tunedrop.domain.evaluation_report import EvaluationReport
 from tunedrop.domain.plan import FileRole, Plan
 from tunedrop.domain.run import Run, RunStatus
+from tunedrop.evaluation.partial import partial_result
+from tunedrop.evaluation.results import results
+from tunedrop.evaluation.rows import HeldOut, StoredAnswer
 from tunedrop.steps.drop_source import DropSource, data_files
 from tunedrop.steps.judging import rules_of, template_of, tokenizer_of
 from tunedrop.steps.scan_ranges import ranges_of
@@ -45,7 +49,7 @@ def files(training: bytes) -> dict[str, bytes]:
     return {
         "train.jsonl": training,
         "more.jsonl": lines([TWIN, *rows(200, 5), *DUPLICATES]),
-        "held-out.jsonl": lines([*rows(100, 2), LEAKED]),
+        "held-out.jsonl": lines([*rows(100, 5), LEAKED]),
         "template.json": json.dumps(TEMPLATE).encode(),
     }
 
@@ -113,6 +117,31 @@ def test_the_channel_holds_the_rows_of_one_pass_in_order(application: Applicatio
     assert [json.loads(line) for line in content.splitlines()] == expected.trained
     held_out = read(application, names.held_out_key(accepted.run_id))
     assert [json.loads(line) for line in held_out.splitlines()] == expected.measured
+
+
+def test_many_held_out_rows_are_asked_in_ranges_and_come_to_what_one_pass_does(
+    application: Application, accepted: Run
+) -> None:
+    run = application.wait(accepted.run_id)
+    assert run.evaluation
+    assert run.evaluation.rows == 31
+    assert application.called("AskRange", "bedrock:InvokeModel", "imported-model")
+    assert not application.called("EvaluateModel", "s3:PutObject", f"{run.run_id}/answers/candidate")
+
+    held_out = HeldOut.of(read(application, names.held_out_key(run.run_id)))
+    answers: dict[str, list[StoredAnswer]] = {}
+    for line in read(application, names.answers_key(run.run_id)).splitlines():
+        answer = StoredAnswer.model_validate_json(line)
+        answers.setdefault(answer.side, []).append(answer)
+    assert [each.row for each in answers["candidate"]] == list(range(31))
+    plan = planned(run).evaluation
+    labels = run.data is not None and run.data.labels is not None
+    whole = partial_result(plan.metric, 0, list(held_out), answers, {}, labels=labels)
+    expected = results(plan, held_out, whole, lambda _model, _latency: None)
+
+    report = EvaluationReport.model_validate_json(read(application, names.evaluation_report_key(run.run_id)))
+    unpriced = {side: score.model_copy(update={"price": None}) for side, score in report.sides.items()}
+    assert report.model_copy(update={"sides": unpriced}) == expected
 
 
 def test_a_fault_in_a_later_range_is_told_with_its_line_in_the_notice_and_on_a_page(application: Application) -> None:

@@ -127,6 +127,13 @@ class World:
             with contextlib.suppress(CrashError):
                 self.tunedrop.validate_in_parts(name)
 
+    def ask_in_ranges(self) -> None:
+        """Be the evaluation's workflow, which tries again what died."""
+        executions = self.tunedrop.evaluations.executions
+        for name in [name for name, execution in executions.items() if execution.status == "RUNNING"]:
+            with contextlib.suppress(CrashError):
+                self.tunedrop.ask_in_ranges(name)
+
     def answer(self) -> None:
         """Let people say something of the runs that they were told wait for them."""
         told = {(attributes["run_id"], attributes["status"]) for _, _, attributes in self.tunedrop.notifier.sent}
@@ -150,6 +157,7 @@ class World:
         turns: list[Callable[[], None]] = [
             self.tick,
             self.validate_in_parts,
+            self.ask_in_ranges,
             lambda: self.train(training),
             lambda: self.import_models(importing),
             lambda: self.tunedrop.clock.move(timedelta(minutes=self.random.choice((1, 5, 17)))),
@@ -265,16 +273,19 @@ def test_two_datasets_dropped_at_once_are_both_promoted(world: World) -> None:
         assert alias(world, run.dataset) == model_arn(run)
 
 
-def test_a_dataset_that_is_validated_in_parts_is_trained_once(world: World) -> None:
+def test_a_dataset_that_is_validated_and_evaluated_in_parts_is_trained_once(world: World) -> None:
     settings = {"validate_at_once_megabytes": 0.0, "validation_range_megabytes": 0.0005}
     world.tunedrop.configure("validate_dataset", **settings)
+    world.tunedrop.configure("evaluate_model", evaluate_at_once_rows=0, evaluation_range_rows=3)
     drop(world, "receipts")
     world.live_on("Completed", "Completed")
     check(world)
     assert statuses(world) == [RunStatus.PROMOTED]
     (execution,) = world.tunedrop.workflows.executions
-    assert names.run_of_validation(execution) == world.tunedrop.runs()[0].run_id
+    assert names.run_of_execution(execution) == world.tunedrop.runs()[0].run_id
     assert len(world.tunedrop.jobs.requests) == 1
+    (execution,) = world.tunedrop.evaluations.executions
+    assert names.run_of_execution(execution) == world.tunedrop.runs()[0].run_id
 
 
 def test_the_same_files_dropped_twice_are_trained_once(world: World) -> None:

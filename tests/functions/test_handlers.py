@@ -8,22 +8,32 @@ import pytest
 
 from tests.deployment import Context, Deployment, job_event, load
 from tests.fakes import ARTIFACT, MODEL
-from tests.samples import ACCOUNT, ARTIFACT_URI, JOB_NAME, NOW, PERSON, RUN_ID, STACK, run_in
+from tests.samples import ACCOUNT, ARTIFACT_URI, JOB_NAME, MODEL_ARN, NOW, PERSON, RUN_ID, STACK, run_in
 from tests.stack import FUNCTIONS, environment, sample
 from tunedrop.domain import names
 from tunedrop.domain.pricing import PriceList
 from tunedrop.domain.run import Change, RunStatus
 from tunedrop.domain.stack_parameters import StackParameterError
 from tunedrop.observability import logger
+from tunedrop.ports import ImportedModel
 from tunedrop.settings import Settings
+from tunedrop.steps.executions import LOOK_AGAIN
 from tunedrop.steps.plan_rules import rules_of
-from tunedrop.steps.validate import LOOK_AGAIN
 
 TUNE_YAML = f"model: {MODEL.model_id}\n"
 ROWS = "".join(f'{{"instruction": "Say {n}", "context": "", "response": "{n}"}}\n' for n in range(40))
 
 
-NOT_TOLD_OF_RUNS = {"plan_run", "record_approval", "scan_range", "merge_scans", "reconcile_runs", "track_deployment"}
+NOT_TOLD_OF_RUNS = {
+    "plan_run",
+    "record_approval",
+    "scan_range",
+    "merge_scans",
+    "ask_range",
+    "reconcile_runs",
+    "track_deployment",
+}
+IMPORTED = ImportedModel(arn=MODEL_ARN, name="model", source_uri=ARTIFACT_URI, instruct_supported=True)
 
 
 @pytest.fixture
@@ -172,6 +182,25 @@ def test_an_execution_that_a_person_started_is_nobody_s_business(tunedrop: Deplo
     event["detail"]["name"] = "trying-it-out"
     tunedrop.invoke("validate_dataset", event)
     assert tunedrop.runs() == []
+
+
+def test_the_end_of_the_evaluation_s_workflow_ends_the_wait_of_its_run_at_once(tunedrop: Deployment) -> None:
+    tunedrop.configure("evaluate_model", evaluate_at_once_rows=3, evaluation_range_rows=3)
+    run = run_in(RunStatus.EVALUATING)
+    tunedrop.store.create(run)
+    tunedrop.imports.by_arn[MODEL_ARN] = IMPORTED
+    tunedrop.conversation.good = lambda model_id: model_id == MODEL_ARN
+    rows = [{"prompt": f"word {number}", "completion": f"WORD {number}"} for number in range(8)]
+    tunedrop.files.write(names.held_out_key(run.run_id), "".join(json.dumps(row) + "\n" for row in rows).encode())
+    tunedrop.invoke("evaluate_model", sample("tunedrop/run-status-changed.evaluating"))
+    (waiting,) = tunedrop.runs()
+    assert (waiting.status, waiting.next_try_at) == (RunStatus.EVALUATING, tunedrop.clock.now() + LOOK_AGAIN)
+    (execution,) = tunedrop.evaluations.executions
+    tunedrop.invoke("evaluate_model", tunedrop.ask_in_ranges(execution))
+    (ended,) = tunedrop.runs()
+    assert ended.status is RunStatus.PROMOTED
+    assert ended.evaluation
+    assert ended.evaluation.rows == len(rows)
 
 
 def test_a_tick_follows_the_running_import_and_wakes_who_waits_for_the_slot(tunedrop: Deployment) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tests.fakes import FakeConversation, FakeModelImports, InMemoryRunFiles, InMemoryRunStore
+from tests.fakes import FakeConversation, FakeModelImports, FakeWorkflows, InMemoryRunFiles, InMemoryRunStore
 from tests.samples import ARTIFACT_URI, DATASET, MODEL_ARN, NOW, PLAN, RUN_ID, run_in
 from tunedrop.domain import names
 from tunedrop.domain.alias import Alias, Champion
@@ -21,7 +21,9 @@ from tunedrop.domain.run import Run, RunStatus
 from tunedrop.errors import ModelNotReadyError, ModelUnavailableError, PromptRefusedError, TransientError
 from tunedrop.evaluation.rows import HeldOutRow
 from tunedrop.ports import Answer, ImportedModel, Picture, Question
-from tunedrop.steps.evaluate import LEAST_TOKENS, ROWS_AT_ONCE, ScoreModels
+from tunedrop.steps.ask_rows import LEAST_TOKENS, ROWS_AT_ONCE, AskRows, RangeToAsk
+from tunedrop.steps.evaluate import ScoreModels
+from tunedrop.steps.executions import EXECUTIONS, LOOK_AGAIN
 
 ROWS = ROWS_AT_ONCE * 2 + 1
 CHAMPION = "arn:aws:bedrock:us-east-1:123456789012:imported-model/champion"
@@ -40,11 +42,23 @@ class World:
         self.files.write(names.held_out_key(RUN_ID), "".join(json.dumps(row) + "\n" for row in rows).encode())
         self.imports = FakeModelImports(by_arn={MODEL_ARN: MODEL})
         self.runs = InMemoryRunStore()
+        self.workflows = FakeWorkflows()
         self.conversation = FakeConversation(good=lambda model_id: model_id != "base")
+        self.at_once = 1000
 
     def score(self, seconds_left: Callable[[], float] = lambda: 900.0) -> object:
-        step = ScoreModels(self.imports, self.conversation, self.runs, self.files, seconds_left)
+        ask = AskRows(self.conversation, self.files, seconds_left)
+        step = ScoreModels(self.imports, self.runs, self.files, self.workflows, ask, self.at_once, range_rows=10)
         return step(self.run)
+
+    def ask_in_ranges(self, seconds_left: Callable[[], float] = lambda: 900.0) -> None:
+        """Be the workflow: run the execution that was started last to its end."""
+        name, content = list(self.workflows.contents.items())[-1]
+        ask = AskRows(self.conversation, self.files, seconds_left)
+        for each in json.loads(self.files.objects[content["ranges"]]):
+            while not ask.ordered(RangeToAsk.model_validate(each)):
+                pass
+        self.workflows.finish(name, "SUCCEEDED")
 
     def crown(self, run_id: str, model_arn: str) -> None:
         champion = Champion(run_id=run_id, model_arn=model_arn, since=NOW, by="evaluation", request=run_id)
@@ -348,6 +362,130 @@ def test_a_candidate_that_is_better_by_luck_on_ten_rows_is_not_promoted_and_more
     assert all("10 held-out rows are too few to be sure" in report.verdict for report in lucky)
     # The same models on many rows are told to be the same.
     assert not promoted(400, 1).passed
+
+
+# ---------------------------------------------------------------- more rows than one function asks
+
+
+def clerks(seed: int) -> Bookkeeper:
+    """Make a bookkeeper whose answers have ties, losses, labels, segments and documents."""
+    world = Bookkeeper(
+        57,
+        {MODEL_ARN: trained_well, "base": guess(seed), CHAMPION: one_in_two(seed)},
+        segment=lambda number: "bakery" if number % 4 else "garage",
+        document=lambda number: f"ledger {number // 3}" if number % 5 else None,
+        answers=lambda number: ["Sundry"] if number % 7 == 0 else [],
+    )
+    assert world.run.plan
+    assert world.run.data
+    evaluation = world.run.plan.evaluation.model_copy(update={"against": ("base", "champion")})
+    world.run = world.run.model_copy(
+        update={
+            "plan": world.run.plan.model_copy(update={"evaluation": evaluation}),
+            "data": world.run.data.model_copy(update={"labels": len(LABELS)}),
+        }
+    )
+    world.crown("an-older-run", CHAMPION)
+    return world
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_many_ranges_come_to_what_one_pass_comes_to(seed: int) -> None:
+    single, ranged = clerks(seed), clerks(seed)
+    expected = single.score()
+    ranged.at_once = 56
+    assert ranged.score() == Unavailable(reason="Asking 57 rows in 6 ranges.", retry_after=LOOK_AGAIN)
+    assert ranged.conversation.asked == []
+    ranged.ask_in_ranges()
+    assert ranged.score() == expected
+    assert isinstance(expected, Scored)
+    for key in (names.evaluation_report_key(RUN_ID), names.answers_key(RUN_ID)):
+        assert ranged.files.objects[key] == single.files.objects[key]
+    assert set(Counter(ranged.conversation.asked).values()) == {1}
+
+
+def test_a_range_whose_time_runs_out_goes_on_where_it_stopped() -> None:
+    world = clerks(1)
+    world.at_once = 0
+    world.score()
+    left = iter(range(10_000))
+    world.ask_in_ranges(lambda: 900.0 if next(left) % 2 else 1.0)
+    assert isinstance(world.score(), Scored)
+    assert set(Counter(world.conversation.asked).values()) == {1}
+
+
+def test_an_execution_that_failed_is_followed_by_another_which_asks_only_the_rest() -> None:
+    world = World("base")
+    world.at_once = 0
+    for attempt in range(1, EXECUTIONS + 1):
+        assert isinstance(world.score(), Unavailable)
+        name = names.evaluation_execution(RUN_ID, next(iter(world.workflows.contents)).split("-")[1], attempt)
+        assert list(world.workflows.contents)[-1] == name
+        if attempt < EXECUTIONS:
+            world.workflows.finish(name, "FAILED", "ModelNotReadyError")
+    world.ask_in_ranges()
+    assert isinstance(world.score(), Scored)
+
+
+def test_a_workflow_that_keeps_failing_fails_the_run_without_quoting_a_row() -> None:
+    world = World("base")
+    world.at_once = 0
+    for _ in range(EXECUTIONS):
+        world.score()
+        cause = json.dumps({"errorMessage": "word 3"})
+        world.workflows.finish(list(world.workflows.contents)[-1], "FAILED", "Sandbox.Timedout", cause)
+    seen = world.score()
+    assert isinstance(seen, Refused)
+    assert seen.problem.code == "evaluate.failed"
+    assert "Sandbox.Timedout" in seen.problem.message
+    assert "word 3" not in seen.problem.message
+
+
+def test_a_model_that_no_range_could_ask_is_silent_for_the_whole() -> None:
+    world = World("base", "champion")
+    world.crown("an-older-run", CHAMPION)
+    world.conversation = Silent("base", ModelUnavailableError("No access to the model."))
+    world.at_once = 0
+    world.score()
+    world.ask_in_ranges()
+    seen = world.score()
+    assert isinstance(seen, Scored)
+    assert seen.evaluation.base is None
+    assert seen.evaluation.champion
+    assert "No access to the model." in seen.evaluation.verdict
+
+
+def test_a_model_that_refuses_every_prompt_is_silent_and_one_that_refuses_some_is_not() -> None:
+    class Refusing(FakeConversation):
+        def ask(self, model_id: str, call: ModelCall, question: Question, max_tokens: int) -> Answer:
+            if model_id == CHAMPION or (model_id == "base" and question.turns[-1].text == "word 0"):
+                raise PromptRefusedError("The prompt is too long.")
+            return super().ask(model_id, call, question, max_tokens)
+
+    world = World("base", "champion")
+    world.crown("an-older-run", CHAMPION)
+    world.conversation = Refusing(good=lambda model_id: model_id != "base")
+    world.at_once = 0
+    world.score()
+    world.ask_in_ranges()
+    report = world.score()
+    assert isinstance(report, Scored)
+    assert report.evaluation.base
+    assert report.evaluation.champion is None
+    assert "The champion model could not be asked: The prompt is too long." in report.evaluation.verdict
+    kept = EvaluationReport.model_validate_json(world.files.objects[names.evaluation_report_key(RUN_ID)])
+    assert all(set(each.answers) == {"candidate", "base"} for each in kept.side_by_side)
+
+
+def test_ranges_that_were_asked_are_those_of_a_later_deployment_too() -> None:
+    world = World("base")
+    world.at_once = 0
+    world.score()
+    world.at_once = 1000
+    assert isinstance(world.score(), Unavailable)
+    world.ask_in_ranges()
+    assert isinstance(world.score(), Scored)
+    assert len(world.workflows.contents) == 1
 
 
 # ---------------------------------------------------------------- a model that is compared with itself

@@ -20,9 +20,10 @@ from tunedrop.domain.plan import DataTarget, FileRole, PinnedFile, Technique
 from tunedrop.domain.run import Run
 from tunedrop.errors import SourceChangedError, TransientError
 from tunedrop.steps import drop_source, judging
+from tunedrop.steps.executions import EXECUTIONS
 from tunedrop.steps.judging import rules_of
 from tunedrop.steps.scan_ranges import MergeScans, RangeToScan, ScanRange
-from tunedrop.steps.validate import EXECUTIONS, ValidateDataset
+from tunedrop.steps.validate import ValidateDataset
 from tunedrop.validation import split
 from tunedrop.validation.report import ValidationReport
 from tunedrop.validation.split import HELD_OUT_BYTES, INFLATION

@@ -1,7 +1,6 @@
 """What the template promises of every function, rule, role and bucket."""
 
 import ast
-import json
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -14,9 +13,10 @@ from tests.stack import FUNCTIONS, RESOURCES, ROOT, TEMPLATE
 from tunedrop.bootstrap import CALLS, CONVERSATION
 from tunedrop.domain.decide import IDLE, LONGEST_WAIT, NOTICE_LEASE
 from tunedrop.domain.run import RunStatus
+from tunedrop.errors import ModelNotReadyError
 from tunedrop.settings import Settings
-from tunedrop.steps.evaluate import RESERVE_SECONDS
-from tunedrop.steps.validate import EXECUTIONS
+from tunedrop.steps.ask_rows import RESERVE_SECONDS
+from tunedrop.steps.executions import EXECUTIONS
 
 GLOBALS: dict[str, Any] = TEMPLATE["Globals"]["Function"]
 
@@ -26,6 +26,8 @@ ANY_RESOURCE = {
     ("deploy_model", "bedrock:CreateModelImportJob"): "knows no resources; a run's tag is a condition",
     ("deploy_model", "bedrock:ListImportedModels"): "knows no resources",
     ("deploy_model", "bedrock:ListModelImportJobs"): "knows no resources",
+    ("plan_run", "bedrock:ListImportedModels"): "knows no resources",
+    ("plan_run", "bedrock:ListModelImportJobs"): "knows no resources",
     ("plan_run", "pricing:GetProducts"): "knows no resources",
     ("plan_run", "servicequotas:GetServiceQuota"): "knows no resources",
     ("plan_run", "servicequotas:ListServiceQuotas"): "knows no resources",
@@ -47,6 +49,7 @@ NEEDED_BY_ADAPTER = {
     "aliases": set(),
     "conversation": set(),
     "drops": {"DROP_BUCKET"},
+    "evaluations": {"EVALUATION_WORKFLOW_ARN"},
     "files": {"RUN_BUCKET"},
     "hub": set(),
     "imports": set(),
@@ -142,6 +145,7 @@ def test_functions_carry_the_libraries_of_their_own_work_and_no_others() -> None
         "scan_range": validation,
         "merge_scans": validation,
         "evaluate_model": [{"Ref": "EvaluationLayer"}],
+        "ask_range": [{"Ref": "EvaluationLayer"}],
     }
 
 
@@ -156,7 +160,8 @@ def test_a_notice_s_lease_is_longer_than_its_sender_may_live() -> None:
 
 
 def test_an_evaluation_ends_its_last_rows_within_its_time() -> None:
-    assert CONVERSATION.read_timeout <= RESERVE_SECONDS < _timeout("evaluate_model")
+    for function in ("evaluate_model", "ask_range"):
+        assert CONVERSATION.read_timeout <= RESERVE_SECONDS < _timeout(function)
 
 
 @pytest.mark.parametrize("function", sorted(FUNCTIONS))
@@ -227,41 +232,76 @@ def test_eventbridge_may_fill_the_dead_letter_queue() -> None:
     assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
 
 
-# ---------------------------------------------------------------- the workflow of large datasets
+# ---------------------------------------------------------------- the workflows of what one function is too small for
 
-WORKFLOW: dict[str, Any] = RESOURCES["ValidationWorkflow"]["Properties"]
-DEFINITION: dict[str, Any] = yaml.safe_load((ROOT / WORKFLOW["DefinitionUri"]).read_text())
+WORKFLOWS = {
+    "ValidationWorkflow": ("validate_dataset", "ValidationWorkflowRole"),
+    "EvaluationWorkflow": ("evaluate_model", "EvaluationWorkflowRole"),
+}
+"""Each workflow, who starts it, and its role."""
 
 
-def test_the_workflow_s_name_is_the_one_that_its_role_and_its_caller_may_use() -> None:
-    name = WORKFLOW["Name"]["Fn::Sub"]
+def _definition(workflow: str) -> str:
+    return (ROOT / RESOURCES[workflow]["Properties"]["DefinitionUri"]).read_text()
+
+
+def _states(workflow: str) -> dict[str, Any]:
+    return dict(yaml.safe_load(_definition(workflow))["States"])
+
+
+def _map(workflow: str) -> dict[str, Any]:
+    [state] = [state for state in _states(workflow).values() if state["Type"] == "Map"]
+    return dict(state)
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS)
+def test_a_workflow_s_name_is_the_one_that_its_role_and_its_caller_may_use(workflow: str) -> None:
+    caller, role = WORKFLOWS[workflow]
+    name = RESOURCES[workflow]["Properties"]["Name"]["Fn::Sub"]
     granted = {(grant.role, grant.action): grant.resources for grant in grants() if grant.action.startswith("states:")}
-    assert granted["validate_dataset", "states:StartExecution"] == [{"Ref": "ValidationWorkflow"}]
-    for role in ("validate_dataset", "ValidationWorkflowRole"):
-        (executions,) = granted[role, "states:DescribeExecution"]
+    assert granted[caller, "states:StartExecution"] == [{"Ref": workflow}]
+    for each in (caller, role):
+        (executions,) = granted[each, "states:DescribeExecution"]
         assert executions["Fn::Sub"].endswith(f":execution:{name}:*")
-    (itself,) = granted["ValidationWorkflowRole", "states:StartExecution"]
+    (itself,) = granted[role, "states:StartExecution"]
     assert itself["Fn::Sub"].endswith(f":stateMachine:{name}")
 
 
-def test_what_the_workflow_substitutes_is_given_and_nothing_else() -> None:
-    text = (ROOT / WORKFLOW["DefinitionUri"]).read_text()
-    assert set(re.findall(r"\$\{(\w+)\}", text)) == set(WORKFLOW["DefinitionSubstitutions"])
+@pytest.mark.parametrize("workflow", WORKFLOWS)
+def test_what_a_workflow_substitutes_is_given_and_nothing_else(workflow: str) -> None:
+    given = set(RESOURCES[workflow]["Properties"]["DefinitionSubstitutions"])
+    assert set(re.findall(r"\$\{(\w+)\}", _definition(workflow))) == given
 
 
-def test_the_workflow_tolerates_no_failed_range_and_ends_before_its_run_gives_up() -> None:
-    scan = DEFINITION["States"]["Scan"]
-    assert (scan["ToleratedFailurePercentage"], scan["Next"]) == (0, "Merge")
-    assert scan["ItemProcessor"]["ProcessorConfig"] == {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
-    assert EXECUTIONS * DEFINITION["TimeoutSeconds"] < LONGEST_WAIT.total_seconds()
+@pytest.mark.parametrize("workflow", WORKFLOWS)
+def test_a_workflow_tolerates_no_failed_range_and_ends_before_its_run_gives_up(workflow: str) -> None:
+    state = _map(workflow)
+    assert state["ToleratedFailurePercentage"] == 0
+    assert state["ItemProcessor"]["ProcessorConfig"] == {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
+    assert EXECUTIONS * yaml.safe_load(_definition(workflow))["TimeoutSeconds"] < LONGEST_WAIT.total_seconds()
 
 
-def test_every_task_of_the_workflow_is_tried_again_after_what_passes_and_nothing_else() -> None:
-    tasks = [DEFINITION["States"]["Scan"]["ItemProcessor"]["States"]["Range"], DEFINITION["States"]["Merge"]]
-    assert json.dumps(tasks[0]["Retry"]) == json.dumps(tasks[1]["Retry"])
-    errors = [error for retry in tasks[0]["Retry"] for error in retry["ErrorEquals"]]
-    assert "TransientError" in errors
-    assert "States.ALL" not in errors
+def test_the_scans_of_all_ranges_are_merged() -> None:
+    assert _map("ValidationWorkflow")["Next"] == "Merge"
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS)
+def test_every_task_of_a_workflow_is_tried_again_after_what_passes_and_nothing_else(workflow: str) -> None:
+    inner = _map(workflow)["ItemProcessor"]["States"].values()
+    tasks = [state for state in (*_states(workflow).values(), *inner) if state["Type"] == "Task"]
+    passing = [{error for retry in task["Retry"] for error in retry["ErrorEquals"]} for task in tasks]
+    assert all({"TransientError", "Sandbox.Timedout", "Lambda.TooManyRequestsException"} <= each for each in passing)
+    assert not any("States.ALL" in each for each in passing)
+
+
+def test_models_that_warm_up_are_asked_again_for_a_quarter_of_an_hour() -> None:
+    retry = _map("EvaluationWorkflow")["ItemProcessor"]["States"]["Range"]["Retry"]
+    [cold] = [each for each in retry if ModelNotReadyError.__name__ in each["ErrorEquals"]]
+    pauses = [
+        min(cold["IntervalSeconds"] * cold["BackoffRate"] ** n, cold["MaxDelaySeconds"])
+        for n in range(cold["MaxAttempts"])
+    ]
+    assert sum(pauses) > 900
 
 
 # ---------------------------------------------------------------- permissions
@@ -294,6 +334,7 @@ def test_nothing_that_runs_here_can_start_a_run_by_writing_a_drop() -> None:
         "merge_scans",
         "deploy_model",
         "evaluate_model",
+        "ask_range",
         "write_report",
         "TrainingRole",
     }
@@ -429,6 +470,7 @@ def test_functions_stand_in_the_order_of_a_run() -> None:
         "deploy_model",
         "track_deployment",
         "evaluate_model",
+        "ask_range",
         "promote_model",
         "write_report",
         "notify",

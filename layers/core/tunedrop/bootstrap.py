@@ -94,6 +94,11 @@ class Application:
         """Return the workflow that validates large datasets."""
         return StepFunctionsWorkflows(self._client("stepfunctions"), self.settings.validation_workflow_arn)
 
+    @cached_property
+    def evaluations(self) -> StepFunctionsWorkflows:
+        """Return the workflow that asks large sets of held-out rows."""
+        return StepFunctionsWorkflows(self._client("stepfunctions"), self.settings.evaluation_workflow_arn)
+
     def hub(self, name: str) -> HubCatalogue:
         """Return a private hub's catalogue."""
         return HubCatalogue(self._client("sagemaker"), self.settings.region, name)

@@ -25,6 +25,10 @@ class Settings(BaseModel):
     validate_at_once_megabytes: float = Field(alias="VALIDATE_AT_ONCE_MEGABYTES", default=0, ge=0)
     """Larger datasets are read by the workflow; a megabyte has 1,048,576 bytes."""
     validation_range_megabytes: float = Field(alias="VALIDATION_RANGE_MEGABYTES", default=0, ge=0)
+    evaluation_workflow_arn: str = Field(alias="EVALUATION_WORKFLOW_ARN", default="")
+    evaluate_at_once_rows: int = Field(alias="EVALUATE_AT_ONCE_ROWS", default=0, ge=0)
+    """More held-out rows are asked by the workflow."""
+    evaluation_range_rows: int = Field(alias="EVALUATION_RANGE_ROWS", default=1, ge=1)
     keep_champion_days: float = Field(alias="KEEP_CHAMPION_DAYS", default=0, ge=0)
     """How long Bedrock keeps the model of a former champion."""
     monthly_cap_usd: float = Field(alias="MONTHLY_CAP_USD", default=0, ge=0)

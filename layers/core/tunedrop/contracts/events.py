@@ -177,8 +177,8 @@ class PlanEvent(RootModel[ObjectCreated | RunStatusChanged]):
     root: ObjectCreated | RunStatusChanged = Field(discriminator="detail_type")
 
 
-class ValidationEvent(RootModel[ExecutionStatusChange | RunStatusChanged]):
-    """Hold what validate_dataset reacts to, told apart by its detail type."""
+class WorkflowEvent(RootModel[ExecutionStatusChange | RunStatusChanged]):
+    """Hold what starters of workflows react to, told apart by its detail type."""
 
     root: ExecutionStatusChange | RunStatusChanged = Field(discriminator="detail_type")
 

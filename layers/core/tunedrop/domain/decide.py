@@ -585,6 +585,8 @@ def _evaluating(run: Run, observation: Observation, now: datetime) -> Run:
             return _enter(run, RunStatus.NOT_PROMOTED, now, evaluation=evaluation, reason=evaluation.verdict)
         case ScoringPaused(answered=answered) if not run.evaluation:
             return _change(run, now, change=Change.DUE, evaluated_rows=answered)
+        case WaitOver() if run.next_try_at and not run.evaluation:
+            return _change(run, now, next_try_at=None)
         case PromotionWanted(instead_of=instead_of) if run.evaluation and not run.promotion:
             promotion = Promotion(request=run.run_id, by=EVALUATION, at=now, instead_of=instead_of)
             return _change(run, now, promotion=promotion)

@@ -10,7 +10,7 @@ IMPORT_SLOT = "import-slot"
 """The claim on Bedrock's one concurrent import job (quota L-5F098EFA, not adjustable)."""
 
 _TUNE_KEY = re.compile(r"datasets/(?P<dataset>[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?)/tune\.yaml")
-_EXECUTION_NAME = re.compile(r"(?P<run_id>[a-z2-7]{26})-\d+")
+_EXECUTION_NAME = re.compile(r"(?P<run_id>[a-z2-7]{26})(-[0-9a-f]{8})?-\d+")
 _S3_URI = re.compile(r"s3://(?P<bucket>[^/]+)/(?P<key>.+)")
 _JOB_NAME = re.compile(r"(?P<stack>.+)-(?P<run_id>[a-z2-7]{26})-a(?P<attempt>\d+)")
 
@@ -169,8 +169,8 @@ def validation_execution(run: str, attempt: int) -> str:
     return f"{run}-{attempt}"
 
 
-def run_of_validation(execution: str) -> str | None:
-    """Read the run's id from the name of an execution; None for one that a person started."""
+def run_of_execution(execution: str) -> str | None:
+    """Read the run's id from the name of a workflow's execution; None for one that a person started."""
     match = _EXECUTION_NAME.fullmatch(execution)
     return match["run_id"] if match else None
 
@@ -201,6 +201,31 @@ def training_output_prefix(run: str) -> str:
 def answers_key(run: str) -> str:
     """Locate the answers of the evaluation, a JSON line each."""
     return f"{run_prefix(run)}answers.jsonl"
+
+
+def answers_prefix(run: str) -> str:
+    """Locate what the evaluation stores while it asks; ends with a slash."""
+    return f"{run_prefix(run)}answers/"
+
+
+def asking_order_key(run: str, order: str) -> str:
+    """Locate what every range of the held-out rows is asked by."""
+    return f"{answers_prefix(run)}{order}/order.json"
+
+
+def asked_ranges_key(run: str, order: str) -> str:
+    """Locate the ranges of a large set of held-out rows."""
+    return f"{answers_prefix(run)}{order}/ranges.json"
+
+
+def asked_range_prefix(run: str, order: str, number: int) -> str:
+    """Locate what one range of the held-out rows came to; ends with a slash."""
+    return f"{answers_prefix(run)}{order}/{number:05}/"
+
+
+def evaluation_execution(run: str, order: str, attempt: int) -> str:
+    """Name the workflow's execution that asks a large set of held-out rows; Step Functions allows 80 characters."""
+    return f"{run}-{order}-{attempt}"
 
 
 def evaluation_report_key(run: str) -> str:

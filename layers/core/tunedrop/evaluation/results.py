@@ -1,8 +1,7 @@
 """What all answers come to: scores, comparisons, tables, and the verdict."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final, get_args
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from tunedrop.domain.evaluation_report import EvaluationReport
 from tunedrop.domain.plan import EvaluationPlan, MetricName
@@ -11,12 +10,8 @@ from tunedrop.domain.scoring import Rival, verdict
 from tunedrop.evaluation import tables
 from tunedrop.evaluation.metrics import score
 from tunedrop.evaluation.paired import compare
-from tunedrop.evaluation.rows import REFUSED, HeldOutRow, StoredAnswer
-
-CANDIDATE: Final = "candidate"
-BASE: Final = "base"
-
-METRIC_NAMES: tuple[MetricName, ...] = get_args(MetricName)
+from tunedrop.evaluation.partial import Columns, PartialResult
+from tunedrop.evaluation.rows import BASE, CANDIDATE, HeldOut, HeldOutRow
 
 _FULL = 1 - 1e-9
 
@@ -24,51 +19,19 @@ PriceOf = Callable[[str, float], AnswerPrice | None]
 """Model id, mean latency in ms → what its answers cost."""
 
 
-def scored(rows: Sequence[HeldOutRow], answers: Sequence[StoredAnswer]) -> list[StoredAnswer]:
-    """Score one side's answers by every metric."""
-    return [
-        StoredAnswer(
-            side=each.side,
-            model_id=each.model_id,
-            row=each.row,
-            expected=each.expected,
-            answer=each.answer,
-            scores={
-                name: 0.0 if each.answer.stop_reason == REFUSED else score(name, row.right, each.answer.text)
-                for name in METRIC_NAMES
-            },
-        )
-        for row, each in zip(rows, answers, strict=True)
-    ]
-
-
-def results(
-    plan: EvaluationPlan,
-    rows: Sequence[HeldOutRow],
-    answers: Mapping[str, Sequence[StoredAnswer]],
-    silent: Mapping[str, str],
-    price_of: PriceOf,
-    *,
-    labels: bool,
-) -> EvaluationReport:
-    """Judge scored answers, by side.
-
-    `silent` says of the models that could not be asked why not. `labels` asks for a table of them; the metric
-    `label_accuracy` has one anyhow.
-    """
-    values = {
-        side: {name: [each.scores[name] for each in given] for name in METRIC_NAMES} for side, given in answers.items()
-    }
-    deciding = {side: by_metric[plan.metric] for side, by_metric in values.items()}
-    documents = [row.source for row in rows]
+def results(plan: EvaluationPlan, rows: HeldOut, whole: PartialResult, price_of: PriceOf) -> EvaluationReport:
+    """Judge what all rows came to; the candidate is among those that could be asked."""
+    deciding = {side: columns.scores[plan.metric] for side, columns in whole.sides.items()}
+    documents, segments = [], []
+    for row in rows:
+        documents.append(row.source)
+        segments.append(row.segment)
     comparisons = {
-        side: compare(values[CANDIDATE], by_metric, documents)
-        for side, by_metric in values.items()
+        side: compare(whole.sides[CANDIDATE].scores, columns.scores, documents)
+        for side, columns in whole.sides.items()
         if side != CANDIDATE
     }
-    sides = {side: _score(plan.metric, values[side], given, price_of) for side, given in answers.items()}
-    texts = {side: [each.answer.text for each in given] for side, given in answers.items()}
-    differing = tables.differing(texts, CANDIDATE, BASE) if BASE in answers else []
+    sides = {side: _score(plan.metric, columns, price_of) for side, columns in whole.sides.items()}
     guess = _guess(plan.metric, rows, deciding[CANDIDATE], documents)
     passed, sentence = verdict(
         sides[CANDIDATE].value,
@@ -76,17 +39,17 @@ def results(
         guess,
         plan.min_gain,
     )
-    if BASE in answers and not differing:
+    if BASE in sides and not whole.differing:
         sentence += _the_same(len(rows))
-    sentence += "".join(f" The {side} model could not be asked: {message}" for side, message in silent.items())
-    if BASE in silent:
+    sentence += "".join(f" The {side} model could not be asked: {message}" for side, message in whole.silent.items())
+    if BASE in whole.silent:
         # A comparison that was asked for and did not happen proves nothing. A champion that cannot be called, on the
         # other hand, is of no use to anybody.
         passed = False
         sentence += " Allow the account to call it, or write evaluate: {against: [champion]}."
-    expected = [row.completion for row in rows]
+    labels = {side: columns.labels for side, columns in whole.sides.items()}
     by_label, confusions = (
-        tables.label_table(expected, texts) if labels or plan.metric == "label_accuracy" else ((), ())
+        tables.label_table([row.completion for row in rows], labels) if labels[CANDIDATE] else ((), ())
     )
     return EvaluationReport(
         metric=plan.metric,
@@ -99,16 +62,14 @@ def results(
         guess_comparison=guess.comparison,
         labels=by_label,
         confusions=confusions,
-        segments=tables.segment_table([row.segment for row in rows], deciding),
-        differing=len(differing),
-        side_by_side=tables.side_by_side(
-            differing, [row.asked for row in rows], [row.right for row in rows], texts, deciding
-        ),
+        segments=tables.segment_table(segments, deciding),
+        differing=whole.differing,
+        side_by_side=tables.side_by_side(whole.shown),
     )
 
 
 def _guess(
-    metric: MetricName, rows: Sequence[HeldOutRow], candidate: Sequence[float], documents: Sequence[str | None]
+    metric: MetricName, rows: Iterable[HeldOutRow], candidate: Sequence[float], documents: Sequence[str | None]
 ) -> Rival:
     """Compare the candidate with who knows the held-out rows' most frequent answer, and nothing of the question."""
     ((answer, _),) = Counter(row.completion.strip() for row in rows).most_common(1)
@@ -123,23 +84,18 @@ def _the_same(rows: int) -> str:
     )
 
 
-def _score(
-    metric: MetricName,
-    values: Mapping[MetricName, Sequence[float]],
-    answers: Sequence[StoredAnswer],
-    price_of: PriceOf,
-) -> Score:
-    number = len(answers)
-    means = {name: sum(given) / number for name, given in values.items()}
-    latency = sum(each.answer.latency_ms for each in answers) / number
+def _score(metric: MetricName, columns: Columns, price_of: PriceOf) -> Score:
+    number = len(columns.latencies_ms)
+    means: Mapping[MetricName, float] = {name: sum(given) / number for name, given in columns.scores.items()}
+    latency = sum(columns.latencies_ms) / number
     return Score(
-        model_id=answers[0].model_id,
+        model_id=columns.model_id,
         value=means[metric],
-        metrics=means,
-        correct=sum(each >= _FULL for each in values[metric]),
+        metrics=dict(means),
+        correct=sum(each >= _FULL for each in columns.scores[metric]),
         rows=number,
         mean_latency_ms=latency,
-        input_tokens=sum(each.answer.input_tokens for each in answers),
-        output_tokens=sum(each.answer.output_tokens for each in answers),
-        price=price_of(answers[0].model_id, latency),
+        input_tokens=columns.input_tokens,
+        output_tokens=columns.output_tokens,
+        price=price_of(columns.model_id, latency),
     )

@@ -1,12 +1,19 @@
 """What models are asked, and what they answered: the lines of the files that an evaluation reads and writes."""
 
-from typing import Literal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
 
 from pydantic import ConfigDict, Field
 
 from tunedrop.domain.model import Record
 from tunedrop.domain.plan import MetricName
 from tunedrop.ports import Answer
+
+CANDIDATE: Final = "candidate"
+BASE: Final = "base"
+
+METRIC_NAMES: tuple[MetricName, ...] = get_args(MetricName)
 
 REFUSED = "refused"
 """The stop reason of an answer that the model did not give; the text is Bedrock's reason."""
@@ -51,6 +58,30 @@ class HeldOutRow(Record):
     def asked(self) -> str:
         """Return the text that the answer is to: the prompt, or the last message."""
         return self.messages[-1].content if self.messages else self.prompt
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Hold a file of held-out rows, each parsed whenever it is asked for: a large file has too many to keep."""
+
+    lines: tuple[bytes, ...]
+
+    @classmethod
+    def of(cls, data: bytes) -> "HeldOut":
+        """Read a file."""
+        return cls(tuple(line for line in data.split(b"\n") if line))
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return len(self.lines)
+
+    def __iter__(self) -> Iterator[HeldOutRow]:
+        """Yield every row."""
+        return map(HeldOutRow.model_validate_json, self.lines)
+
+    def between(self, first: int, end: int) -> list[HeldOutRow]:
+        """Return the rows from `first` up to `end`, exclusive."""
+        return [HeldOutRow.model_validate_json(line) for line in self.lines[first:end]]
 
 
 class StoredAnswer(Record):

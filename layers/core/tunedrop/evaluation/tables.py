@@ -1,10 +1,11 @@
 """Results by label and by segment, and the rows to show side by side."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tunedrop.domain.evaluation_report import Confusion, LabelCounts, LabelResult, SegmentResult, SideBySide
 from tunedrop.evaluation.metrics import label_of
+from tunedrop.evaluation.rows import BASE, CANDIDATE
 
 LABELS_LIMIT = 1_000
 """Labels of a table: the validator takes no more for labels."""
@@ -18,24 +19,22 @@ SHOWN_BETTER = 4
 SHOWN_WORSE = 3
 """Rows that are shown of those the candidate answered better, and of those it answered worse: both are the truth."""
 
-Answers = Mapping[str, Sequence[str]]
-"""Side → its answers, row by row."""
+Labels = Mapping[str, Sequence[str]]
+"""Side → the labels that it answered, row by row."""
 
 
-def label_table(expected: Sequence[str], answers: Answers) -> tuple[tuple[LabelResult, ...], tuple[Confusion, ...]]:
+def label_table(expected: Sequence[str], answers: Labels) -> tuple[tuple[LabelResult, ...], tuple[Confusion, ...]]:
     """Count right answers by label, and which labels each side takes for which.
 
-    Labels are told apart as `label_of` reads them, and shown as the first row spells them.
+    Labels are told apart as `label_of` reads them, and shown as the first of the `expected` texts spells them.
     """
+    labels = [label_of(each) for each in expected]
     spelled: dict[str, str] = {}
-    for each in expected:
-        spelled.setdefault(label_of(each), each.strip())
-    rows = Counter(map(label_of, expected))
-    pairs = {
-        side: Counter(zip(map(label_of, expected), map(label_of, given), strict=True))
-        for side, given in answers.items()
-    }
-    answered = {side: Counter(map(label_of, given)) for side, given in answers.items()}
+    for label, text in zip(labels, expected, strict=True):
+        spelled.setdefault(label, text.strip())
+    rows = Counter(labels)
+    pairs = {side: Counter(zip(labels, given, strict=True)) for side, given in answers.items()}
+    answered = {side: Counter(given) for side, given in answers.items()}
     results = tuple(
         LabelResult(
             label=spelled[label],
@@ -81,35 +80,30 @@ def segment_table(segments: Sequence[str | None], scores: Mapping[str, Sequence[
     )
 
 
-def differing(answers: Answers, one: str, other: str) -> list[int]:
-    """Return the rows that two sides answered differently, white space aside."""
-    pairs = enumerate(zip(answers[one], answers[other], strict=True))
+def differing(one: Sequence[str], other: Sequence[str]) -> list[int]:
+    """Return the rows that two models answered differently, white space aside."""
+    pairs = enumerate(zip(one, other, strict=True))
     return [row for row, (first, second) in pairs if first.split() != second.split()]
 
 
-def side_by_side(
-    rows: Sequence[int],
-    prompts: Sequence[str],
-    expected: Sequence[tuple[str, ...]],
-    answers: Answers,
-    scores: Mapping[str, Sequence[float]],
-) -> tuple[SideBySide, ...]:
-    """Show a handful of `rows` that candidate and base answered differently: gains first, then losses, then neither."""
-    gains = {row: scores["candidate"][row] - scores["base"][row] for row in rows}
-    better = sorted((row for row in rows if gains[row] > 0), key=lambda row: (-gains[row], row))
-    worse = sorted((row for row in rows if gains[row] < 0), key=lambda row: (gains[row], row))
-    neither = [row for row in rows if gains[row] == 0]
+def worth_showing(rows: Iterable[SideBySide]) -> tuple[SideBySide, ...]:
+    """Leave, of rows that candidate and base answered differently, as many of each kind as are ever shown."""
+    return tuple(each for kind in _kinds(rows) for each in kind[: SHOWN_BETTER + SHOWN_WORSE])
+
+
+def side_by_side(rows: Iterable[SideBySide]) -> tuple[SideBySide, ...]:
+    """Choose a handful of rows that candidate and base answered differently: gains first, then losses, then neither."""
+    better, worse, neither = _kinds(rows)
     total = SHOWN_BETTER + SHOWN_WORSE
     lost = worse[: max(SHOWN_WORSE, total - len(better))]
     chosen = [*better[: total - len(lost)], *lost]
-    chosen += neither[: total - len(chosen)]
-    return tuple(
-        SideBySide(
-            row=row,
-            prompt=prompts[row],
-            expected=expected[row],
-            answers={side: given[row] for side, given in answers.items()},
-            scores={side: given[row] for side, given in scores.items()},
-        )
-        for row in chosen
-    )
+    return (*chosen, *neither[: total - len(chosen)])
+
+
+def _kinds(rows: Iterable[SideBySide]) -> tuple[list[SideBySide], list[SideBySide], list[SideBySide]]:
+    """Tell apart what the candidate answered better, worse, or neither, the most telling rows first."""
+    gains = [(each.scores[CANDIDATE] - each.scores[BASE], each) for each in rows]
+    better = sorted((each for each in gains if each[0] > 0), key=lambda each: (-each[0], each[1].row))
+    worse = sorted((each for each in gains if each[0] < 0), key=lambda each: (each[0], each[1].row))
+    neither = sorted((each for each in gains if each[0] == 0), key=lambda each: each[1].row)
+    return [each for _, each in better], [each for _, each in worse], [each for _, each in neither]

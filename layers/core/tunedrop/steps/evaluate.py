@@ -1,85 +1,58 @@
 """Ask base, champion and candidate the same held-out rows."""
 
-import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
 
 from tunedrop.domain import names
 from tunedrop.domain.alias import Champion
 from tunedrop.domain.artifact import weights_uri
 from tunedrop.domain.evaluation_report import EvaluationReport
-from tunedrop.domain.model import Record
 from tunedrop.domain.model_call import ModelCall, call_of_imported
 from tunedrop.domain.observations import Observation, Refused, Scored, ScoringPaused, Unavailable
 from tunedrop.domain.plan import EvaluationPlan, Technique
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import AnswerPrice, Evaluation, Run
 from tunedrop.domain.serving_price import answer_price
-from tunedrop.errors import ModelNotReadyError, ModelUnavailableError, PromptRefusedError, TransientError
-from tunedrop.evaluation.results import BASE, CANDIDATE, results, scored
-from tunedrop.evaluation.rows import REFUSED, HeldOutRow, StoredAnswer
-from tunedrop.ports import (
-    Answer,
-    Conversation,
-    ImportedModel,
-    ModelImports,
-    Picture,
-    Question,
-    RunFiles,
-    RunStore,
-    Turn,
+from tunedrop.errors import ModelNotReadyError, ModelUnavailableError, TransientError
+from tunedrop.evaluation.results import results
+from tunedrop.evaluation.rows import BASE, CANDIDATE, HeldOut
+from tunedrop.ports import ImportedModel, ModelImports, RunFiles, RunStore, Workflows
+from tunedrop.steps.ask_rows import (
+    CALLS_AT_ONCE,
+    AskingOrder,
+    AskRows,
+    OutOfTimeError,
+    Side,
+    all_answers,
+    most_tokens,
+    whole_result,
+    write_order,
+    write_ranges,
 )
-
-ROWS_AT_ONCE = 16
-"""Rows whose answers are stored together: what is lost, at most, when an invocation dies."""
-
-CALLS_AT_ONCE = 8
-"""Concurrent calls."""
-
-LEAST_TOKENS = 16
-MOST_TOKENS = 2048
-"""Bounds of maxTokens; in between, no answer needs more tokens than the longest expected one has bytes."""
-
-RESERVE_SECONDS = 120.0
-"""Time kept back at the end of an invocation: the worst case of one chunk, cold start included."""
-
-_FORMATS: Mapping[str, Literal["png", "jpeg", "gif", "webp"]] = {
-    "png": "png",
-    "jpg": "jpeg",
-    "jpeg": "jpeg",
-    "gif": "gif",
-    "webp": "webp",
-}
-"""What Converse calls the formats of pictures, by file extension."""
+from tunedrop.steps.executions import LOOK_AGAIN, SUCCEEDED, failed, gave_up, latest
 
 WARMING_UP = timedelta(minutes=1)
 
 
-class OutOfTimeError(Exception):
-    """The invocation must end before all rows are answered."""
-
-    def __init__(self, answered: int) -> None:
-        """Count the rows answered so far, over all models."""
-        super().__init__(answered)
-        self.answered = answered
-
-
 @dataclass(frozen=True)
 class ScoreModels:
-    """Score every side on the held-out rows, chunk by chunk, over several invocations if need be."""
+    """Score every side on the held-out rows, over several invocations if need be.
+
+    More rows than `at_once_rows` are asked by a workflow, in ranges of `range_rows`.
+    """
 
     imports: ModelImports
-    conversation: Conversation
     runs: RunStore
     files: RunFiles
-    seconds_left: Callable[[], float]
+    workflows: Workflows
+    ask: AskRows
+    at_once_rows: int
+    range_rows: int
 
     def __call__(self, run: Run) -> Observation:
-        """Answer what is not answered yet, then judge."""
+        """Have answered what is not answered yet, then judge."""
         if run.plan is None or run.deployment is None or run.deployment.model_arn is None:
             raise AssertionError(f"run {run.run_id} is {run.status} without a model")
         candidate = self.imports.model(run.deployment.model_arn)
@@ -88,50 +61,81 @@ class ScoreModels:
         models = {candidate.arn: candidate, **self._imported(sides)}
         if problem := _stranger(run, candidate) or _same_weights(candidate, sides, models):
             return Refused(problem=problem)
-        seen = self._compared(run, run.plan.evaluation, sides, models)
+        held_out = HeldOut.of(self._held_out(run))
+        calls = {
+            side: Side(model_id=model_id, call=_call(run, models.get(model_id))) for side, model_id in sides.items()
+        }
+        order = self._order(run, run.plan.evaluation, calls, held_out)
+        if unanswered := self._unanswered(order, held_out):
+            return unanswered
+        seen = self._judged(run, run.plan.evaluation, order, held_out, models)
         if isinstance(seen, Scored) and champion:
             return Scored(evaluation=seen.evaluation.model_copy(update={"champion_run": champion.run_id}))
         return seen
 
-    def _compared(
-        self, run: Run, plan: EvaluationPlan, sides: Mapping[str, str], models: Mapping[str, ImportedModel]
-    ) -> Observation:
-        rows = self._rows(run)
-        calls = {side: _call(run, models.get(model_id)) for side, model_id in sides.items()}
-        answers: dict[str, list[StoredAnswer]] = {}
-        silent: dict[str, str] = {}
+    def _order(self, run: Run, plan: EvaluationPlan, sides: dict[str, Side], held_out: HeldOut) -> AskingOrder:
+        at_once = len(held_out) <= self.at_once_rows
+        labels = plan.metric == "label_accuracy" or (run.data is not None and run.data.labels is not None)
+        order = AskingOrder(
+            run_id=run.run_id,
+            metric=plan.metric,
+            sides=sides,
+            rows=len(held_out),
+            range_rows=len(held_out) if at_once else self.range_rows,
+            max_tokens=most_tokens(held_out),
+            labels=labels,
+        )
+        return write_order(self.files, order)
+
+    def _unanswered(self, order: AskingOrder, held_out: HeldOut) -> Observation | None:
+        """Have the rows asked; returns what to wait for, or None when all answers are there."""
+        if order.ranges > 1:
+            return self._in_ranges(order)
         try:
-            for side, model_id in sides.items():
-                answered = sum(map(len, answers.values()))
-                try:
-                    answers[side] = self._answers(run, side, model_id, calls[side], rows, answered)
-                except ModelUnavailableError as error:
-                    silent[side] = str(error)
-                else:
-                    if all(each.answer.stop_reason == REFUSED for each in answers[side]):
-                        silent[side] = answers.pop(side)[0].answer.text
+            self.ask(order, 0, held_out)
         except OutOfTimeError as stop:
             return ScoringPaused(answered=stop.answered)
         except (ModelNotReadyError, TransientError) as error:
             return Unavailable(reason=f"The model cannot answer now: {error}", retry_after=WARMING_UP)
-        if CANDIDATE in silent:
-            return Refused(problem=_silent_candidate(silent[CANDIDATE]))
-        judged = {side: scored(rows, given) for side, given in answers.items()}
+        return None
+
+    def _in_ranges(self, order: AskingOrder) -> Observation | None:
+        execution = latest(
+            self.workflows,
+            lambda attempt: names.evaluation_execution(order.run_id, order.name, attempt),
+            lambda name: self.workflows.start(name, {"ranges": write_ranges(self.files, order)}),
+        )
+        if execution and execution.status == SUCCEEDED:
+            return None
+        if execution and failed(execution):
+            return Refused(problem=gave_up("evaluate.failed", "The evaluation", execution))
+        return Unavailable(reason=f"Asking {order.rows:,} rows in {order.ranges} ranges.", retry_after=LOOK_AGAIN)
+
+    def _judged(
+        self,
+        run: Run,
+        plan: EvaluationPlan,
+        order: AskingOrder,
+        held_out: HeldOut,
+        models: Mapping[str, ImportedModel],
+    ) -> Observation:
+        whole = whole_result(self.files, order)
+        if CANDIDATE in whole.silent:
+            return Refused(problem=_silent_candidate(whole.silent[CANDIDATE]))
 
         def price_of(model_id: str, latency_ms: float) -> AnswerPrice | None:
             units = models[model_id].units_per_copy if model_id in models else None
-            return answer_price(units, latency_ms, min(CALLS_AT_ONCE, len(rows))) if units else None
+            return answer_price(units, latency_ms, min(CALLS_AT_ONCE, order.rows)) if units else None
 
-        labels = run.data is not None and run.data.labels is not None
-        report = results(plan, rows, judged, silent, price_of, labels=labels)
-        return Scored(evaluation=self._written(run, judged, report, calls[CANDIDATE]))
+        report = results(plan, held_out, whole, price_of)
+        return Scored(evaluation=self._written(run, order, report))
 
-    def _written(
-        self, run: Run, answers: Mapping[str, list[StoredAnswer]], report: EvaluationReport, call: ModelCall
-    ) -> Evaluation:
+    def _written(self, run: Run, order: AskingOrder, report: EvaluationReport) -> Evaluation:
         """Write every answer and the report beside the run; return what the record takes over, no text of rows."""
         answers_key, report_key = names.answers_key(run.run_id), names.evaluation_report_key(run.run_id)
-        self.files.write(answers_key, _json_lines(each for side in answers.values() for each in side))
+        with self.files.writer(answers_key) as write:
+            for answers in all_answers(self.files, order, report.sides):
+                write(answers)
         self.files.write(report_key, report.model_dump_json().encode())
         candidate = report.sides[CANDIDATE]
         return Evaluation(
@@ -146,8 +150,14 @@ class ScoreModels:
             verdict=report.verdict,
             answers_uri=self.files.uri(answers_key),
             report_uri=self.files.uri(report_key),
-            call=call,
+            call=order.sides[CANDIDATE].call,
         )
+
+    def _held_out(self, run: Run) -> bytes:
+        data = self.files.read(names.held_out_key(run.run_id))
+        if data is None:
+            raise AssertionError(f"run {run.run_id} has no held-out rows")
+        return data
 
     def _imported(self, sides: Mapping[str, str]) -> dict[str, ImportedModel]:
         """Describe the imported models among the candidate's rivals; one that is gone is left out."""
@@ -158,12 +168,6 @@ class ScoreModels:
                     found[model_id] = self.imports.model(model_id)
         return found
 
-    def _rows(self, run: Run) -> list[HeldOutRow]:
-        data = self.files.read(names.held_out_key(run.run_id))
-        if data is None:
-            raise AssertionError(f"run {run.run_id} has no held-out rows")
-        return [HeldOutRow.model_validate_json(line) for line in data.split(b"\n") if line]
-
     def _sides(self, plan: EvaluationPlan, candidate: str, champion: Champion | None) -> dict[str, str]:
         sides = {CANDIDATE: candidate}
         if "base" in plan.against and plan.base_model_id:
@@ -171,56 +175,6 @@ class ScoreModels:
         if champion:
             sides["champion"] = champion.model_arn
         return sides
-
-    def _answers(
-        self, run: Run, side: str, model_id: str, call: ModelCall, rows: Sequence[HeldOutRow], answered: int
-    ) -> list[StoredAnswer]:
-        longest = max(len(right.encode()) for row in rows for right in row.right)
-        max_tokens = max(LEAST_TOKENS, min(MOST_TOKENS, longest))
-        label = f"{side}-{hashlib.sha256(model_id.encode()).hexdigest()[:8]}"
-        answers: list[StoredAnswer] = []
-        with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
-            for first in range(0, len(rows), ROWS_AT_ONCE):
-                key = f"{names.run_prefix(run.run_id)}answers/{label}-{first:06}.jsonl"
-                stored = self.files.read(key)
-                if stored is None:
-                    if self.seconds_left() < RESERVE_SECONDS:
-                        raise OutOfTimeError(answered + len(answers))
-                    chunk = rows[first : first + ROWS_AT_ONCE]
-                    asked = pool.map(lambda row: self._ask(model_id, call, row, max_tokens), chunk)
-                    fresh = [
-                        StoredAnswer(side=side, model_id=model_id, row=index, expected=row.completion, answer=answer)
-                        for index, (row, answer) in enumerate(zip(chunk, asked, strict=True), start=first)
-                    ]
-                    stored = _json_lines(fresh)
-                    self.files.write(key, stored)
-                answers += [StoredAnswer.model_validate_json(line) for line in stored.split(b"\n") if line]
-        return answers
-
-    def _ask(self, model_id: str, call: ModelCall, row: HeldOutRow, max_tokens: int) -> Answer:
-        """Return the answer; a prompt that the model does not take, such as one too long for it, has a wrong one."""
-        try:
-            return self.conversation.ask(model_id, call, self._question(row), max_tokens)
-        except PromptRefusedError as error:
-            return Answer(text=str(error), stop_reason=REFUSED, latency_ms=0, input_tokens=0, output_tokens=0)
-
-    def _question(self, row: HeldOutRow) -> Question:
-        system = next((message.content for message in row.messages if message.role == "system"), None)
-        turns = tuple(
-            Turn(role=message.role, text=message.content) for message in row.messages if message.role != "system"
-        )
-        picture = self._picture(row.image) if row.image else None
-        return Question(turns=turns or (Turn(role="user", text=row.prompt),), system=system, picture=picture)
-
-    def _picture(self, key: str) -> Picture:
-        data = self.files.read(key)
-        if data is None:
-            raise AssertionError(f"the picture {key} of a held-out row is gone")
-        return Picture(format=_FORMATS[key.rpartition(".")[2].lower()], data=data)
-
-
-def _json_lines(records: Iterable[Record]) -> bytes:
-    return "".join(each.model_dump_json() + "\n" for each in records).encode()
 
 
 def _call(run: Run, model: ImportedModel | None) -> ModelCall:

@@ -1,7 +1,6 @@
 """Read every row of the drop, and write what is good to the run's own prefix, channel by channel."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from tunedrop.domain import names
 from tunedrop.domain.observations import DatasetRefused, Observation, Refused, Unavailable
@@ -10,25 +9,18 @@ from tunedrop.domain.problem import Problem
 from tunedrop.domain.prompt_template import PromptTemplate, TemplateError
 from tunedrop.domain.run import Run
 from tunedrop.errors import SourceChangedError
-from tunedrop.ports import Drops, Execution, ModelFiles, RunFiles, Workflows
+from tunedrop.ports import Drops, ModelFiles, RunFiles, Workflows
 from tunedrop.steps.channels import Channels, Pictures, copy_pictures, metadata_of, write_template
 from tunedrop.steps.drop_source import DropSource, data_files
+from tunedrop.steps.executions import LOOK_AGAIN, SUCCEEDED, failed, gave_up, latest
 from tunedrop.steps.judging import rules_of, template_of, tokenizer_of, told, write_report
 from tunedrop.steps.scan_ranges import ScanOrder, write_order
 from tunedrop.validation.dataset import calibrated, validate
 from tunedrop.validation.report import ValidationReport
 from tunedrop.validation.tokens import ModelTokenizer, TokenizerError
 
-EXECUTIONS = 3
-"""How often the workflow is started for one dataset; each execution has retried its functions before it fails."""
-
-LOOK_AGAIN = timedelta(minutes=5)
-"""When a run looks at its execution though no event of its end came."""
-
 IN_PARTS = frozenset({Technique.INSTRUCTION, Technique.CHAT, Technique.DPO})
 """The techniques whose files are cut: a row is a line. Text is one sequence, and pictures lie apart."""
-
-_FAILED = frozenset({"FAILED", "TIMED_OUT", "ABORTED"})
 
 
 @dataclass(frozen=True)
@@ -92,20 +84,19 @@ class ValidateDataset:
 
     def _in_parts(self, run: Run, plan: Plan, template: PromptTemplate) -> Observation:
         """Look at the workflow's executions, or start the next one."""
-        execution: Execution | None = None
-        for attempt in range(1, EXECUTIONS + 1):
-            name = names.validation_execution(run.run_id, attempt)
-            execution = self.workflows.state(name)
-            if execution is None:
-                self._start(name, run, plan, template)
-            elif execution.status in _FAILED:
-                if execution.error == SourceChangedError.__name__:
-                    return _changed("A file")
-                continue
-            elif execution.status == "SUCCEEDED":
-                return told(self.files, run.run_id, self._report(run))
-            return Unavailable(reason="Validating the dataset in ranges.", retry_after=LOOK_AGAIN)
-        return Refused(problem=_failed(execution))
+        execution = latest(
+            self.workflows,
+            lambda attempt: names.validation_execution(run.run_id, attempt),
+            lambda name: self._start(name, run, plan, template),
+            hopeless=SourceChangedError.__name__,
+        )
+        if execution and execution.status == SUCCEEDED:
+            return told(self.files, run.run_id, self._report(run))
+        if execution and failed(execution):
+            if execution.error == SourceChangedError.__name__:
+                return _changed("A file")
+            return Refused(problem=gave_up("validation.failed", "The validation", execution))
+        return Unavailable(reason="Validating the dataset in ranges.", retry_after=LOOK_AGAIN)
 
     def _start(self, name: str, run: Run, plan: Plan, template: PromptTemplate) -> None:
         source, data = DropSource(self.drops, run.dataset, plan.files), data_files(plan.files)
@@ -135,16 +126,3 @@ def _refused(problems: tuple[Problem, ...]) -> DatasetRefused:
 def _changed(what: str) -> DatasetRefused:
     fix = "Upload tune.yaml again, after all other files."
     return _refused((Problem(code="drop.changed", message=f"{what} changed after it was planned.", fix=fix),))
-
-
-def _failed(execution: Execution | None) -> Problem:
-    if execution is None:
-        raise AssertionError("no execution was looked at")
-    # The cause of a function's failure is its exception as JSON, which may quote what it was reading.
-    cause = "" if execution.cause.startswith("{") else f": {execution.cause}".rstrip(": .")
-    return Problem(
-        code="validation.failed",
-        message=f"The validation failed {EXECUTIONS} times, last {execution.error or execution.status}{cause}.",
-        where=execution.arn,
-        fix="Read the execution in the Step Functions console, clear the cause, and drop again.",
-    )

@@ -1,5 +1,6 @@
 """The catalogue answers from JumpStart's own files, by the SDK's own look-ups."""
 
+import json
 import logging
 import socket
 from pathlib import Path
@@ -117,6 +118,36 @@ def test_open_weights_have_a_uri(catalogue: JumpStartCatalogue) -> None:
     )
 
 
+def framed(tmp_path: Path, **framework: str) -> JumpStartCatalogue:
+    """Name the framework of the open model's training in place of its images."""
+    folder = write_catalogue(tmp_path)
+    (spec,) = folder.rglob(f"*{OPEN}/*.json")
+    body = {**json.loads(spec.read_bytes()), "training_instance_type_variants": None}
+    body["training_ecr_specs"] = {"framework_version": "2.0.0", "py_version": "py310", **framework}
+    spec.write_text(json.dumps(body))
+    return JumpStartCatalogue(REGION, reader(folder))
+
+
+def test_an_image_that_no_document_names_is_the_sdks_for_the_framework(tmp_path: Path) -> None:
+    framework = {"framework": "huggingface", "huggingface_transformers_version": "4.28.1"}
+    catalogue = framed(tmp_path, **framework)
+
+    assert catalogue.artifacts(catalogue.model(OPEN), "ml.g5.2xlarge").image_uri == (
+        "763104351884.dkr.ecr.us-east-1.amazonaws.com/huggingface-pytorch-training:"
+        "2.0.0-transformers4.28.1-gpu-py310-cu118-ubuntu20.04"
+    )
+
+
+@pytest.mark.parametrize("framework", [{}, {"framework": "pytorch", "framework_version": "99.9"}])
+def test_a_framework_that_the_sdk_does_not_know_makes_the_model_unreadable(
+    tmp_path: Path, framework: dict[str, str]
+) -> None:
+    catalogue = framed(tmp_path, **framework)
+
+    with pytest.raises(UnreadableModelError, match="no image of its framework"):
+        catalogue.artifacts(catalogue.model(OPEN), "ml.g5.2xlarge")
+
+
 def test_an_instance_types_own_defaults_hold(catalogue: JumpStartCatalogue) -> None:
     model = catalogue.model(OPEN)
 
@@ -124,11 +155,10 @@ def test_an_instance_types_own_defaults_hold(catalogue: JumpStartCatalogue) -> N
     assert catalogue.artifacts(model, "ml.p4d.24xlarge").hyperparameters["epoch"] == "2"
 
 
-def test_another_bucket_can_stand_in_for_jumpstarts(
-    catalogue: JumpStartCatalogue, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_bucket_can_stand_in_for_jumpstarts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_JUMPSTART_CONTENT_BUCKET_OVERRIDE", "our-jumpstart")
     monkeypatch.setenv("AWS_JUMPSTART_GATED_CONTENT_BUCKET_OVERRIDE", "our-gated-jumpstart")
+    catalogue = JumpStartCatalogue(REGION, reader(write_catalogue(tmp_path)))
     model = catalogue.model(GATED)
     artifacts = catalogue.artifacts(model, "ml.g5.2xlarge")
 

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sagemaker.core import environment_variables, hyperparameters, image_uris, model_uris, script_uris
+from sagemaker.core.jumpstart.accessors import JumpStartModelsAccessor
 
 from tests.catalogue import (
     CLASSIFIER,
@@ -20,7 +22,7 @@ from tests.catalogue import (
 from tunedrop.adapters.jumpstart import JumpStartCatalogue
 from tunedrop.adapters.jumpstart_documents import ModelDocument, Place, SpecCatalogue
 from tunedrop.domain.hyperparameters import choose_hyperparameters, techniques_of
-from tunedrop.domain.jumpstart import JumpStartModel
+from tunedrop.domain.jumpstart import JumpStartModel, TrainingArtifacts
 from tunedrop.domain.plan import Technique
 from tunedrop.errors import UnreadableModelError
 
@@ -47,14 +49,30 @@ def read_as_the_sdk_does(folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     """Compare the artifacts of every trainable model and instance type, and count them."""
     monkeypatch.setenv("AWS_JUMPSTART_MANIFEST_LOCAL_ROOT_DIR_OVERRIDE", str(folder))
     monkeypatch.setenv("AWS_JUMPSTART_SPECS_LOCAL_ROOT_DIR_OVERRIDE", str(folder))
-    ours, sdk = SpecCatalogue(PLACE, reader(folder)), JumpStartCatalogue(REGION, reader(folder))
+    JumpStartModelsAccessor.reset_cache()
+    catalogue = JumpStartCatalogue(REGION, reader(folder))
     compared = 0
-    for row in ours.rows():
-        model = ours.model(row.model_id)
+    for row in SpecCatalogue(PLACE, reader(folder)).rows():
+        model = catalogue.model(row.model_id)
         for instance_type in model.instance_types:
-            assert ours.artifacts(model, instance_type) == sdk.artifacts(model, instance_type)
+            assert catalogue.artifacts(model, instance_type) == of_the_sdk(model, instance_type)
             compared += 1
     return compared
+
+
+def of_the_sdk(model: JumpStartModel, instance_type: str) -> TrainingArtifacts:
+    of_model = {"region": REGION, "model_id": model.model_id, "model_version": model.version}
+    where: dict[str, Any] = {**of_model, "tolerate_deprecated_model": True, "tolerate_vulnerable_model": True}
+    on: dict[str, Any] = {**where, "instance_type": instance_type}
+    specs = JumpStartModelsAccessor.get_model_specs(region=REGION, model_id=model.model_id, version=model.version)
+    weights = specs.use_training_model_artifact()
+    return TrainingArtifacts(
+        image_uri=image_uris.retrieve(framework=None, image_scope="training", **on),
+        script_uri=script_uris.retrieve(script_scope="training", **where),
+        model_uri=model_uris.retrieve(model_scope="training", **on) if weights else None,
+        environment=environment_variables.retrieve_default(script="training", **on),
+        hyperparameters=hyperparameters.retrieve_default(include_container_hyperparameters=True, **on),
+    )
 
 
 def test_artifacts_are_those_that_the_sdk_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,6 +166,25 @@ def test_a_type_without_an_image_of_its_own_has_the_models() -> None:
     artifacts = ModelDocument(GATED, "1.0.0", hub_document({}), PLACE, ENTRY).artifacts("ml.g5.2xlarge")
 
     assert (artifacts.image_uri, artifacts.model_uri) == ("registry/training:1", "s3://jumpstart/train.tar.gz")
+
+
+def test_a_type_that_has_no_image_in_the_region_is_none_to_train_on() -> None:
+    def types(variants: dict[str, Any], **others: Any) -> tuple[tuple[str, ...], str | None]:
+        document = {**hub_document(variants), "TrainingEcrUri": None, **others}
+        model = ModelDocument(GATED, "1.0.0", document, PLACE).model()
+        return model.instance_types, model.default_instance_type
+
+    def alias(region: str) -> dict[str, Any]:
+        """Name the image of the family p4d by an alias that one Region has."""
+        found = {"p4d": {"regional_properties": {"image_uri": "$gpu_image"}}}
+        return {"TrainingInstanceTypeVariants": {"variants": found, "regional_aliases": {region: {"gpu_image": "one"}}}}
+
+    assert types({}) == ((), None)
+    assert types({}, **alias(REGION)) == (("ml.p4d.24xlarge",), "ml.p4d.24xlarge")
+    assert types({}, **alias("eu-west-9")) == ((), None)
+    # The SDK finds the image of a framework's version.
+    specs = {"framework": "huggingface", "framework_version": "2.0.0"}
+    assert types({}, training_ecr_specs=specs)[0] == ("ml.g5.2xlarge", "ml.g5.48xlarge", "ml.p4d.24xlarge")
 
 
 @pytest.mark.parametrize(

@@ -244,7 +244,7 @@ def test_the_request_for_llama_3_1_70b_is_the_sdks_field_by_field(
             f"s3://runs/runs/{RUN_ID}/channels/training/",
             "s3://my-bucket/datasets/ds1/",
         ),
-        "CheckpointConfig.S3Uri": (f"s3://runs/checkpoints/{RUN_ID}", "s3://my-bucket/ckpt/job1"),
+        "CheckpointConfig.S3Uri": (f"s3://runs/checkpoints/{RUN_ID}/ml.g5.48xlarge", "s3://my-bucket/ckpt/job1"),
         "OutputDataConfig.S3OutputPath": (f"s3://runs/runs/{RUN_ID}/training", "s3://my-bucket/out"),
         # The toolkit in the container is told the job's name.
         "HyperParameters.sagemaker_job_name": (f'"{JOB}"', '"deterministic-name-1"'),

@@ -1,26 +1,26 @@
-"""The JumpStart catalogue of plan_run: the models from JumpStart's own documents, image and script by the SDK.
+"""The JumpStart catalogue of plan_run: JumpStart's own documents, and the SDK for an image that none of them names.
 
-The SageMaker Python SDK costs seconds to import and fills a layer of its own, so plan_run alone may import this. It
-knows the image of a spec that names none. Both read the public bucket `jumpstart-cache-prod-<region>`, or another one
-that AWS_JUMPSTART_CONTENT_BUCKET_OVERRIDE (for gated weights AWS_JUMPSTART_GATED_CONTENT_BUCKET_OVERRIDE) names.
-Look-ups send no telemetry: that hangs on the SDK's own `Session`, which is not used here.
+The SageMaker Python SDK costs seconds to import and fills a layer of its own, so plan_run alone may import this. The
+documents lie in the public bucket `jumpstart-cache-prod-<region>`, or in another one that
+AWS_JUMPSTART_CONTENT_BUCKET_OVERRIDE (for gated weights AWS_JUMPSTART_GATED_CONTENT_BUCKET_OVERRIDE) names. Look-ups
+send no telemetry: that hangs on the SDK's own `Session`, which is not used here.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
-from sagemaker.core import environment_variables, hyperparameters, image_uris, model_uris, script_uris
+from sagemaker.core import image_uris
 from sagemaker.core.common_utils import get_domain_for_region
-from sagemaker.core.jumpstart.accessors import JumpStartModelsAccessor
 from sagemaker.core.jumpstart.constants import JUMPSTART_LOGGER
-from sagemaker.core.jumpstart.utils import get_jumpstart_content_bucket
+from sagemaker.core.jumpstart.utils import get_jumpstart_content_bucket, get_jumpstart_gated_content_bucket
 
 from tunedrop.adapters import failures
 from tunedrop.adapters.jumpstart_documents import Place, SpecCatalogue
 from tunedrop.domain.jumpstart import JumpStartModel, TrainingArtifacts
+from tunedrop.errors import UnreadableModelError
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -31,13 +31,6 @@ JUMPSTART_LOGGER.handlers.clear()
 
 CALLS = Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=5, read_timeout=30)
 """How patiently S3 is asked: three small objects for a model."""
-
-
-@dataclass(frozen=True)
-class _Session:
-    """Be all that a look-up needs of the SDK's `Session`, whose other clients cost half a CPU second and 30 MB."""
-
-    s3_client: "BaseClient"
 
 
 class JumpStartCatalogue:
@@ -58,45 +51,45 @@ class JumpStartCatalogue:
         Raises UnknownModelError with the nearest ids, UnknownModelVersionError, UnreadableModelError, and
         TransientError when S3 fails.
         """
-        region = self._region
-        # Artifacts are the SDK's to locate, so that the bucket of gated weights does not matter here.
-        place = replace(Place.of(region), content_bucket=self._bucket, domain=get_domain_for_region(region))
         with failures.transient():
-            return SpecCatalogue(place, self._read).model(model_id, version)
+            return self._documents.model(model_id, version)
 
     def artifacts(self, model: JumpStartModel, instance_type: str) -> TrainingArtifacts:
-        """Locate image, script and weights for a type that the model supports; raises TransientError when S3 fails."""
-        where = self._where(model.model_id, model.version)
-        with failures.transient():
-            specs = JumpStartModelsAccessor.get_model_specs(
-                region=self._region, model_id=model.model_id, version=model.version, s3_client=self._s3_client
-            )
-            return TrainingArtifacts(
-                image_uri=image_uris.retrieve(
-                    framework=None, image_scope="training", instance_type=instance_type, **where
-                ),
-                script_uri=script_uris.retrieve(script_scope="training", **where),
-                model_uri=model_uris.retrieve(model_scope="training", instance_type=instance_type, **where)
-                if specs.use_training_model_artifact()
-                else None,
-                environment=environment_variables.retrieve_default(
-                    script="training", instance_type=instance_type, **where
-                ),
-                hyperparameters=hyperparameters.retrieve_default(
-                    include_container_hyperparameters=True, instance_type=instance_type, **where
-                ),
-            )
+        """Locate image, script and weights for a type that the model supports.
 
-    def _where(self, model_id: str, version: str) -> dict[str, Any]:
-        """Name the model to a look-up; the plan warns of what is tolerated here."""
-        return {
-            "region": self._region,
-            "model_id": model_id,
-            "model_version": version,
-            "sagemaker_session": _Session(self._s3_client),
-            "tolerate_deprecated_model": True,
-            "tolerate_vulnerable_model": True,
-        }
+        Raises UnreadableModelError when nobody knows the image, and TransientError when S3 fails.
+        """
+        with failures.transient():
+            document = self._documents.document(model)
+        found = document.artifacts(instance_type)
+        if found.image_uri:
+            return found
+        try:
+            image = self._image(document.framework, instance_type)
+        except (KeyError, ValueError) as error:
+            reason = f"the SageMaker SDK knows no image of its framework for {instance_type} ({error})"
+            raise UnreadableModelError(model.model_id, reason) from error
+        return found.model_copy(update={"image_uri": image})
+
+    def _image(self, framework: Mapping[str, str], instance_type: str) -> str:
+        """Ask the SDK, whose tables tell the registry and the tag of a framework's version."""
+        version, transformers = framework["framework_version"], framework.get("huggingface_transformers_version")
+        found = image_uris.retrieve(
+            framework=framework["framework"],
+            region=self._region,
+            version=transformers or version,
+            base_framework_version=f"pytorch{version}" if transformers else None,
+            py_version=framework["py_version"],
+            instance_type=instance_type,
+            image_scope="training",
+        )
+        return str(found)
+
+    @cached_property
+    def _documents(self) -> SpecCatalogue:
+        region = self._region
+        gated = str(get_jumpstart_gated_content_bucket(region))
+        return SpecCatalogue(Place(region, self._bucket, gated, get_domain_for_region(region)), self._read)
 
     @property
     def _bucket(self) -> str:

@@ -95,6 +95,7 @@ class SpecCatalogue:
         """Read the catalogue by `read`, which returns the bytes of a key of the content bucket."""
         self._place = place
         self._read = read
+        self._latest: ModelDocument | None = None
 
     def rows(self) -> tuple[ManifestRow, ...]:
         """Return the newest readable version of every model, by id."""
@@ -122,19 +123,24 @@ class SpecCatalogue:
             raise UnreadableModelError(
                 model_id, f"its spec asks for version {asked[-1].min_version} of the SageMaker SDK, or a newer one"
             )
-        model = self.described(readable[-1])
+        self._latest = self._document(readable[-1])
+        model = self._latest.model()
         return JumpStartModel.model_validate({**dict(model), "recipes": tuple(map(self._listed, model.recipes))})
 
     def described(self, row: ManifestRow) -> JumpStartModel:
         """Return the model of a row; raises UnreadableModelError."""
-        return self._document(row.model_id, row.version, row.spec_key, row.provider).model()
+        return self._document(row).model()
 
     def artifacts(self, model: JumpStartModel, instance_type: str) -> TrainingArtifacts:
         """Locate script, weights and, where the spec names it, the image; `image_uri` is empty where it does not."""
-        row = next(
-            each for each in self._manifest() if (each.model_id, each.version) == (model.model_id, model.version)
-        )
-        return self._document(row.model_id, row.version, row.spec_key, row.provider).artifacts(instance_type)
+        return self.document(model).artifacts(instance_type)
+
+    def document(self, model: JumpStartModel) -> "ModelDocument":
+        """Return the model's document, without reading it again for the one that was looked up last."""
+        if self._latest is None or not self._latest.describes(model):
+            rows = (each for each in self._manifest() if each.model_id == model.model_id)
+            self._latest = self._document(next(each for each in rows if each.version == model.version))
+        return self._latest
 
     def _listed(self, recipe: CustomizationRecipe) -> CustomizationRecipe:
         """Add the recipe's hyperparameters, where they can be read: it runs without them."""
@@ -157,9 +163,9 @@ class SpecCatalogue:
             for row in json.loads(self._read(MANIFEST_KEY))
         ]
 
-    def _document(self, model_id: str, version: str, key: str, provider: str | None) -> "ModelDocument":
-        body = json.loads(self._read(key))
-        return ModelDocument(model_id, version, {"provider": provider, **body}, self._place)
+    def _document(self, row: ManifestRow) -> "ModelDocument":
+        body = json.loads(self._read(row.spec_key))
+        return ModelDocument(row.model_id, row.version, {"provider": row.provider, **body}, self._place)
 
 
 class ModelDocument:
@@ -183,6 +189,10 @@ class ModelDocument:
         self._variants: Mapping[str, Any] = field(variants, "variants") or {}
         regional = field(variants, "regional_aliases") or {}
         self._aliases: Mapping[str, str] = regional.get(place.region) or field(variants, "aliases") or {}
+
+    def describes(self, model: JumpStartModel) -> bool:
+        """Tell whether it is the model's own document."""
+        return (self._model_id, self._version) == (model.model_id, model.version)
 
     def model(self) -> JumpStartModel:
         """Describe the model; raises UnreadableModelError for a document of another shape."""
@@ -211,6 +221,11 @@ class ModelDocument:
         trainable = bool(self._get("training_supported"))
         estimator = self._get("estimator_kwargs") or {}
         eula = self._text("hosting_eula_uri") or self._text("hosting_eula_key")
+        default = self._text("default_training_instance_type")
+        named = dict.fromkeys(
+            [*(self._get("supported_training_instance_types") or ()), *([default] if default else ())]
+        )
+        types = tuple(each for each in named if self._has_image(each)) if trainable else ()
         return JumpStartModel(
             model_id=self._model_id,
             version=self._version,
@@ -223,8 +238,8 @@ class ModelDocument:
             eula_uri=self._place.url(eula),
             hyperparameters=tuple(map(_hyperparameter, self._get("hyperparameters") or ())) if trainable else (),
             instance_defaults=dict(self._instance_defaults()) if trainable else {},
-            instance_types=tuple(self._get("supported_training_instance_types") or ()) if trainable else (),
-            default_instance_type=self._text("default_training_instance_type") if trainable else None,
+            instance_types=types,
+            default_instance_type=default if default in types else next(iter(types), None),
             metrics=tuple(
                 MetricDefinition(name=each["Name"], regex=each["Regex"])
                 for each in self._get("training_metrics") or self._get("metrics") or ()
@@ -277,6 +292,15 @@ class ModelDocument:
                 if image:
                     return str(image)
         return self._text("training_ecr_uri") or ""
+
+    def _has_image(self, instance_type: str) -> bool:
+        """Tell whether there is an image for the type in the Region: one that is named, or that the SDK can find."""
+        return bool(self._image(instance_type) or self.framework)
+
+    @property
+    def framework(self) -> Mapping[str, str]:
+        """Return the framework whose image the training takes where none is named, with its versions."""
+        return self._get("training_ecr_specs") or {}
 
     def _gated_weights(self, instance_type: str) -> str | None:
         named = self._property(instance_type, "gated_model_env_var_uri") or self._property(

@@ -448,6 +448,13 @@ def _not_trainable(spec: TuneSpec, model: JumpStartModel) -> Problem:
             where=spec.where("model"),
             fix=f"Deploy the stack in one of these regions, or choose a model with a script, such as {_TEXT_MODEL}.",
         )
+    if model.training_supported:
+        return Problem(
+            code="model.no-instance-type",
+            message=f"JumpStart names no instance type to train {version} on, or no image for one in this Region.",
+            where=spec.where("model"),
+            fix=f"Name an older model_version, or choose another model, such as {_TEXT_MODEL}.",
+        )
     return Problem(
         code="model.not-trainable",
         message=f"JumpStart has no training script for {version} (its spec says training_supported: false), and no "

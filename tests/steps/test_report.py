@@ -1,5 +1,10 @@
 """The page is gathered from what lies beside the run, as far as the run came to it."""
 
+import json
+
+import pytest
+from sagemaker.core.shapes.model_card_shapes import ModelCardContent
+
 from tests.fakes import FakeClock, FakeTrainingLog, InMemoryRunFiles
 from tests.markup_page import Page
 from tests.reporting.sample_run_reports import LOG, ended, evaluation
@@ -41,6 +46,32 @@ def test_a_file_of_another_version_is_left_out() -> None:
     files.write(names.evaluation_report_key(run.run_id), b'{"format": 99}')
 
     assert "Side by side" not in written(run, files, FakeTrainingLog()).text
+
+
+def test_the_model_s_card_is_one_that_sagemaker_takes_and_quotes_no_row() -> None:
+    run, files = ended(RunStatus.PROMOTED), InMemoryRunFiles()
+    answers = evaluation()
+    files.write(names.evaluation_report_key(run.run_id), answers.model_dump_json().encode())
+    written(run, files, FakeTrainingLog())
+
+    content = files.objects[names.model_card_key(run.run_id, "json")].decode()
+    text = files.objects[names.model_card_key(run.run_id, "md")].decode()
+    card = json.loads(content)
+    read = ModelCardContent.model_validate(card).model_dump(exclude_none=True, mode="json")
+    assert {name: part for name, part in read.items() if part} == card
+    assert len(content) <= 100_000
+    for told in (run.run_id, run.dataset, answers.verdict, "Gain over the base model"):
+        assert told in content
+        assert told in text
+    quoted = [*answers.side_by_side[0].expected, answers.side_by_side[0].prompt]
+    assert not [each for each in quoted if each in content]
+
+
+@pytest.mark.parametrize("status", [RunStatus.FAILED, RunStatus.REJECTED, RunStatus.STOPPED])
+def test_a_model_that_was_never_evaluated_has_no_card(status: RunStatus) -> None:
+    run, files = ended(status), InMemoryRunFiles()
+    written(run, files, FakeTrainingLog())
+    assert names.model_card_key(run.run_id, "json") not in files.objects
 
 
 def test_writing_it_twice_leaves_one_page() -> None:

@@ -136,6 +136,11 @@ def run_page_key(run: str) -> str:
     return f"{run_prefix(run)}report.html"
 
 
+def model_card_key(run: str, kind: str) -> str:
+    """Locate the model card, of `kind` json or md."""
+    return f"{run_prefix(run)}model-card.{kind}"
+
+
 def held_out_images_prefix(run: str) -> str:
     """Locate the pictures of held-out rows; ends with a slash."""
     return f"{run_prefix(run)}held-out/"

@@ -1,5 +1,6 @@
-"""Write the page that tells a run's whole story, once the run has ended."""
+"""Write the page that tells a run's whole story, and the model's card, once the run has ended."""
 
+import json
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -13,6 +14,7 @@ from tunedrop.domain.plan_document import PlanDocument
 from tunedrop.domain.run import Run
 from tunedrop.domain.training_curve import TrainingCurves, training_curves
 from tunedrop.ports import Clock, RunFiles, TrainingLog
+from tunedrop.reporting.model_card import markdown, model_card
 from tunedrop.reporting.page import render
 from tunedrop.reporting.run_report import RunReport
 from tunedrop.validation.report import ValidationReport
@@ -22,14 +24,14 @@ R = TypeVar("R", bound=Record)
 
 @dataclass(frozen=True)
 class WriteReport:
-    """Gather what lies beside a run and in its training job's log, and write the page."""
+    """Gather what lies beside a run and in its training job's log, and write the page, and the model's card."""
 
     files: RunFiles
     log: TrainingLog
     clock: Clock
 
     def __call__(self, run: Run) -> Observation:
-        """Write the page; writing it twice does no harm."""
+        """Write them; writing them twice does no harm."""
         report = RunReport(
             run=run,
             made_at=self.clock.now(),
@@ -38,6 +40,10 @@ class WriteReport:
             plan=self._read(PlanDocument, names.plan_key(run.run_id)),
             curves=self._curves(run),
         )
+        if card := model_card(report):
+            text = markdown(card, f"Model card: {run.dataset}")
+            self.files.write(names.model_card_key(run.run_id, "json"), json.dumps(card, indent=1).encode())
+            self.files.write(names.model_card_key(run.run_id, "md"), text.encode())
         key = names.run_page_key(run.run_id)
         self.files.write(key, render(report).encode())
         return ReportWritten(uri=self.files.uri(key))

@@ -8,7 +8,6 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from tunedrop.domain import names
 from tunedrop_cli.errors import CommandError, code
 
 DEFAULT_STACK = "tunedrop"
@@ -43,19 +42,6 @@ class Stack:
     def client(self, service: str, config: Config | None = None) -> Client:
         """Make a boto3 client in the stack's region."""
         return self.session.client(service, config=config)
-
-    def promoted_model(self, dataset: str) -> str:
-        """Return the ARN of the dataset's promoted model."""
-        try:
-            answer = self.client("ssm").get_parameter(Name=names.alias(self.name, dataset))
-        except ClientError as error:
-            if code(error) == "ParameterNotFound":
-                raise CommandError(
-                    f'No model is promoted for the dataset "{dataset}" yet.',
-                    f"See how its runs stand: tunedrop runs --dataset {dataset}",
-                ) from error
-            raise
-        return str(answer["Parameter"]["Value"])
 
 
 def open_stack(target: Target) -> Stack:

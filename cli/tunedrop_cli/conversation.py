@@ -1,63 +1,62 @@
-"""A conversation with a promoted model on Bedrock."""
+"""A conversation with a dataset's champion."""
 
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
-from botocore.config import Config
-
-from tunedrop.adapters.bedrock import BedrockConversation, imported_model
-from tunedrop.domain.model_call import call_of_imported
-from tunedrop.errors import ModelNotReadyError, ModelUnavailableError, PromptRefusedError, TransientError
-from tunedrop.ports import Question, Turn
+from tunedrop.client.model import Model, Waiting
+from tunedrop.errors import ModelUnavailableError, NothingPromotedError
 from tunedrop_cli.aws import Stack
 from tunedrop_cli.errors import CommandError
-
-WARM_UP_SECONDS = 600.0
-"""How long a cold model may take: Bedrock copies tens of gigabytes back after minutes without a call."""
-
-RETRY_SECONDS = 5.0
-
-# We retry ModelNotReadyException ourselves and say so; botocore would retry it in silence.
-# https://docs.aws.amazon.com/bedrock/latest/userguide/invoke-imported-model.html
-_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=300)
 
 
 class Conversation:
     """Keep the turns of one conversation."""
 
-    def __init__(self, stack: Stack, model_arn: str, max_tokens: int) -> None:
-        """Talk with the model as the evaluation does: by the same call, at temperature 0."""
-        try:
-            model = imported_model(stack.client("bedrock"), model_arn)
-        except ModelUnavailableError as error:
-            raise CommandError(
-                f"The promoted model {model_arn} is gone.", "Drop the dataset again to make a new one."
-            ) from error
-        except TransientError as error:
-            raise CommandError(f"Bedrock did not answer: {error}", "Try again later.") from error
-        self.call = call_of_imported(instruct_supported=model.instruct_supported, pictures=False)
-        self._models = BedrockConversation(stack.client("bedrock-runtime", _CONFIG))
-        self._model_arn = model_arn
-        self._max_tokens = max_tokens
-        self._turns: tuple[Turn, ...] = ()
+    def __init__(self, stack: Stack, dataset: str, max_tokens: int, *, confidence: bool, waiting: Waiting) -> None:
+        """Talk with the champion as the evaluation does: at temperature 0.
 
-    def ask(self, text: str, waiting: Callable[[float], None]) -> str:
-        """Return the answer to the next user turn; `waiting` is told the seconds waited so far."""
-        turns = (*self._turns, Turn(role="user", text=text))
-        waited = 0.0
-        while True:
-            try:
-                answer = self._models.ask(self._model_arn, self.call, Question(turns=turns), self._max_tokens)
-            except (ModelUnavailableError, PromptRefusedError) as error:
-                raise CommandError(f"Bedrock refused to ask {self._model_arn}: {error}") from error
-            except (ModelNotReadyError, TransientError) as error:
-                if waited >= WARM_UP_SECONDS:
-                    raise CommandError(
-                        f"The model did not get ready in {waited / 60:.0f} minutes: {error}", "Try again later."
-                    ) from error
-                waiting(waited)
-                time.sleep(RETRY_SECONDS)
-                waited += RETRY_SECONDS
-            else:
-                self._turns = (*turns, Turn(role="assistant", text=answer.text))
-                return answer.text
+        `waiting` is told why there is no answer yet, and the seconds waited so far.
+        """
+        self.confidence: dict[str, Any] | None = None
+        """That of the last answer, if it was asked for."""
+        self._model = Model(dataset, stack=stack.name, session=stack.session, waiting=waiting)
+        self._config = {"maxTokens": max_tokens, "temperature": 0.0}
+        self._confidence = confidence
+        self._turns: list[dict[str, Any]] = []
+
+    def partner(self) -> str:
+        """Say who answers, and how it is called."""
+        with _told(self._model.dataset):
+            serving = self._model.serving()
+        return f"{serving.model_arn} answers through {serving.words(confidence=self._confidence)}."
+
+    def ask(self, text: str) -> Iterator[str]:
+        """Yield the answer to the next user turn as it comes."""
+        turns = [*self._turns, _turn("user", text)]
+        answer = ""
+        with _told(self._model.dataset):
+            events = self._model.converse_stream(turns, inferenceConfig=self._config, confidence=self._confidence)
+            for event in events:
+                if "contentBlockDelta" in event:
+                    piece = str(event["contentBlockDelta"]["delta"].get("text", ""))
+                    answer += piece
+                    yield piece
+                self.confidence = event.get("metadata", {}).get("confidence")
+        self._turns = [*turns, _turn("assistant", answer)]
+
+
+def _turn(role: str, text: str) -> dict[str, Any]:
+    return {"role": role, "content": [{"text": text}]}
+
+
+@contextmanager
+def _told(dataset: str) -> Iterator[None]:
+    """Say what to do about what the client raises."""
+    try:
+        yield
+    except NothingPromotedError as error:
+        raise CommandError(str(error), f"See how its runs stand: tunedrop runs --dataset {dataset}") from error
+    except ModelUnavailableError as error:
+        hint = f"See who is the champion: tunedrop aliases {dataset}. Is it gone, drop the dataset again."
+        raise CommandError(str(error), hint) from error

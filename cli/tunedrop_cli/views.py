@@ -1,7 +1,8 @@
 """What the terminal shows of runs."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -16,6 +17,7 @@ from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import ApprovalAnswer, Evaluation, Run, RunStatus, Score
 from tunedrop.domain.scoring import gain, interval_words
 from tunedrop.domain.training_curve import short_name
+from tunedrop.domain.words import visible
 from tunedrop.validation.findings import Severity
 from tunedrop.validation.report import ValidationReport
 
@@ -185,6 +187,19 @@ def cost(run: Run, now: datetime) -> str:
     return "no list price known" if training_seconds(run, now) else "-"
 
 
+def spending(run: Run, now: datetime) -> str:
+    """Write what the training has cost so far, beside what it was estimated at and what it may cost."""
+    spent = cost(run, now)
+    if spent == "-" or run.plan is None:
+        return spent
+    limits = []
+    if run.plan.estimate and (usd := run.plan.estimate.usd):
+        limits.append(f"{usd.low:.2f} to {usd.high:.2f} estimated")
+    if run.plan.budget_usd is not None:
+        limits.append(f"budget {run.plan.budget_usd:.2f}")
+    return f"{spent} ({', '.join(limits)})" if limits else spent
+
+
 def sparkline(values: list[float]) -> str:
     """Draw the newest of `values` as bars."""
     shown = values[-SPARKLINE_WIDTH:]
@@ -193,6 +208,15 @@ def sparkline(values: list[float]) -> str:
     low, high = min(shown), max(shown)
     steps = len(_BARS) - 1
     return "".join(_BARS[round((value - low) / (high - low) * steps) if high > low else 0] for value in shown)
+
+
+def confidence_words(confidence: Mapping[str, Any]) -> str:
+    """Say how sure a model is of its answer, and of which token it is the least."""
+    doubtful = min(confidence["tokens"], key=lambda token: float(token["probability"]))
+    return (
+        f"Confidence {confidence['value']:.3f}; the least sure token is "
+        f'"{visible(doubtful["text"])}" ({doubtful["probability"]:.3f}).'
+    )
 
 
 def _facts(run: Run, now: datetime, run_bucket: str) -> Iterator[tuple[str, str | Text]]:

@@ -37,8 +37,10 @@ class Script:
         self._stubber.add_response(operation, answer, asked)
         return self
 
-    def fails(self, operation: str, code: str, message: str = "AWS says so.", status: int = 400) -> "Script":
-        self._stubber.add_client_error(operation, code, message, status)
+    def fails(
+        self, operation: str, code: str, message: str = "AWS says so.", status: int = 400, **members: Any
+    ) -> "Script":
+        self._stubber.add_client_error(operation, code, message, status, modeled_fields=members)
         return self
 
     def is_over(self) -> None:

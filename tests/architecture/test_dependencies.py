@@ -59,7 +59,7 @@ def test_the_composition_root_alone_puts_adapters_of_aws_together() -> None:
         named(file)
         for file in DEPLOYED
         for module in imports(file)
-        if file.parent.name != "adapters"
+        if file.parent.name not in {"adapters", "client"}
         and re.match(r"tunedrop\.adapters\.\w+$", module)
         and module != "tunedrop.adapters.clock"
     }
@@ -69,7 +69,13 @@ def test_the_composition_root_alone_puts_adapters_of_aws_together() -> None:
 def test_boto3_is_known_to_adapters_and_the_composition_root_only() -> None:
     boto3 = importers("boto3") | importers("botocore")
     assert boto3 > {"layers/core/tunedrop/bootstrap.py"}
-    assert {name for name in boto3 if "/adapters/" not in name} == {"layers/core/tunedrop/bootstrap.py"}
+    elsewhere = {name for name in boto3 if "/adapters/" not in name and "/client/" not in name}
+    assert elsewhere == {"layers/core/tunedrop/bootstrap.py"}
+
+
+def test_the_client_is_for_programs_of_users_alone() -> None:
+    users = {named(file) for file in DEPLOYED if any(each.startswith("tunedrop.client") for each in imports(file))}
+    assert {name for name in users if "/client/" not in name} == {"layers/core/tunedrop/__init__.py"}
 
 
 def test_the_sagemaker_sdk_is_known_to_one_adapter_that_plan_run_alone_imports() -> None:

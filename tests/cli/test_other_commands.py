@@ -1,6 +1,7 @@
 """What the other commands show, and how every command tells that it cannot be carried out."""
 
 import json
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,17 +13,19 @@ import pytest
 from typer.main import get_command
 from typer.testing import Result
 
+from local.engine import event_stream
 from tests.cli.conftest import REGION, Account, serving
+from tests.clock import Clock
 from tests.domain.sample_runs import MODEL_ARN, PLAN, PROBLEMS, RUN_ID, STARTED, evaluation_report, run
 from tests.validation.sample_reports import report
 from tunedrop.adapters.dynamodb import DynamoDBRunStore
+from tunedrop.client import model
 from tunedrop.domain import names
 from tunedrop.domain.budget import Charge
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import RunStatus
 from tunedrop.errors import TransientError
 from tunedrop.validation.findings import Finding, Severity
-from tunedrop_cli import conversation
 from tunedrop_cli.main import app
 
 Command = Callable[..., Result]
@@ -279,19 +282,25 @@ class _Bedrock(BaseHTTPRequestHandler):
             self._reply(status, {"message": "made up"}, {"x-amzn-ErrorType": code})
             return
         content = request["messages"][-1]["content"]
-        if self.path.endswith("/invoke"):
-            message = {"role": "assistant", "content": f"[bold]{content}"}
-            usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
-            self._reply(200, {"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage}, {})
+        if self.path.endswith("/invoke-with-response-stream"):
+            told = {"content": [{"token": content, "logprob": -0.5}]} if request.get("logprobs") else None
+            said = [
+                {"choices": [{"delta": {"content": "[bold]"}}]},
+                {"choices": [{"delta": {"content": content}, "logprobs": told, "finish_reason": "stop"}]},
+            ]
+            self._stream([("chunk", {"bytes": b64encode(json.dumps(each).encode()).decode()}) for each in said])
             return
-        text = content[0]["text"]
-        answer = {
-            "output": {"message": {"role": "assistant", "content": [{"text": f"[bold]{text}"}]}},
-            "stopReason": "end_turn",
-            "usage": {"inputTokens": 1, "outputTokens": 1, "totalTokens": 2},
-            "metrics": {"latencyMs": 1},
-        }
-        self._reply(200, answer, {})
+        assert self.path.endswith("/converse-stream")
+        deltas = [{"delta": {"text": text}, "contentBlockIndex": 0} for text in ("[bold]", content[0]["text"])]
+        self._stream([("contentBlockDelta", delta) for delta in deltas])
+
+    def _stream(self, events: list[tuple[str, dict[str, Any]]]) -> None:
+        data = b"".join(event_stream.event(*event) for event in events)
+        self.send_response(200)
+        self.send_header("Content-Type", event_stream.CONTENT_TYPE)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
 
     def _reply(self, status: int, body: dict[str, Any], headers: dict[str, str]) -> None:
         data = json.dumps(body).encode()
@@ -316,10 +325,10 @@ def bedrock(account: Account, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bedro
 
 
 @pytest.fixture
-def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    taken: list[float] = []
-    monkeypatch.setattr(conversation.time, "sleep", taken.append)
-    return taken
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(model, "time", clock)
+    return clock
 
 
 def test_the_promoted_model_answers(bedrock: Bedrock, tunedrop: Command) -> None:
@@ -327,7 +336,7 @@ def test_the_promoted_model_answers(bedrock: Bedrock, tunedrop: Command) -> None
     assert result.exit_code == 0
     assert result.stdout == "[bold]Where is my card?\n"
     path, request = bedrock.requests[0]
-    assert path == f"/model/{MODEL_ARN}/converse"
+    assert path == f"/model/{MODEL_ARN}/converse-stream"
     assert request["inferenceConfig"] == {"maxTokens": 7, "temperature": 0.0}
 
 
@@ -336,7 +345,7 @@ def test_a_model_that_converse_does_not_take_answers_through_invoke_model(bedroc
     result = tunedrop("chat", "banking77", "--max-tokens", "7", input="One\nTwo\n\n")
     assert result.exit_code == 0
     assert "answers through InvokeModel" in result.stderr
-    assert {path for path, _ in bedrock.requests} == {f"/model/{MODEL_ARN}/invoke"}
+    assert {path for path, _ in bedrock.requests} == {f"/model/{MODEL_ARN}/invoke-with-response-stream"}
     said = [("user", "One"), ("assistant", "[bold]One"), ("user", "Two")]
     assert bedrock.requests[-1][1] == {
         "messages": [{"role": role, "content": text} for role, text in said],
@@ -345,21 +354,28 @@ def test_a_model_that_converse_does_not_take_answers_through_invoke_model(bedroc
     }
 
 
-def test_a_cold_model_is_waited_for(bedrock: Bedrock, tunedrop: Command, naps: list[float]) -> None:
+def test_the_confidence_is_told_beside_the_answer(bedrock: Bedrock, tunedrop: Command) -> None:
+    result = tunedrop("chat", "banking77", "--message", "Hello", "--confidence")
+    assert result.stdout == "[bold]Hello\n"
+    assert 'Confidence 0.607; the least sure token is "Hello" (0.607).' in result.stderr
+    assert bedrock.requests[0][1]["logprobs"] is True
+
+
+def test_a_cold_model_is_waited_for(bedrock: Bedrock, tunedrop: Command, clock: Clock) -> None:
     bedrock.failures = [(429, "ModelNotReadyException")] * 3
     result = tunedrop("chat", "banking77", "--message", "Hello")
     assert result.stdout == "[bold]Hello\n"
     assert result.stderr.count("warming up; this can take some minutes") == 1
-    assert naps == [conversation.RETRY_SECONDS] * 3
+    assert clock.now == 1000 + 3 * model.RETRY_SECONDS
     assert len(bedrock.requests) == 4
 
 
-def test_a_model_that_stays_cold_is_given_up(bedrock: Bedrock, tunedrop: Command, naps: list[float]) -> None:
+def test_a_model_that_stays_cold_is_given_up(bedrock: Bedrock, tunedrop: Command, clock: Clock) -> None:
     bedrock.failures = [(429, "ModelNotReadyException")] * 1000
     result = tunedrop("chat", "banking77", "--message", "Hello")
     assert result.exit_code == 2
     assert "did not get ready in 10 minutes" in result.stderr
-    assert sum(naps) == conversation.WARM_UP_SECONDS
+    assert clock.now == 1000 + model.PATIENCE_SECONDS
 
 
 def test_a_conversation_keeps_its_turns_until_an_empty_line(bedrock: Bedrock, tunedrop: Command) -> None:
@@ -378,7 +394,8 @@ def test_a_promoted_model_that_is_gone_is_told(bedrock: Bedrock, tunedrop: Comma
     bedrock.gone = True
     result = tunedrop("chat", "banking77", "--message", "Hello")
     assert result.exit_code == 2
-    assert f"The promoted model {MODEL_ARN} is gone." in result.output
+    assert f"The promoted model {MODEL_ARN} cannot be called" in result.output
+    assert "tunedrop aliases banking77" in result.output
 
 
 def test_another_refusal_of_bedrock_is_told_as_it_is(bedrock: Bedrock, tunedrop: Command) -> None:

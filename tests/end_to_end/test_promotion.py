@@ -1,6 +1,10 @@
 """A good dataset becomes a model that answers, and the model is this very run's."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -40,6 +44,57 @@ def test_chat_speaks_with_the_tuned_weights(application: Application, promoted: 
     spoken = application.command("chat", promoted.dataset, "--message", "teal 50")
     assert spoken.returncode == 0, spoken.stderr
     assert spoken.stdout.strip().endswith("cold")
+
+
+def test_chat_tells_how_sure_the_model_is(application: Application, promoted: Run) -> None:
+    spoken = application.command("chat", promoted.dataset, "--message", "teal 50", "--confidence")
+    assert spoken.returncode == 0, spoken.stderr
+    assert spoken.stdout.strip().endswith("cold")
+    told = re.search(r"Confidence ([01]\.\d{3}); the least sure token is", spoken.stderr)
+    assert told
+    assert float(told[1]) > 0.5
+
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def caller(application: Application, dataset: str) -> dict[str, str]:
+    """Make a role of the permissions that the README names for callers, and return a session of it as variables."""
+    _, _, section = README.read_text(encoding="utf-8").partition("\n## Call your model from a program\n")
+    rows = [line.split("|")[1:3] for line in section.partition("\n## ")[0].splitlines() if line.startswith("| `")]
+    statements = [
+        {"Effect": "Allow", "Action": re.findall(r"`(\w+:\w+)`", actions), "Resource": re.findall(r"`(arn:.+?)`", on)}
+        for actions, on in rows
+    ]
+    policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    for name, value in {"<region>": "*", "<account>": "*", "<dataset>": dataset}.items():
+        policy = policy.replace(name, value)
+    trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+    iam = application.engine.client("iam")
+    role = iam.create_role(RoleName="caller", AssumeRolePolicyDocument=json.dumps({"Statement": [trust]}))["Role"]
+    iam.put_role_policy(RoleName="caller", PolicyName="calls", PolicyDocument=policy)
+    keys = application.engine.client("sts").assume_role(RoleArn=role["Arn"], RoleSessionName="program")["Credentials"]
+    return {
+        "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": keys["SessionToken"],
+    }
+
+
+def test_the_readme_s_program_runs_with_the_readme_s_permissions(application: Application, promoted: Run) -> None:
+    (program,) = re.findall(r"```python\n(import tunedrop\n.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    for written, here in (
+        ("bank-transactions", promoted.dataset),
+        (r"Name the account.\nDEBIT CASA LUMEN | $222.80 | Sat 03 Oct", "teal 50"),
+    ):
+        assert written in program
+        program = program.replace(written, here)
+    environment = {**os.environ, **application.engine.environment(), **caller(application, promoted.dataset)}
+    ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    answer, facts, streamed = ran.stdout.strip().splitlines()
+    assert answer.strip() == streamed.strip() == "cold"
+    assert re.fullmatch(r"end_turn \d+ 0\.\d+", facts)
 
 
 def test_training_and_serving_see_the_same_tokens(application: Application, promoted: Run, tmp_path: Path) -> None:

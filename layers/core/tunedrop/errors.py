@@ -107,7 +107,15 @@ class ModelNotReadyError(TunedropError):
 
 
 class PromptRefusedError(TunedropError):
-    """Bedrock does not take this prompt; the message is Bedrock's own."""
+    """The model does not take this prompt; the message is AWS's own, or says what it cannot be shown."""
+
+
+class NothingPromotedError(TunedropError):
+    """The dataset has no champion yet."""
+
+
+class ConfidenceUnavailableError(TunedropError):
+    """The model tells no log probabilities."""
 
 
 class ModelUnavailableError(TunedropError):

@@ -1,16 +1,16 @@
 """Custom Model Import, Converse and InvokeModel on Amazon Bedrock."""
 
-import base64
 import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from tunedrop.adapters import failures
+from tunedrop.adapters import chat_form, failures
 from tunedrop.domain.model_call import ModelCall
 from tunedrop.domain.training_request import RUN_ID_TAG
 from tunedrop.errors import (
@@ -143,9 +143,6 @@ def imported_model(client: "BaseClient", model_arn: str) -> ImportedModel:
     )
 
 
-_STOP_REASONS = {"stop": "end_turn", "length": "max_tokens"}
-"""OpenAI's words → Converse's."""
-
 _LATENCY = "x-amzn-bedrock-invocation-latency"
 """The header in which InvokeModel tells what Converse tells in `metrics.latencyMs`."""
 
@@ -159,28 +156,16 @@ class BedrockConversation:
 
     def ask(self, model_id: str, call: ModelCall, question: Question, max_tokens: int) -> Answer:
         """Return the answer at temperature 0."""
-        ask = self._converse if call is ModelCall.CONVERSE else self._invoke
-        try:
-            with failures.transient():
-                return ask(model_id, question, max_tokens)
-        except ClientError as error:
-            match failures.code(error):
-                case "ModelNotReadyException" | "ModelTimeoutException" | "ModelErrorException":
-                    raise ModelNotReadyError(failures.message(error)) from error
-                case "AccessDeniedException" | "ResourceNotFoundException":
-                    raise ModelUnavailableError(failures.message(error)) from error
-                case "ValidationException":
-                    raise PromptRefusedError(failures.message(error)) from error
-            raise
-
-    def _converse(self, model_id: str, question: Question, max_tokens: int) -> Answer:
-        system = {"system": [{"text": question.system}]} if question.system else {}
-        answer = self._client.converse(
-            modelId=model_id,
-            messages=_messages(question),
-            **system,
-            inferenceConfig={"maxTokens": max_tokens, "temperature": 0.0},
-        )
+        asked: dict[str, Any] = {
+            "messages": _messages(question),
+            **({"system": [{"text": question.system}]} if question.system else {}),
+            "inferenceConfig": {"maxTokens": max_tokens, "temperature": 0.0},
+        }
+        with refusals():
+            if call is ModelCall.CONVERSE:
+                answer = self._client.converse(modelId=model_id, **asked)
+            else:
+                answer, _ = invoked(self._client, model_id, chat_form.body(asked))
         blocks = answer["output"]["message"]["content"]
         return Answer(
             text="".join(block.get("text", "") for block in blocks),
@@ -190,22 +175,32 @@ class BedrockConversation:
             output_tokens=answer["usage"]["outputTokens"],
         )
 
-    def _invoke(self, model_id: str, question: Question, max_tokens: int) -> Answer:
-        body = {"messages": _chat_messages(question), "max_tokens": max_tokens, "temperature": 0.0}
-        started = time.monotonic()
-        answer = self._client.invoke_model(
-            modelId=model_id, body=json.dumps(body), contentType="application/json", accept="application/json"
-        )
-        completion = json.loads(answer["body"].read())
-        choice, usage = completion["choices"][0], completion["usage"]
-        return Answer(
-            # A model that spends its tokens on thinking says nothing.
-            text=choice["message"]["content"] or "",
-            stop_reason=_STOP_REASONS.get(choice["finish_reason"], choice["finish_reason"]),
-            latency_ms=_latency_ms(answer, started),
-            input_tokens=usage["prompt_tokens"],
-            output_tokens=usage["completion_tokens"],
-        )
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Translate why a model on Bedrock does not answer."""
+    try:
+        with failures.transient():
+            yield
+    except ClientError as error:
+        match failures.code(error):
+            case "ModelNotReadyException" | "ModelTimeoutException" | "ModelErrorException":
+                raise ModelNotReadyError(failures.message(error)) from error
+            case "AccessDeniedException" | "ResourceNotFoundException":
+                raise ModelUnavailableError(failures.message(error)) from error
+            case "ValidationException":
+                raise PromptRefusedError(failures.message(error)) from error
+        raise
+
+
+def invoked(client: Any, model_id: str, body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Call InvokeModel in OpenAI's chat form; returns the answer as Converse tells it, and as Bedrock told it."""
+    started = time.monotonic()
+    answer = client.invoke_model(
+        modelId=model_id, body=json.dumps(body), contentType="application/json", accept="application/json"
+    )
+    completion = json.loads(answer["body"].read())
+    return chat_form.answer(completion, _latency_ms(answer, started)), completion
 
 
 def _messages(question: Question) -> list[dict[str, Any]]:
@@ -214,15 +209,6 @@ def _messages(question: Question) -> list[dict[str, Any]]:
         image = {"image": {"format": picture.format, "source": {"bytes": picture.data}}}
         messages[-1]["content"].insert(0, image)
     return messages
-
-
-def _chat_messages(question: Question) -> list[dict[str, Any]]:
-    messages: list[dict[str, Any]] = [{"role": turn.role, "content": turn.text} for turn in question.turns]
-    if picture := question.picture:
-        url = f"data:image/{picture.format};base64,{base64.b64encode(picture.data).decode()}"
-        image = {"type": "image_url", "image_url": {"url": url}}
-        messages[-1]["content"] = [image, {"type": "text", "text": messages[-1]["content"]}]
-    return [{"role": "system", "content": question.system}, *messages] if question.system else messages
 
 
 def _latency_ms(answer: Mapping[str, Any], started: float) -> float:

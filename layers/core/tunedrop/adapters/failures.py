@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from botocore.exceptions import (
     ClientError,
+    EventStreamError,
     HTTPClientError,
 )
 from botocore.exceptions import (
@@ -48,11 +49,14 @@ def message(error: ClientError) -> str:
 
 @contextmanager
 def transient() -> Iterator[None]:
-    """Raise TransientError for throttling, faults of AWS and lost connections; let everything else through."""
+    """Raise TransientError for throttling, faults of AWS, lost connections and streams; let everything else through."""
     try:
         yield
     except (HTTPClientError, BotocoreConnectionError) as error:
         raise TransientError(str(error)) from error
+    except EventStreamError as error:
+        # Whatever breaks a stream that has begun is no fault of the request, which was taken.
+        raise TransientError(f"The answer broke off: {message(error)}") from error
     except ClientError as error:
         if code(error) in TRANSIENT or error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:  # noqa: PLR2004 - server faults
             raise TransientError(str(error)) from error

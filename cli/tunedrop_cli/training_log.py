@@ -1,6 +1,8 @@
 """A training job's log, followed while it grows."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -8,6 +10,13 @@ from tunedrop_cli.aws import Client
 from tunedrop_cli.errors import code
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
+
+
+class LogLine(NamedTuple):
+    """Hold a line, and when it was written."""
+
+    at: datetime
+    text: str
 
 
 class TrainingLog:
@@ -20,7 +29,7 @@ class TrainingLog:
         self._since = 0
         self._seen: set[str] = set()
 
-    def new_lines(self) -> Iterator[str]:
+    def new_lines(self) -> Iterator[LogLine]:
         """Yield the lines that came since the last call; none before the job's log exists."""
         pages = self._client.get_paginator("filter_log_events").paginate(
             logGroupName=LOG_GROUP, logStreamNamePrefix=f"{self.job_name}/", startTime=self._since
@@ -31,7 +40,7 @@ class TrainingLog:
                     if event["eventId"] not in self._seen:
                         self._seen.add(event["eventId"])
                         self._since = max(self._since, event["timestamp"])
-                        yield event["message"]
+                        yield LogLine(datetime.fromtimestamp(event["timestamp"] / 1000, UTC), event["message"])
         except ClientError as error:
             if code(error) != "ResourceNotFoundException":
                 raise

@@ -1,7 +1,8 @@
 """A run is followed as it happens: statuses, losses from the training log, waits, and how it ended."""
 
 import io
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,14 +14,18 @@ from typer.testing import Result
 
 from tests.cli.conftest import REGION, STACK, Account
 from tests.domain.sample_runs import DATA, METRICS, NOW, PLAN, RUN_ID, TRAINING, run
+from tunedrop.domain.cost_estimate import CostEstimate, Range
+from tunedrop.domain.estimate import counted_tokens
+from tunedrop.domain.jumpstart import MetricDefinition
 from tunedrop.domain.notice import token_words
 from tunedrop.domain.run import Run, RunStatus
 from tunedrop.domain.training_curve import Reading, Step, readings_in, step_in
 from tunedrop_cli.aws import Target, open_stack
 from tunedrop_cli.errors import CommandError
-from tunedrop_cli.training_log import LOG_GROUP, TrainingLog
-from tunedrop_cli.views import duration, news, sparkline
-from tunedrop_cli.watching import POLL_SECONDS, START_SECONDS, Watcher
+from tunedrop_cli.training_log import LOG_GROUP, LogLine, TrainingLog
+from tunedrop_cli.training_progress import TrainingProgress
+from tunedrop_cli.views import duration, news, outcome, sparkline, spending
+from tunedrop_cli.watching import POLL_SECONDS, START_SECONDS, Watcher, fitting
 
 Command = Callable[..., Result]
 
@@ -33,11 +38,11 @@ class Log:
         self._stream = f"{job_name}/algo-1-1700000000"
         self._logs.create_log_group(logGroupName=LOG_GROUP)
         self._logs.create_log_stream(logGroupName=LOG_GROUP, logStreamName=self._stream)
-        self._clock = datetime.now(UTC)
+        self.clock = datetime.now(UTC)
 
     def write(self, *lines: str) -> None:
-        self._clock += timedelta(seconds=1)
-        stamp = int(self._clock.timestamp() * 1000)
+        self.clock += timedelta(seconds=1)
+        stamp = int(self.clock.timestamp() * 1000)
         events = [{"timestamp": stamp, "message": line} for line in lines]
         self._logs.put_log_events(logGroupName=LOG_GROUP, logStreamName=self._stream, logEvents=events)
 
@@ -94,9 +99,10 @@ def test_a_run_is_told_from_its_start_to_its_end(account: Account, monkeypatch: 
         "  Starting",
         "  Training",
     ]
-    assert told[8] == "  epoch 1/2, step 1/100, loss 2.9800"
-    assert told[18] == "  epoch 1/2, step 100/100, loss 1.0000"
-    assert told[19:22] == ["  train-loss 1.99", "  eval-loss 1.5041", "  epoch 2/2, step 1/100, loss 0.9000"]
+    assert told[8].startswith("  epoch 1/2, step 1/100, loss 2.9800 · ")
+    assert told[18].startswith("  epoch 1/2, step 100/100, loss 1.0000 · █")
+    assert told[19:21] == ["  train-loss 1.99", "  eval-loss 1.5041"]
+    assert told[21].startswith("  epoch 2/2, step 1/100, loss 0.9000 · ")
     assert "PROMOTED" in told
 
 
@@ -158,9 +164,11 @@ def test_each_line_of_the_log_is_read_once(account: Account) -> None:
     reader = TrainingLog(account.client("logs"), TRAINING.job_name)
     assert list(reader.new_lines()) == []
     log.write("one", "two")
-    assert list(reader.new_lines()) == ["one", "two"]
+    assert [line.text for line in reader.new_lines()] == ["one", "two"]
     log.write("three")
-    assert list(reader.new_lines()) == ["three"]
+    (third,) = reader.new_lines()
+    assert third.text == "three"
+    assert third.at.timestamp() * 1000 == pytest.approx(log.clock.timestamp() * 1000, abs=1)
     assert list(reader.new_lines()) == []
 
 
@@ -194,6 +202,100 @@ def test_progress_is_read_from_the_lines_of_llama_recipes() -> None:
 )
 def test_metrics_are_read_by_the_models_own_regexes(line: str, readings: list[Reading]) -> None:
     assert readings_in(line, METRICS) == readings
+
+
+# ---------------------------------------------------------------- outlook
+
+STEP = "Training Epoch: {}/2, step {}/100 completed (loss: {:.4f})"
+
+
+def lines(*texts: str, every: float = 10) -> Iterator[LogLine]:
+    """Write lines, one each so many seconds from NOW on."""
+    for number, text in enumerate(texts):
+        yield LogLine(NOW + timedelta(seconds=number * every), text)
+
+
+def progress(*texts: str, epochs: float | None = None, every: float = 10) -> TrainingProgress:
+    read = TrainingProgress(epochs)
+    for line in lines(*texts, every=every):
+        read.read(line, METRICS)
+    return read
+
+
+def test_what_is_left_follows_from_the_pace_of_the_steps() -> None:
+    # A quarter of the training in 490 seconds: 50 steps of 200, the first of which only starts the clock.
+    read = progress(*(STEP.format(1, step, 1.0) for step in range(1, 51)))
+    assert read.left(NOW + timedelta(seconds=490)) == timedelta(seconds=1500)
+    assert read.left(NOW + timedelta(seconds=500)) == timedelta(seconds=1490)
+    assert read.left(NOW + timedelta(hours=9)) == timedelta()
+
+
+def test_a_log_without_steps_tells_its_pace_by_epochs_and_its_losses_by_metrics() -> None:
+    metrics = (MetricDefinition(name="task:train-loss", regex=r"'loss': ([0-9]+\.[0-9]+)"),)
+    read = TrainingProgress(2)
+    for line in lines("{'loss': 2.5, 'epoch': 0.5}", "{'loss': 1.5, 'epoch': 1.0}", "nothing", every=60):
+        read.read(line, metrics)
+    assert read.left(NOW + timedelta(seconds=60)) == timedelta(seconds=120)
+    assert read.losses == [2.5, 1.5]
+
+
+def test_one_step_tells_no_pace_yet() -> None:
+    assert progress(STEP.format(1, 1, 1.0)).left(NOW) is None
+    assert progress("{'epoch': 0.5}", "{'epoch': 1.0}").left(NOW) is None  # of how many nobody says
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [(80, "TRAINING for 3m · loss 0.5 ▂▁ · 4m left"), (31, "TRAINING for 3m · loss 0.5 ▂▁"), (9, "TRAINING…")],
+)
+def test_a_narrow_line_says_the_most_important_first(width: int, shown: str) -> None:
+    assert fitting(["TRAINING for 3m", "loss 0.5 ▂▁", "4m left"], width) == shown
+
+
+def test_spending_stands_beside_the_estimate_and_the_budget() -> None:
+    estimate = CostEstimate(
+        tokens=counted_tokens(1000),
+        epochs=1,
+        hours=Range(low=0.1, likely=0.2, high=0.3),
+        usd=Range(low=0.72, likely=1.44, high=2.16),
+        usd_per_hour=7.2,
+        basis=(),
+        notes=(),
+    )
+    plan = PLAN.model_copy(update={"estimate": estimate, "budget_usd": 5.0})
+    assert spending(run(RunStatus.TRAINING, plan=plan), NOW) == "1.20 USD (0.72 to 2.16 estimated, budget 5.00)"
+    assert spending(run(RunStatus.TRAINING, plan=PLAN), NOW) == "1.20 USD"
+    assert spending(run(RunStatus.VALIDATING, plan=None, training=None), NOW) == "-"
+
+
+def test_a_pipe_is_told_each_change_on_a_line_without_escapes(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Log(account, TRAINING.job_name)
+    account.store(run(RunStatus.TRAINING, plan=PLAN.model_copy(update={"budget_usd": 5.0})))
+    moments: list[Callable[[], None]] = [
+        lambda: log.write(STEP.format(1, 1, 3.0)),
+        lambda: log.write(STEP.format(1, 11, 2.0)),
+        lambda: account.store(run(RunStatus.PROMOTED)),
+    ]
+    _, output, _ = followed(monkeypatch, moments)
+    (told,) = [line for line in output.splitlines() if "step 11/100" in line]
+    assert re.search(r"loss 2\.0000 · █▁ · \d+s left · [\d.]+ USD \(budget 5\.00\)$", told)
+    assert "\x1b" not in output
+
+
+@pytest.mark.parametrize(("no_colour", "coloured"), [("", True), ("1", False)])
+def test_a_terminal_is_told_in_one_line_and_without_colour_if_that_is_asked(
+    account: Account, monkeypatch: pytest.MonkeyPatch, no_colour: str, *, coloured: bool
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", no_colour)
+    account.store(run(RunStatus.PROMOTED))
+    output = io.StringIO()
+    console = Console(file=output, width=40, force_terminal=True, markup=False, highlight=False)
+    Watcher(open_stack(Target(STACK, REGION)), console).follow(RUN_ID)
+    console.print(outcome(run(RunStatus.PROMOTED), None))
+    assert bool(re.search(r"\x1b\[[\d;]*3[0-7]m", output.getvalue())) is coloured
 
 
 def test_only_what_is_new_is_news() -> None:

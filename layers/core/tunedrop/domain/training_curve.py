@@ -79,6 +79,11 @@ def step_in(line: str) -> Step | None:
     return Step(int(epoch), int(epochs), int(step), int(steps), float(loss))
 
 
+def epochs_in(line: str) -> float | None:
+    """Read how many epochs have passed from a line that names them beside its metrics, if it does."""
+    return float(found[1]) if (found := _EPOCH.search(line)) else None
+
+
 def readings_in(line: str, metrics: tuple[MetricDefinition, ...]) -> list[Reading]:
     """Read the metrics that a line of the log tells, by the model's own regexes."""
     matches = ((metric.name, re.search(metric.regex, line)) for metric in metrics)
@@ -99,8 +104,8 @@ def training_curves(lines: Iterable[str], metrics: tuple[MetricDefinition, ...])
             passed = step.passed
             found.setdefault(STEP_LOSS, []).append((passed, step.loss))
         for name, value in readings_in(line, metrics):
-            at = float(named[1]) if (named := _EPOCH.search(line)) else passed
-            found.setdefault(name, []).append((at, value))
+            named = epochs_in(line)
+            found.setdefault(name, []).append((passed if named is None else named, value))
     by_epoch = all(at is not None for points in found.values() for at, _ in points)
     curves = (Curve(name, tuple(_thinned(_placed(points, by_epoch=by_epoch)))) for name, points in found.items())
     return TrainingCurves(tuple(each for each in curves if each.points), by_epoch)

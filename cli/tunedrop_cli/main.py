@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from functools import wraps
+from importlib.metadata import version as installed_version
 from typing import Annotated, ParamSpec
 
 import typer
@@ -44,6 +45,12 @@ app = typer.Typer(
 )
 
 
+def _version(value: bool) -> None:  # noqa: FBT001 - how typer calls it
+    if value:
+        typer.echo(f"tunedrop {installed_version('tunedrop')}")
+        raise typer.Exit
+
+
 @app.callback()
 def main(
     context: typer.Context,
@@ -53,6 +60,10 @@ def main(
     region: Annotated[
         str | None, typer.Option(envvar="AWS_REGION", help="Its AWS region; your profile's if left out.")
     ] = None,
+    *,
+    version: Annotated[  # noqa: ARG001 - typer hands it to its callback
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version, and return.")
+    ] = False,
 ) -> None:
     """Drop a dataset, get a tuned model behind Bedrock Converse, with the proof that it is better.
 

@@ -47,20 +47,41 @@ def runs_table(runs: Iterable[Run], now: datetime) -> Table:
     """Show runs, one a row."""
     table = Table("Run", "Dataset", "Status", "Started", "Took", "Score", "Gain", "Cost", box=None, pad_edge=False)
     for run in runs:
-        evaluation = run.evaluation
-        others = [other.value for other in (evaluation.base, evaluation.champion) if other] if evaluation else []
         end = run.entered_at if run.status.terminal else now
+        better = _gain(run.evaluation)
         table.add_row(
             Text(run.run_id, no_wrap=True),
             run.dataset,
             status_text(run),
             f"{run.created_at.astimezone():%Y-%m-%d %H:%M}",
             duration(end - run.created_at),
-            f"{evaluation.candidate.value:.3f}" if evaluation else "-",
-            f"{gain(evaluation.candidate.value, max(others)):+.3f}" if evaluation and others else "-",
+            f"{run.evaluation.candidate.value:.3f}" if run.evaluation else "-",
+            "-" if better is None else f"{better:+.3f}",
             cost(run, now),
         )
     return table
+
+
+def run_record(run: Run, now: datetime) -> dict[str, Any]:
+    """Tell programs what the table of runs tells people; what is not known yet is null."""
+    return {
+        "run_id": run.run_id,
+        "dataset": run.dataset,
+        "status": run.status,
+        "reason": run.reason,
+        "started_at": run.created_at.isoformat(),
+        "ended_at": run.entered_at.isoformat() if run.status.terminal else None,
+        "metric": run.evaluation.metric if run.evaluation else None,
+        "score": run.evaluation.candidate.value if run.evaluation else None,
+        "gain": _gain(run.evaluation),
+        "cost_usd": training_usd(run, now),
+    }
+
+
+def _gain(evaluation: Evaluation | None) -> float | None:
+    """Return the gain over the best of base and champion."""
+    others = [other.value for other in (evaluation.base, evaluation.champion) if other] if evaluation else []
+    return gain(evaluation.candidate.value, max(others)) if evaluation and others else None
 
 
 def facts(run: Run, now: datetime, run_bucket: str) -> Table:
@@ -85,6 +106,17 @@ def account(ledger: Ledger, cap: int | None) -> Table:
     table.add_row("committed", words(ledger.committed))
     table.add_row("cap", "none" if cap is None else f"{words(cap)}, room for {words(max(0, cap - ledger.committed))}")
     return table
+
+
+def account_record(ledger: Ledger, cap: int | None) -> dict[str, Any]:
+    """Tell programs what the month's account tells people, in US dollars; `cap_usd` is null for no cap."""
+    return {
+        "month": ledger.month,
+        "spent_usd": ledger.spent / 100,
+        "reserved_usd": {job_name: amount / 100 for job_name, amount in sorted(ledger.reserved.items())},
+        "committed_usd": ledger.committed / 100,
+        "cap_usd": None if cap is None else cap / 100,
+    }
 
 
 def news(before: Run | None, after: Run) -> Iterator[str]:

@@ -5,6 +5,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -81,6 +82,26 @@ def test_no_run_is_told_with_how_to_start_one(tunedrop: Command) -> None:
     assert "tunedrop drop FOLDER" in result.output
 
 
+def test_runs_are_told_to_programs_with_what_is_not_known_as_null(account: Account, tunedrop: Command) -> None:
+    account.store(run(RunStatus.PROMOTED))
+    account.store(other(dataset="invoices"))
+    newest, oldest = json.loads(tunedrop("runs", "--json").stdout)
+    assert (newest["run_id"], newest["status"], newest["score"], newest["ended_at"]) == (
+        OTHER_ID,
+        "TRAINING",
+        None,
+        None,
+    )
+    assert (oldest["metric"], oldest["score"], oldest["cost_usd"]) == ("exact_match", 77 / 80, pytest.approx(0.42))
+    assert oldest["gain"] == pytest.approx(75 / 80)
+    assert oldest["started_at"] == "2026-11-22T09:00:00+00:00"
+
+
+@pytest.mark.usefixtures("account")
+def test_no_runs_are_an_empty_list_to_programs(tunedrop: Command) -> None:
+    assert json.loads(tunedrop("runs", "--json").stdout) == []
+
+
 # ---------------------------------------------------------------- costs
 
 
@@ -99,6 +120,13 @@ def test_a_month_s_account_is_shown_with_what_is_reserved(account: Account, tune
     for value in ("2026-11", "spent $4.20", "$10 at most for job-b", "committed $14.20", "cap none"):
         assert value in output
     assert "job-a" not in output
+    assert json.loads(tunedrop("costs", "--month", "2026-11", "--json").stdout) == {
+        "month": "2026-11",
+        "spent_usd": 4.2,
+        "reserved_usd": {"job-b": 10.0},
+        "committed_usd": 14.2,
+        "cap_usd": None,
+    }
     assert "cost $4.20, $10 at most" in tunedrop("show", RUN_ID).output
 
 
@@ -462,6 +490,19 @@ def test_an_endpoint_that_is_not_there_is_told(tunedrop: Command, monkeypatch: p
 
 
 # ---------------------------------------------------------------- help
+
+
+def test_the_version_is_told_without_aws(tunedrop: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_REGION")
+    result = tunedrop("--version")
+    assert (result.exit_code, result.stdout) == (0, f"tunedrop {version('tunedrop')}\n")
+
+
+@pytest.mark.parametrize(
+    "name", ["train.jsonl", "train.txt", "train.csv", "train.json", "metadata.jsonl", "template.json"]
+)
+def test_drop_names_the_files_of_every_technique(tunedrop: Command, name: str) -> None:
+    assert name in tunedrop("drop", "--help").stdout
 
 
 def test_every_command_says_what_it_is_for(tunedrop: Command) -> None:

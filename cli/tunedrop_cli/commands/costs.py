@@ -1,5 +1,6 @@
 """`tunedrop costs`."""
 
+import json
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -9,7 +10,7 @@ from tunedrop.adapters.dynamodb import DynamoDBRunStore
 from tunedrop.domain.budget import cap_cents, month_of
 from tunedrop_cli import options
 from tunedrop_cli.errors import CommandError
-from tunedrop_cli.views import account, console
+from tunedrop_cli.views import account, account_record, console
 
 EXAMPLES = """
 Examples:
@@ -17,12 +18,16 @@ Examples:
   tunedrop costs                  this month, in UTC
 
   tunedrop costs --month 2026-10
+
+  tunedrop costs --json           for programs: US dollars
 """
 
 
 def costs(
     context: typer.Context,
     month: Annotated[str | None, typer.Option(help="As 2026-11; this month if left out.")] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False,
 ) -> None:
     """Show what the training jobs of a month have cost, what is reserved for those that run, and the cap."""
     try:
@@ -33,4 +38,8 @@ def costs(
         raise CommandError(f'"{month}" is no month.', "Write it as 2026-11.") from error
     stack = options.stack(context)
     ledger = DynamoDBRunStore(stack.client("dynamodb"), stack.runs_table).ledger(named)
-    console().print(account(ledger, cap_cents(float(stack.parameters.get("MonthlyCapUsd", 0)))))
+    cap = cap_cents(float(stack.parameters.get("MonthlyCapUsd", 0)))
+    if as_json:
+        typer.echo(json.dumps(account_record(ledger, cap), indent=1))
+    else:
+        console().print(account(ledger, cap))

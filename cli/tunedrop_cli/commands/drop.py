@@ -22,7 +22,16 @@ Examples:
 
   tunedrop drop banking77 --no-watch            print the run's id, return
 
-The folder holds tune.yaml, *.jsonl and, if you like, template.json, validation.jsonl and held-out.jsonl.
+The folder holds tune.yaml and the data as its technique wants them:
+
+  instruction, chat, dpo     train.jsonl (any *.jsonl); template.json for rows with fields of your own
+
+  domain-adaptation          one of train.txt, train.csv, train.json
+
+  visual-qa                  metadata.jsonl, and the images that it names
+
+If you like, rows to judge with in held-out.*, and to validate with in validation.* (for pictures, a metadata.jsonl in a
+folder of that name). JSON lines and tables may be gzip-compressed. All that is not hidden is uploaded.
 
 Exit status: 0 when the run ends PROMOTED (or was started, with --no-watch), 1 when it ends otherwise.
 """

@@ -1,6 +1,5 @@
 """Events come twice, workers die, things are in use: one job, one import, and an end that is told once."""
 
-import json
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -177,26 +176,3 @@ def wait_until(holds: Callable[[], object]) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.2)
-
-
-def test_no_row_of_a_user_reaches_a_log_a_message_or_the_table(application: Application) -> None:
-    canary = "canary-7c1f"
-    rows = [{"colour": f"{canary} {number}", "feeling": "warm"} for number in range(12)]
-    broken = [*rows, {"colour": canary, "feeling": 3}]
-    files = {
-        "train.jsonl": "".join(json.dumps(row) + "\n" for row in broken).encode(),
-        "template.json": json.dumps({"prompt": "{colour}", "completion": "{feeling}"}).encode(),
-    }
-    application.upload("canary", files)
-    run = application.wait(application.start("canary"), RunStatus.REJECTED)
-
-    notices = json.dumps(application.notices(run.run_id))
-    logs = application.engine.client("logs")
-    lines = [
-        event["message"]
-        for group in logs.describe_log_groups()["logGroups"]
-        for event in logs.filter_log_events(logGroupName=group["logGroupName"])["events"]
-    ]
-    assert canary not in notices
-    assert canary not in run.model_dump_json()
-    assert not [line for line in lines if canary in line]

@@ -16,6 +16,7 @@ from tests.deployed import Application
 
 OTHERS = (
     "test_approval.py",
+    "test_canary.py",
     "test_large_dataset.py",
     "test_promotion.py",
     "test_rejections.py",

@@ -15,6 +15,7 @@ from typing import Any
 
 from local import prefork
 from local.bedrock.settings import Settings
+from local.jumpstart.scripts.word_counts import WordCounts, counts_words
 
 _PROJECT = Path(__file__).parents[2]
 _LOAD_SECONDS = 180
@@ -124,6 +125,29 @@ def _told(replies: SimpleQueue[dict[str, Any] | None]) -> Iterator[dict[str, Any
             return
 
 
+class _WordCounter:
+    """Stand where a process does, for a model that needs none; it says its answers in one piece."""
+
+    alive = ready = True
+    busy = False
+
+    def __init__(self, folder: Path) -> None:
+        self.last_used = time.monotonic()
+        self._model = WordCounts.load(folder)
+
+    def wait_until_ready(self) -> None:
+        """Return: it is."""
+
+    def ask(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        prompt = request["messages"][-1]["content"] if "messages" in request else request["prompt"]
+        text = self._model.answer(prompt)
+        counted = {"input_tokens": len(prompt.split()), "output_tokens": len(text.split()) + 1}
+        yield {"text": text, "stop_reason": "end_turn", "prompt_logprobs": (), "logprobs": (), **counted}
+
+    def stop(self) -> None:
+        """Do nothing: there is no process."""
+
+
 class ModelServer:
     """Answer prompts with the models of local folders.
 
@@ -135,7 +159,7 @@ class ModelServer:
     def __init__(self, settings: Settings, log: Path) -> None:
         self._settings = settings
         self._log = log
-        self._processes: dict[Path, _Process] = {}
+        self._processes: dict[Path, _Process | _WordCounter] = {}
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._sweeper = threading.Thread(target=self._evict_idle, daemon=True)
@@ -183,7 +207,7 @@ class ModelServer:
         for folder in list(self._processes):
             self.unload(folder)
 
-    def _loaded(self, folder: Path) -> _Process:
+    def _loaded(self, folder: Path) -> _Process | _WordCounter:
         with self._lock:
             process = self._processes.get(folder)
             if process and process.alive:
@@ -197,7 +221,9 @@ class ModelServer:
                     msg = "the model's process ended while it was loaded"
                     raise ModelFailedError(msg)
             self._make_room()
-            process = self._processes[folder] = _Process(folder, self._settings.batch_size, self._log)
+            process = self._processes[folder] = (
+                _WordCounter(folder) if counts_words(folder) else _Process(folder, self._settings.batch_size, self._log)
+            )
             return process
 
     def _make_room(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+import re
 import signal
 import sys
 import threading
@@ -22,12 +23,13 @@ from local.engine.database import Database
 from local.engine.delivery import Delivery
 from local.engine.distributed_map import DistributedMaps
 from local.engine.event_pipes import Pipes
+from local.engine.faults import Call, Faults, caller, operation, refuse
 from local.engine.host import Service
 from local.engine.iam import Decisions, Iam
 from local.engine.lambdas import Lambdas
 from local.engine.persistence import Snapshots
 from local.engine.services import EngineHost, mount, raw_path
-from local.engine.settings import ADMIN_ENVIRONMENT, CONTROL_HEADER, CONTROL_PATH, Settings
+from local.engine.settings import ADMIN_ENVIRONMENT, CONTROL_HEADER, CONTROL_PATH, FaultSettings, Settings
 from local.engine.step_functions import StepFunctions
 
 
@@ -47,7 +49,8 @@ class _Engine:
         logs.authorize_as_aws_does()
         self._lambdas = Lambdas(iam, self._endpoint_url, work_dir, _say)
         self._async_queue = AsyncQueue(self._database, settings, self._lambdas, iam)
-        self._delivery = Delivery(self._async_queue, settings.deliveries)
+        self._faults = Faults()
+        self._delivery = Delivery(self._async_queue, settings.deliveries, self._faults)
         self._snapshots = Snapshots(self._database, self._async_queue, settings.snapshot_seconds)
         self._pipes = Pipes(iam, settings.pipe_poll_seconds, self._snapshots.changed)
         self._step_functions = StepFunctions(iam, self._endpoint_url, self._snapshots.changed)
@@ -109,9 +112,32 @@ class _Engine:
             # Nothing leaves this computer, so its requests count as secure; policies that deny plain HTTP
             # (aws:SecureTransport) would otherwise deny all of them.
             scope = {**scope, "headers": [*scope["headers"], (b"x-forwarded-proto", b"https")]}
-        await ministack.app(scope, receive, send)
+        await self._serve(scope, receive, send)
         if scope["type"] == "http" and scope["method"] not in {"GET", "HEAD"}:
             self._snapshots.changed()
+
+    async def _serve(self, scope: Any, receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
+        """Have ministack answer, unless something is to go wrong with the call of a function."""
+        headers = {name.decode().lower(): value.decode("latin-1") for name, value in scope.get("headers", ())}
+        access_key, service = caller(headers)
+        invocation = self._lambdas.caller(access_key) if access_key else None
+        fault = None
+        if invocation is not None:
+            function, request_id = invocation
+            asked = operation(scope["method"], scope["path"], headers)
+            invocation_id = headers.get("amz-sdk-invocation-id", "")
+            call = Call(re.sub("-[^-]*$", "", function), request_id, service, asked, invocation_id)
+            fault = self._faults.of_call(call)
+        if fault is None:
+            await ministack.app(scope, receive, send)
+            return
+        if fault == "kill-before":
+            self._lambdas.kill_caller(access_key)
+        elif fault != "throttle":
+            await ministack.app(scope, receive, _unheard)
+            if fault == "kill-after":
+                self._lambdas.kill_caller(access_key)
+        await refuse(send, service, "throttle" if fault == "throttle" else "lost-response")
 
     async def _control(
         self, scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
@@ -131,8 +157,13 @@ class _Engine:
         if command == "deliveries":
             self._delivery.deliveries = argument
             return argument
+        if command == "faults":
+            self._faults.switch(FaultSettings(**argument))
+            return argument
+        if command == "faults-met":
+            return self._faults.met()
         if command == "idle":
-            return self._async_queue.idle() and self._step_functions.idle()
+            return self._async_queue.idle() and self._step_functions.idle() and self._delivery.idle()
         raise LookupError(command)
 
 
@@ -142,6 +173,10 @@ def _make_services(factories: Mapping[str, Mapping[str, Any]]) -> list[Service]:
         module, _, name = factory.partition(":")
         services.append(getattr(importlib.import_module(module), name)(**arguments))
     return services
+
+
+async def _unheard(_message: Any) -> None:
+    """Take an answer that nobody hears."""
 
 
 async def _listening(port: int, serving: asyncio.Task[None]) -> None:

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 import boto3
 
 from local import deploy as deployment
-from local.engine.settings import ADMIN_ENVIRONMENT, CONTROL_HEADER, CONTROL_PATH, Settings
+from local.engine.settings import ADMIN_ENVIRONMENT, CONTROL_HEADER, CONTROL_PATH, FaultSettings, Settings
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -160,6 +160,14 @@ class Engine:
         """Deliver every event to every target so often from now on, as AWS may."""
         self._command("deliveries", times)
         self.settings = replace(self.settings, deliveries=times)
+
+    def go_wrong(self, faults: FaultSettings) -> None:
+        """Let this go wrong from now on, until the engine restarts."""
+        self._command("faults", asdict(faults))
+
+    def went_wrong(self) -> dict[str, int]:
+        """Count what went wrong since the engine started, by fault and site."""
+        return dict(self._command("faults-met", None))
 
     def settle(self, seconds: float = 60.0) -> None:
         """Wait until no asynchronous invocation is queued or running, and no state machine runs.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextvars
 import json
 import logging
+import re
 import threading
 import time
 from typing import Any
@@ -16,6 +17,7 @@ from ministack.services import eventbridge, sns, sqs, stepfunctions
 
 from local.engine.async_queue import AsyncQueue
 from local.engine.destinations import UndeliverableError, send_to_queue
+from local.engine.faults import Faults
 
 logger = logging.getLogger("local.engine.delivery")
 
@@ -31,14 +33,18 @@ _failure: contextvars.ContextVar[list[UndeliverableError] | None] = contextvars.
 class Delivery:
     """Hand events to targets as ministack does, but notice failure."""
 
-    def __init__(self, async_queue: AsyncQueue, deliveries: int) -> None:
+    def __init__(self, async_queue: AsyncQueue, deliveries: int, faults: Faults) -> None:
         """Take over target invocation from ministack.
 
         Args:
             async_queue: where events for functions go.
             deliveries: how often each event is delivered to each target.
+            faults: which of them are lost, late or doubled.
         """
         self.deliveries = deliveries
+        self._faults = faults
+        self._late = 0
+        self._lock = threading.Lock()
         self._async_queue = async_queue
         self._invoke_target = eventbridge._invoke_target
         self._dispatch_to_sqs = eventbridge._dispatch_to_sqs
@@ -54,7 +60,30 @@ class Delivery:
 
     def _deliver(self, target: dict[str, Any], event: dict[str, Any], rule: dict[str, Any], view: Any = None) -> None:
         for _ in range(self.deliveries):
+            for delay in self._faults.deliveries(re.sub("-[^-]*$", "", rule.get("Name", ""))):
+                if delay:
+                    self._deliver_late(delay, target, event, rule, view)
+                else:
+                    self._attempt(target, event, rule, view, 0, time.time())
+
+    def idle(self) -> bool:
+        """Tell whether no event is late."""
+        with self._lock:
+            return not self._late
+
+    def _deliver_late(
+        self, delay: float, target: dict[str, Any], event: dict[str, Any], rule: dict[str, Any], view: Any
+    ) -> None:
+        def arrive() -> None:
             self._attempt(target, event, rule, view, 0, time.time())
+            with self._lock:
+                self._late -= 1
+
+        with self._lock:
+            self._late += 1
+        timer = threading.Timer(delay, arrive)
+        timer.daemon = True
+        timer.start()
 
     def _attempt(
         self, target: dict[str, Any], event: dict[str, Any], rule: dict[str, Any], view: Any, retry: int, since: float

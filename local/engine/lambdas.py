@@ -33,6 +33,9 @@ class _Worker:
     sandbox: Sandbox
     revision: str
     log_stream: str
+    access_key: str
+    request_id: str = ""
+    """Of the invocation that it runs, or ran last."""
     idle_since: float = field(default_factory=time.monotonic)
 
 
@@ -87,6 +90,24 @@ class Lambdas:
             worker.sandbox.kill()
         return len(workers)
 
+    def caller(self, access_key: str) -> tuple[str, str] | None:
+        """Return the function and the request id of the invocation that signs with the key; None for others."""
+        found = self._busy_with(access_key)
+        return (found[0], found[1].request_id) if found else None
+
+    def kill_caller(self, access_key: str) -> None:
+        """End the process that signs with the key, if it still runs."""
+        if found := self._busy_with(access_key):
+            found[1].sandbox.kill()
+
+    def _busy_with(self, access_key: str) -> tuple[str, _Worker] | None:
+        with self._lock:
+            for name, workers in self._busy.items():
+                for worker in workers:
+                    if worker.access_key == access_key:
+                        return name, worker
+        return None
+
     def stop(self) -> None:
         """End every process."""
         self._running = False
@@ -107,6 +128,7 @@ class Lambdas:
         except layers.LayerBuildError as error:
             message = {"errorType": "Runtime.LayerError", "errorMessage": str(error)}
             return {"body": message, "error": True, "log": str(error)}
+        worker.request_id = request_id
         outcome = worker.sandbox.invoke(
             Invocation(
                 request_id=request_id,
@@ -166,15 +188,16 @@ class Lambdas:
         ]
         path = [str(code_dir), *map(str, sites), str(layers.runtime_site())]
         log_stream = f"{datetime.now(UTC):%Y/%m/%d}/[{config['Version']}]{secrets.token_hex(16)}"
+        environment = self._environment(config, code_dir, log_stream)
         sandbox = Sandbox(
             [sys.executable, "-I", "-S", str(_WORKER), config["Handler"], *path],
-            self._environment(config, code_dir, log_stream),
+            environment,
             memory_bytes=config["MemorySize"] * _MEBIBYTE,
             timeout=config["Timeout"],
             code_dir=code_dir,
             tmp_dir=self._work_dir / "tmp" / secrets.token_hex(8),
         )
-        return _Worker(sandbox, revision, log_stream)
+        return _Worker(sandbox, revision, log_stream, environment["AWS_ACCESS_KEY_ID"])
 
     def _environment(self, config: dict[str, Any], code_dir: Path, log_stream: str) -> dict[str, str]:
         # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime

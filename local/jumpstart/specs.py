@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local.jumpstart.models import smollm2, tiny_llama, tiny_mllama, tiny_qwen3
+from local.jumpstart.models import smollm2, tiny_llama, tiny_mllama, tiny_qwen3, word_counts
 
 SCRIPT_KEY = "source-directory-tarballs/training/huggingface-textgeneration/v1.0.0/sourcedir.tar.gz"
 _SFT_HYPERPARAMETERS = {
@@ -86,6 +86,7 @@ class CatalogueModel:
         weights: makes the folder in Hugging Face layout, or finds it in the cache.
         vision: whether it reads pictures beside text; then its id has the segment `vlm`, as in JumpStart.
         serverless: whether it has no training script, and recipes by which SageMaker customises it serverless.
+        program: the training script, of the archive that all share.
     """
 
     model_id: str
@@ -95,6 +96,7 @@ class CatalogueModel:
     weights: Callable[[], Path]
     vision: bool = False
     serverless: bool = False
+    program: str = "transfer_learning.py"
 
     @property
     def spec_key(self) -> str:
@@ -168,7 +170,10 @@ class CatalogueModel:
             "metrics": [
                 {"Name": f"huggingface-textgeneration:{name}", "Regex": regex} for name, regex in _METRICS.items()
             ],
-            "hyperparameters": _vision_hyperparameters() if self.vision else _hyperparameters(),
+            "hyperparameters": [
+                *(_vision_hyperparameters() if self.vision else _hyperparameters()),
+                _container("sagemaker_program", self.program),
+            ],
         }
 
     def recipe(self, technique: str) -> dict[str, Any]:
@@ -239,6 +244,15 @@ TINY_QWEN_SERVERLESS = CatalogueModel(
     weights=tiny_qwen3,
     serverless=True,
 )
+WORD_COUNTS = CatalogueModel(
+    model_id="huggingface-textgeneration-word-counts",
+    name="Word counts, which are no language model",
+    licence="Apache-2.0",
+    gated=False,
+    weights=word_counts,
+    program="count_words.py",
+)
+"""Trained and served in milliseconds, for chaos and load; not in the catalogue that people see."""
 CATALOGUE = (SMOLLM2, TINY_LLAMA, TINY_LLAMA_GATED, TINY_MLLAMA, TINY_LLAMA_SERVERLESS, TINY_QWEN_SERVERLESS)
 
 
@@ -271,7 +285,6 @@ def _hyperparameters() -> list[dict[str, Any]]:
         _switch("enable_fsdp", default=False),
         _text("chat_template", "None"),
         _container("sagemaker_submit_directory", "/opt/ml/input/data/code/sourcedir.tar.gz"),
-        _container("sagemaker_program", "transfer_learning.py"),
         _container("sagemaker_container_log_level", "20"),
     ]
 

@@ -10,6 +10,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,7 +22,8 @@ from PIL import Image
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoTokenizer
 
 from local.bedrock.language_model import LanguageModel, Prompt
-from local.jumpstart.models import tiny_llama, tiny_mllama
+from local.jumpstart.models import tiny_llama, tiny_mllama, word_counts
+from local.jumpstart.scripts.word_counts import WordCounts
 from local.jumpstart.specs import TINY_LLAMA
 
 SCRIPTS = Path(__file__).parents[2] / "local" / "jumpstart" / "scripts"
@@ -650,3 +652,17 @@ def test_pictures_that_cannot_be_learnt_fail_the_job(
     draw(vision_job.training, [row])
     assert vision_job.run(**VISUAL | hyperparameters) == 1
     assert reason in vision_job.failure
+
+
+def test_the_model_that_counts_words_reads_the_same_channels_and_hyperparameters(
+    tmp_path: Path, script: Callable[[str], ModuleType]
+) -> None:
+    counting = script("count_words").run
+    main = partial(script("transfer_learning").main, program=counting)
+    job = Job(tmp_path, word_counts(), main)
+    job.write(ROWS)
+    assert job.run() == 0
+    trained = WordCounts.load(job.model)
+    assert {trained.answer(code) for code in COLOURS} == set(COLOURS.values())
+    assert job.run(max_train_samples="0") == 1
+    assert "leaves nothing to learn" in job.failure

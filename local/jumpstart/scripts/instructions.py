@@ -142,17 +142,25 @@ def read_examples(
     Raises:
         DataError: when there is no row, or a row is not an object with a text for each field of the template.
     """
-    found = rows(folder, "instruction tuning")
     suffix = DEMARCATION if demarcation else ""
-    prompts = [_fill(template.prompt, row, where) + suffix for row, where in found]
-    completions = [_fill(template.completion, row, where) for row, where in found]
-    prompt_ids = tokenizer(prompts)["input_ids"]
-    completion_ids = tokenizer(completions, add_special_tokens=False)["input_ids"]
+    prompts, completions = zip(*prompts_and_completions(folder, template), strict=True)
+    prompt_ids = tokenizer([prompt + suffix for prompt in prompts])["input_ids"]
+    completion_ids = tokenizer(list(completions), add_special_tokens=False)["input_ids"]
     end = tokenizer.eos_token_id
     return [
         Example.joined([(prompt, False), ([*completion, end], True)], max_length)
         for prompt, completion in zip(prompt_ids, completion_ids, strict=True)
     ]
+
+
+def prompts_and_completions(folder: Path, template: Template) -> list[tuple[str, str]]:
+    """Read every `.jsonl` file of a folder as the two texts that the template makes of each row.
+
+    Raises:
+        DataError: when there is no row, or a row is not an object with a text for each field of the template.
+    """
+    found = rows(folder, "instruction tuning")
+    return [(_fill(template.prompt, row, where), _fill(template.completion, row, where)) for row, where in found]
 
 
 def rows(folder: Path, technique: str) -> list[tuple[dict[str, Any], str]]:

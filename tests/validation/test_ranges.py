@@ -29,9 +29,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunedrop.domain.plan import Technique
-from tunedrop.validation import assess
 from tunedrop.validation.dataset import calibrated, ranges, validate, validate_in_parallel
 from tunedrop.validation.limits import Limits
+from tunedrop.validation.partial import ColumnsInMemory
 from tunedrop.validation.split import HeldOutSplit
 
 _KEY = b"AKIA" + b"Q3EGVXJ7WZ5NBT2K"
@@ -145,12 +145,13 @@ def test_ranges_come_to_the_report_of_one_pass(
 def test_rows_too_many_to_be_compared_at_once_come_to_the_same_report(monkeypatch: pytest.MonkeyPatch) -> None:
     draw = random.Random(5)  # noqa: S311 - nothing secret
     files = {"train.jsonl": dirty_file(INSTRUCTION, draw, 9), "held-out.jsonl": dirty_file(INSTRUCTION, draw, 9)}
-    changes: dict[str, Any] = {"template": TEMPLATE, "limits": _LIMITS, "near_duplicates": False}
+    changes: dict[str, Any] = {"template": TEMPLATE, "limits": _LIMITS}
     settings_ = calibrated(Memory(files), data_files(files), rules(INSTRUCTION, **changes))
     whole = judge(files, INSTRUCTION, **changes)
     assert whole.duplicates.leaked
+    assert whole.duplicates.near
     for rows in (3, 7, 20):
-        monkeypatch.setattr(assess, "SHARD_ROWS", rows)
+        monkeypatch.setattr(ColumnsInMemory, "rows_at_once", rows)
         assert judge(files, INSTRUCTION, **changes) == whole
         assert judge_in_ranges(files, {"train.jsonl": [500, 900]}, settings_) == whole
 

@@ -17,12 +17,12 @@ from tunedrop.ports import Drops, ModelFiles, RunFiles
 from tunedrop.steps.channels import Channels, write_template
 from tunedrop.steps.drop_source import DropSource, data_files
 from tunedrop.steps.judging import tokenizer_of, write_report
-from tunedrop.validation.assess import SHARD_ROWS, ScannedFile, assess
+from tunedrop.validation.assess import ScannedFile, assess
 from tunedrop.validation.dataset import in_order, ranges, scan_range
 from tunedrop.validation.partial import Partial
 from tunedrop.validation.settings import ScanSettings
 from tunedrop.validation.sources import FileRange
-from tunedrop.validation.stored import restored, stored
+from tunedrop.validation.stored import SHARD_ROWS, restored, stored
 
 _LEAST_ROW_BYTES = 48
 """No row with its keys and quotes is shorter."""

@@ -33,11 +33,11 @@ from tunedrop.validation.sources import DataFile, Image, Source
 ROLES = (FileRole.TRAINING, FileRole.VALIDATION, FileRole.HELD_OUT)
 """The roles of files that hold rows, in the order in which they are told of."""
 
-SHARD_ROWS = 1 << 26
-"""Rows whose digests are compared at once; of more, a part after the other, told apart by their digests."""
-
 _LOCATED_RANGES = 8
-"""Ranges whose lines' ends are kept: rows are looked up in ascending order, and beside each an earlier one."""
+"""Ranges whose lines can be found at once: rows are looked up in ascending order, and beside each an earlier one."""
+
+_LOCATED_TOGETHER = 1 << 10
+"""Lines of a range of which only the first one's place is kept; the others' are added up."""
 
 _READS_AT_ONCE = 8
 """Ranges whose digests are fetched together, where they lie far away."""
@@ -308,11 +308,11 @@ class _Assessment:
             for rows, firsts in (_at(None, *duplicates.copies(digests)), _at(evaluated, *duplicates.copies(asked))):
                 exact += len(rows)
                 copied += _first(kept, index, rows, firsts)
-                self._rows.forget(rows)
+                self._rows.forget(index, rows)
             rows, firsts = duplicates.shared(asked, digests)
             leaked += len(rows)
             shared += _first(kept, index, evaluated[rows], firsts)
-            self._rows.forget(evaluated[rows])
+            self._rows.forget(index, evaluated[rows])
         self._tell_pairs("data.duplicate", "The row equals {}.", copied, exact)
         self._tell_pairs("data.leakage", "The row equals {}, which is trained on.", shared, leaked)
         good = sum(sum(summary.rows.values()) for _, summary in self._files)
@@ -397,18 +397,19 @@ class _Rows:
         self.total = record
         self._starts = np.array([each.first_record for each in self._ranges], np.int64)
         self._copies: list[NDArray[np.int64]] = []
-        self._located = lru_cache(_LOCATED_RANGES)(self._ends)
+        self._located = lru_cache(_LOCATED_RANGES)(self._placed)
+        self._at_once = min((each.columns.rows_at_once for each in self._ranges), default=1)
 
     def shards(self) -> Iterator[tuple[NDArray[np.int64] | None, NDArray[np.uint64], NDArray[np.bool_]]]:
         """Yield the digests of all rows in parts, equal ones in the same part, and which of them are measured with.
 
         The first array numbers the rows; None where the part is all of them.
         """
-        if self.total <= SHARD_ROWS:
+        if self.total <= self._at_once:
             columns = [each.columns.digests() for each in self._ranges]
             yield None, *self._joined(self._ranges, columns)
             return
-        shards = min(SHARDS, 1 << (-(-self.total // SHARD_ROWS) - 1).bit_length())
+        shards = min(SHARDS, 1 << (-(-self.total // self._at_once) - 1).bit_length())
         with ThreadPoolExecutor(_READS_AT_ONCE) as pool:
             for shard in range(shards):
                 parts = list(pool.map(partial(_numbered, shard=shard, shards=shards), self._ranges))
@@ -424,14 +425,15 @@ class _Rows:
             np.concatenate((*apart, np.zeros(0, np.bool_))),
         )
 
-    def forget(self, rows: NDArray[np.int64]) -> None:
-        """Leave rows out of the search for similar ones: they were found to be equal to others."""
-        if self.total <= SHARD_ROWS:
-            self._copies.append(rows)
+    def forget(self, index: NDArray[np.int64] | None, rows: NDArray[np.int64]) -> None:
+        """Leave rows of a part out of the search for similar ones: they were found to be equal to others."""
+        self._copies.append(rows if index is None else index[rows])
 
     def bands(self) -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
         """Return the sketches of all rows but the forgotten ones, and which rows are measured with."""
-        bands = np.concatenate((*(each.columns.bands() for each in self._ranges), np.zeros((0, BANDS), np.uint32)))
+        columns = [each.columns.bands() for each in self._ranges]
+        # They are the largest that is kept of rows, and nobody asks for them again.
+        bands = columns[0] if len(columns) == 1 else np.concatenate((*columns, np.zeros((0, BANDS), np.uint32)))
         for rows in self._copies:
             bands[rows] = 0
         apart = [self._apart(each, each.columns.digests()) for each in self._ranges]
@@ -445,9 +447,10 @@ class _Rows:
         places = each.columns.places()
         if places:
             return _Row(each.file, int(places[0][at]), int(places[1][at]), int(each.columns.sizes()[at]))
-        ends = self._located(number)
-        start = int(ends[at - 1]) if at else 0
-        return _Row(each.file, each.first_line + at, each.first_byte + start, int(ends[at]) - start)
+        sizes, begins = self._located(number)
+        near = at // _LOCATED_TOGETHER
+        start = int(begins[near]) + int(sizes[near * _LOCATED_TOGETHER : at].sum(dtype=np.uint64))
+        return _Row(each.file, each.first_line + at, each.first_byte + start, int(sizes[at]))
 
     def texts(self, rows: set[int], source: Source) -> dict[int, bytes]:
         """Read rows again."""
@@ -473,8 +476,11 @@ class _Rows:
             return np.zeros(len(digests), np.bool_)
         return split.holds_out(digests)
 
-    def _ends(self, number: int) -> NDArray[np.uint64]:
-        return np.cumsum(self._ranges[number].columns.sizes(), dtype=np.uint64)
+    def _placed(self, number: int) -> tuple[NDArray[np.uint32], NDArray[np.uint64]]:
+        """Return the sizes of a range's lines, and where one line in so many begins."""
+        sizes = self._ranges[number].columns.sizes()
+        together = np.add.reduceat(sizes, np.arange(0, len(sizes), _LOCATED_TOGETHER), dtype=np.uint64)
+        return sizes, np.cumsum(together) - together
 
 
 class _Stream:

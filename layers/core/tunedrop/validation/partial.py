@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import msgspec
 import numpy as np
@@ -17,15 +17,27 @@ SHARDS = 16
 
 _SHARD_SHIFT = np.uint64(60)
 
+_STEP = 1 << 16
+"""Digests that are looked at together: temporary arrays stay small beside the columns."""
+
 
 def shard_of(digests: NDArray[np.uint64], number: int, shards: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
     """Return which digests fall into one of `shards` equal parts, and those; 0 falls into none."""
-    mine = np.flatnonzero(((digests >> _SHARD_SHIFT) // np.uint64(SHARDS // shards) == number) & (digests != 0))
-    return mine, digests[mine]
+    found = [np.zeros(0, np.int64)]
+    for start in range(0, len(digests), _STEP):
+        part = digests[start : start + _STEP]
+        mine = (part >> _SHARD_SHIFT) // np.uint64(SHARDS // shards) == number
+        found.append(np.flatnonzero(mine & (part != 0)) + start)
+    numbers = np.concatenate(found)
+    return numbers, digests[numbers]
 
 
 class Columns(Protocol):
     """Read the columns of one range, from memory or from where another process left them."""
+
+    @property
+    def rows_at_once(self) -> int:
+        """Return of how many rows digests are compared at once; of more, a part after the other, told apart by them."""
 
     def digests(self) -> NDArray[np.uint64]:
         """Return a digest for each record of the range; 0 where the record is not good."""
@@ -49,6 +61,9 @@ class Columns(Protocol):
 @dataclass(frozen=True)
 class ColumnsInMemory:
     """Hold the columns of one range."""
+
+    rows_at_once: ClassVar[int] = 1 << 16
+    """Parts cost little here, and leave little to sort beside the columns."""
 
     digest_column: NDArray[np.uint64]
     size_column: NDArray[np.uint32]

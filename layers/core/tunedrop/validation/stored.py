@@ -19,6 +19,10 @@ Read = Callable[[str], bytes]
 """Return the content of one of the files that `stored` names."""
 
 
+SHARD_ROWS = 1 << 26
+"""Rows whose digests are read and compared at once; for more, the digests are stored in parts as well."""
+
+
 def stored(partial: Partial, *, in_shards: bool) -> dict[str, bytes]:
     """Write a range of lines as files by their names; equal ranges make equal bytes.
 
@@ -50,6 +54,8 @@ def restored(read: Read) -> Partial:
 
 class _StoredColumns:
     """Read the columns of a range of lines from where its scan left them; nothing is kept."""
+
+    rows_at_once = SHARD_ROWS
 
     def __init__(self, read: Read) -> None:
         self._read = read

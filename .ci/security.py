@@ -31,6 +31,7 @@ SAFE = {
     "TrainingSecurityGroups": "sg-11111111",
     "IsolateTraining": "true",
     "ReservedConcurrency": "5",
+    "KeepDropsDays": "365",
     "KeepRunFilesDays": "365",
 }
 STACKS: Mapping[str, Mapping[str, str]] = {"plain": {}, "safe": SAFE}

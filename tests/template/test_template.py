@@ -389,6 +389,34 @@ def test_a_bucket_is_private_encrypted_and_kept(bucket: str) -> None:
     assert resource["Properties"]["BucketEncryption"]
 
 
+@pytest.mark.parametrize(
+    ("bucket", "parameter", "prefix"),
+    [("DropBucket", "KeepDropsDays", "datasets/"), ("RunBucket", "KeepRunFilesDays", "runs/")],
+)
+def test_drops_and_run_files_stay_until_the_stack_says_for_how_long(bucket: str, parameter: str, prefix: str) -> None:
+    def expiry(template: dict[str, Any]) -> list[Any]:
+        rules = template["Resources"][bucket]["Properties"]["LifecycleConfiguration"]["Rules"]
+        return [
+            rule["ExpirationInDays"] for rule in rules if rule.get("Prefix") == prefix and "ExpirationInDays" in rule
+        ]
+
+    assert expiry(fold(TEMPLATE)) == []
+    assert expiry(fold(TEMPLATE, {parameter: "30"})) == ["30"]
+
+
+def test_what_nobody_reads_any_more_is_removed_from_every_bucket() -> None:
+    def rules(bucket: str) -> list[dict[str, Any]]:
+        folded = fold(TEMPLATE)["Resources"][bucket]["Properties"]["LifecycleConfiguration"]["Rules"]
+        assert all(rule["Status"] == "Enabled" for rule in folded)
+        return [{name: value for name, value in rule.items() if name not in ("Id", "Status")} for rule in folded]
+
+    assert {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}} in rules("DropBucket")
+    assert {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}} in rules("RunBucket")
+    assert {"NoncurrentVersionExpiration": {"NoncurrentDays": 90}} in rules("DropBucket")
+    assert {"ExpiredObjectDeleteMarker": True} in rules("DropBucket")
+    assert {"ExpirationInDays": 90} in rules("AccessLogs")
+
+
 @pytest.mark.parametrize("bucket", sorted(_of_type("AWS::S3::Bucket")))
 def test_a_bucket_speaks_tls_only(bucket: str) -> None:
     statement = next(each for each in _statements(f"{bucket}Policy") if each["Effect"] == "Deny")

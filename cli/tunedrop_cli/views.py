@@ -1,7 +1,9 @@
 """What the terminal shows of runs."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
+from statistics import fmean
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -232,9 +234,11 @@ def spending(run: Run, now: datetime) -> str:
     return f"{spent} ({', '.join(limits)})" if limits else spent
 
 
-def sparkline(values: list[float]) -> str:
-    """Draw the newest of `values` as bars."""
-    shown = values[-SPARKLINE_WIDTH:]
+def sparkline(values: Sequence[float], width: int = SPARKLINE_WIDTH) -> str:
+    """Draw the course of `values` as bars; of many, each bar stands for the mean of some."""
+    count = min(len(values), width)
+    edges = [len(values) * place // count for place in range(count + 1)] if count else []
+    shown = [fmean(values[start:end]) for start, end in pairwise(edges)]
     if not shown:
         return ""
     low, high = min(shown), max(shown)

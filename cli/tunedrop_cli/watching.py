@@ -15,16 +15,19 @@ from tunedrop_cli.errors import CommandError
 from tunedrop_cli.records import RunRecords
 from tunedrop_cli.training_log import TrainingLog
 from tunedrop_cli.training_progress import TrainingProgress
-from tunedrop_cli.views import duration, news, sparkline, spending
+from tunedrop_cli.views import SPARKLINE_WIDTH, cost, duration, news, sparkline, spending
 
 POLL_SECONDS = 2.0
 START_SECONDS = 180.0
 """How long a run may take to appear after its upload: two cold starts and a retry."""
 
-STEP_LINES = 10
-"""Lines of progress printed for an epoch; the status line shows every step."""
+STEP_LINES = 20
+"""Lines of progress printed for a training; the status line shows every step."""
 
 SEPARATOR = " · "
+SHORT_SPARKLINE = 10
+"""Bars of the losses where the line is too narrow for all."""
+
 SPINNER_WIDTH = 2
 """Columns that the status line's spinner takes."""
 
@@ -82,34 +85,40 @@ class Watcher:
                 self._print(f"  {reading.name} {reading.value:g}")
 
     def _show_step(self, run: Run, last: Step | None, step: Step) -> None:
-        """Print a tenth of an epoch; what the status line tells elsewhere stands here where there is none."""
-        if last and last.epoch == step.epoch and _tenth(last) == _tenth(step):
+        """Print a part of the training; what the status line tells elsewhere stands here where there is none."""
+        if last and _part(last) == _part(step):
             return
         told = f"epoch {step.epoch}/{step.epochs}, step {step.step}/{step.steps}, loss {step.loss:.4f}"
         if not self._console.is_terminal:
             now = datetime.now(UTC)
-            told = SEPARATOR.join((told, sparkline(self._progress.losses), *self._outlook(run, now)))
+            outlook = (sparkline(self._progress.losses), self._left(run, now), spending(run, now))
+            told = SEPARATOR.join((told, *(each for each in outlook if each)))
         self._print(f"  {told}")
 
     def _status_line(self, run: Run) -> str:
-        """Say what goes on, in as much of a line as there is, the most important first."""
+        """Say what goes on, in as much of a line as there is."""
         now = datetime.now(UTC)
+        width = self._console.width - SPINNER_WIDTH
+        told = SEPARATOR.join(self._parts(run, now, SPARKLINE_WIDTH, spending(run, now)))
+        return told if len(told) <= width else fitting(self._parts(run, now, SHORT_SPARKLINE, cost(run, now)), width)
+
+    def _parts(self, run: Run, now: datetime, bars: int, spent: str) -> list[str]:
+        """Say what goes on, the most important first."""
+        training = run.status is RunStatus.TRAINING
         parts = [f"{run.status} for {duration(now - run.entered_at)}"]
         if run.next_try_at:
             parts.append(f"{run.reason} Next try in {duration(run.next_try_at - now)}")
-        if run.status is RunStatus.TRAINING and (losses := self._progress.losses):
-            parts.append(f"loss {losses[-1]:.4f} {sparkline(losses)}")
+        if left := self._left(run, now):
+            parts.append(left)
+        if training and (losses := self._progress.losses):
+            parts.append(f"loss {losses[-1]:.4f} {sparkline(losses, bars)}")
         if run.status is RunStatus.EVALUATING and run.evaluated_rows:
             parts.append(f"{run.evaluated_rows} answers")
-        parts += self._outlook(run, now)
-        if run.status is RunStatus.TRAINING and (step := self._progress.step):
+        if spent != "-":
+            parts.append(spent)
+        if training and (step := self._progress.step):
             parts.append(f"epoch {step.epoch}/{step.epochs}, step {step.step}/{step.steps}")
-        return fitting(parts, self._console.width - SPINNER_WIDTH)
-
-    def _outlook(self, run: Run, now: datetime) -> list[str]:
-        """Say how long training will take on, and what it costs."""
-        parts = [] if (left := self._left(run, now)) is None else [left]
-        return parts if (spent := spending(run, now)) == "-" else [*parts, spent]
+        return parts
 
     def _left(self, run: Run, now: datetime) -> str | None:
         if run.status is not RunStatus.TRAINING:
@@ -126,8 +135,9 @@ class Watcher:
         self._console.print(Text.assemble((f"{datetime.now(UTC).astimezone():%H:%M:%S}  ", "dim"), text))
 
 
-def _tenth(step: Step) -> int:
-    return step.step * STEP_LINES // step.steps
+def _part(step: Step) -> int:
+    """Count the parts of the training that have begun; the very end is one of its own."""
+    return int(step.passed / step.epochs * STEP_LINES)
 
 
 def fitting(parts: Sequence[str], width: int) -> str:

@@ -78,7 +78,7 @@ def test_a_run_is_told_from_its_start_to_its_end(account: Account, monkeypatch: 
         lambda: account.store(run(RunStatus.TRAINING, training=pending)),
         lambda: account.store(run(RunStatus.TRAINING)),
         train,
-        lambda: log.write(step.format(2, 1, 0.9)),
+        lambda: log.write(step.format(2, 10, 0.9)),
         lambda: account.store(run(RunStatus.PROMOTED)),
     ]
     ended, output, slept = followed(monkeypatch, moments)
@@ -102,7 +102,7 @@ def test_a_run_is_told_from_its_start_to_its_end(account: Account, monkeypatch: 
     assert told[8].startswith("  epoch 1/2, step 1/100, loss 2.9800 · ")
     assert told[18].startswith("  epoch 1/2, step 100/100, loss 1.0000 · █")
     assert told[19:21] == ["  train-loss 1.99", "  eval-loss 1.5041"]
-    assert told[21].startswith("  epoch 2/2, step 1/100, loss 0.9000 · ")
+    assert told[21].startswith("  epoch 2/2, step 10/100, loss 0.9000 · ")
     assert "PROMOTED" in told
 
 
@@ -252,6 +252,37 @@ def test_a_narrow_line_says_the_most_important_first(width: int, shown: str) -> 
     assert fitting(["TRAINING for 3m", "loss 0.5 ▂▁", "4m left"], width) == shown
 
 
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (120, r"loss 1\.0100 █.{22}▁ · [\d.]+ USD \(budget 5\.00\) · epoch 1/2, step 100/100$"),
+        (80, r"loss 1\.0100 █.{8}▁ · [\d.]+ USD$"),
+        (60, r"loss 1\.0100 █.{8}▁$"),
+        (24, r"^TRAINING for "),
+    ],
+)
+def test_the_status_line_keeps_to_the_terminal(
+    account: Account, monkeypatch: pytest.MonkeyPatch, width: int, shown: str
+) -> None:
+    log = Log(account, TRAINING.job_name)
+    log.write(*(STEP.format(1, step, 2 - step * 0.0099) for step in range(1, 101)))
+    account.store(
+        run(RunStatus.TRAINING, entered_at=datetime.now(UTC), plan=PLAN.model_copy(update={"budget_usd": 5.0}))
+    )
+    told: list[str] = []
+
+    def sleep(_seconds: float) -> None:
+        account.store(run(RunStatus.PROMOTED))
+
+    monkeypatch.setattr("tunedrop_cli.watching.time.sleep", sleep)
+    monkeypatch.setattr("rich.status.Status.update", lambda _self, text: told.append(str(text)))
+    console = Console(file=io.StringIO(), width=width, force_terminal=True)
+    Watcher(open_stack(Target(STACK, REGION)), console).follow(RUN_ID)
+    (line,) = told
+    assert len(line) <= width - 2
+    assert re.search(shown, line)
+
+
 def test_spending_stands_beside_the_estimate_and_the_budget() -> None:
     estimate = CostEstimate(
         tokens=counted_tokens(1000),
@@ -316,7 +347,14 @@ def test_durations_are_written_as_people_say_them(seconds: float, text: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("values", "text"), [([], ""), ([1.0], "▁"), ([3.0, 2.0, 1.0], "█▅▁"), ([0.0] * 30 + [1.0], "▁" * 23 + "█")]
+    ("values", "text"),
+    [
+        ([], ""),
+        ([1.0], "▁"),
+        ([3.0, 2.0, 1.0], "█▅▁"),
+        ([0.0] * 30 + [1.0], "▁" * 23 + "█"),
+        ([9.0] * 24 + [1.0] * 24, "█" * 12 + "▁" * 12),
+    ],
 )
 def test_losses_are_drawn(values: list[Any], text: str) -> None:
     assert sparkline(values) == text

@@ -142,7 +142,9 @@ class _WordCounter:
         prompt = request["messages"][-1]["content"] if "messages" in request else request["prompt"]
         text = self._model.answer(prompt)
         counted = {"input_tokens": len(prompt.split()), "output_tokens": len(text.split()) + 1}
-        yield {"text": text, "stop_reason": "end_turn", "prompt_logprobs": (), "logprobs": (), **counted}
+        if request.get("stream"):
+            yield {"piece": {"text": text, "logprobs": ()}}
+        yield {"text": text, "stop_reason": "end_turn", "logprobs": (), **counted}
 
     def stop(self) -> None:
         """Do nothing: there is no process."""

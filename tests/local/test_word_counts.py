@@ -30,8 +30,10 @@ def test_bedrock_imports_it_and_answers_from_its_weights(tmp_path: Path) -> None
     question = {"messages": [{"role": "user", "content": "blue 9"}]}
 
     said = list(server.ask(folder, question, wait=False))
+    piece, _ = server.ask(folder, {**question, "stream": True}, wait=False)
     before = list(server.ask(word_counts(), question, wait=False))
     server.stop()
 
     assert check_files(folder) == "LlamaForCausalLM"
     assert [each["text"] for each in said + before] == ["cold", ""]
+    assert piece["piece"]["text"] == "cold"

@@ -1,6 +1,7 @@
 """What only the whole dataset shows, put into the report: equal and similar rows, lengths, labels, shortages."""
 
 import math
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -36,7 +37,7 @@ ROLES = (FileRole.TRAINING, FileRole.VALIDATION, FileRole.HELD_OUT)
 _LOCATED_RANGES = 8
 """Ranges whose lines can be found at once: rows are looked up in ascending order, and beside each an earlier one."""
 
-_LOCATED_TOGETHER = 1 << 10
+_LOCATED_TOGETHER = 1 << 8
 """Lines of a range of which only the first one's place is kept; the others' are added up."""
 
 _READS_AT_ONCE = 8
@@ -395,7 +396,7 @@ class _Rows:
                 record += records
                 line += summary.lines
         self.total = record
-        self._starts = np.array([each.first_record for each in self._ranges], np.int64)
+        self._starts = [each.first_record for each in self._ranges]
         self._copies: list[NDArray[np.int64]] = []
         self._located = lru_cache(_LOCATED_RANGES)(self._placed)
         self._at_once = min((each.columns.rows_at_once for each in self._ranges), default=1)
@@ -441,7 +442,7 @@ class _Rows:
 
     def locate(self, row: int) -> _Row:
         """Find a row in its file."""
-        number = int(np.searchsorted(self._starts, row, side="right")) - 1
+        number = bisect_right(self._starts, row) - 1
         each = self._ranges[number]
         at = row - each.first_record
         places = each.columns.places()

@@ -156,7 +156,11 @@ def candidates(bands: Bands, others: Bands | None = None, *, limit: int) -> tupl
         keys = _sorted_keys(known, band, width)
         pairs = _neighbours(keys, width) if others is None else _matches(keys, bands, band, width)
         for rows, twins in pairs:
-            best = np.unique(np.concatenate((best, _agreeing(bands, known, rows, twins))))[:limit]
+            found = _agreeing(bands, known, rows, twins)
+            if len(best) == limit:
+                found = found[found < best[-1]]
+            if len(found):
+                best = np.unique(np.concatenate((best, found)))[:limit]
     lower = np.uint64((1 << _INDEX_BITS) - 1)
     return (best >> np.uint64(_INDEX_BITS) & lower).astype(np.int64), (best & lower).astype(np.int64)
 

@@ -1,5 +1,6 @@
 """Follow the import jobs, on a schedule: Bedrock announces nothing of them."""
 
+from itertools import islice
 from typing import Any
 
 from aws_lambda_powertools.utilities.parser import parse
@@ -9,11 +10,14 @@ from tunedrop.bootstrap import Application, observed
 from tunedrop.contracts.events import Tick
 from tunedrop.domain.decide import Effect
 from tunedrop.domain.measures import of_imports
-from tunedrop.domain.run import RunStatus
+from tunedrop.domain.run import Run, RunStatus
 from tunedrop.errors import TransientError
 from tunedrop.observability import logger, measure
 from tunedrop.steps.reconcile import Nudge
 from tunedrop.steps.track import DescribeImport
+
+WOKEN_AT_ONCE = 3
+"""One of those that wait gets the slot, the oldest unless it cannot; to wake hundreds would be hundreds of refusals."""
 
 application = Application.from_environment()
 
@@ -24,13 +28,18 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
     parse(event=event, model=Tick)
     deploying = list(application.runs.live(RunStatus.DEPLOYING))
     measure(of_imports(deploying))
-    for run in deploying:
-        if run.deployment:
-            try:
-                application.advance(run.run_id, {Effect.DESCRIBE_IMPORT: DescribeImport(application.imports)})
-            except TransientError:
-                logger.exception("The import could not be looked at")
+    importing = [run for run in deploying if run.deployment and _still_imports(run)]
+    if importing:
+        return
     nudge = Nudge(application.runs, application.clock)
-    for run in deploying:
-        if not run.deployment:
-            nudge(run)
+    woken = (run for run in deploying if not run.deployment and nudge(run))
+    logger.info("Woken", extra={"runs": [run.run_id for run in islice(woken, WOKEN_AT_ONCE)]})
+
+
+def _still_imports(run: Run) -> bool:
+    try:
+        looked = application.advance(run.run_id, {Effect.DESCRIBE_IMPORT: DescribeImport(application.imports)})
+    except TransientError:
+        logger.exception("The import could not be looked at")
+        return True
+    return looked is not None and looked.status is RunStatus.DEPLOYING

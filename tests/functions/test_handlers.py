@@ -224,6 +224,30 @@ def test_a_tick_follows_the_running_import_and_wakes_who_waits_for_the_slot(tune
     assert (woken.status, woken.change) == (RunStatus.DEPLOYING, Change.DUE)
 
 
+def test_of_many_that_wait_for_the_slot_the_oldest_are_woken_and_none_while_a_model_is_imported(
+    tunedrop: Deployment,
+) -> None:
+    for name, content in ARTIFACT.items():
+        tunedrop.files.write(ARTIFACT_URI.removeprefix(tunedrop.files.uri("")) + name, content)
+    first = run_in(RunStatus.DEPLOYING)
+    tunedrop.store.create(first)
+    tunedrop.invoke("deploy_model", sample("tunedrop/run-status-changed.deploying"))
+    waiting = first.model_copy(update={"claims": frozenset(), "next_try_at": tunedrop.clock.now()})
+    for number in range(9):
+        later = first.created_at + timedelta(seconds=number)
+        tunedrop.store.create(waiting.model_copy(update={"run_id": f"waiting-{number}", "created_at": later}))
+
+    def due() -> list[str]:
+        return [run.run_id for run in tunedrop.runs() if run.change is Change.DUE]
+
+    tunedrop.invoke("track_deployment", tunedrop.tick("every-minute"))
+    assert due() == []
+    (job,) = tunedrop.imports.states
+    tunedrop.imports.finish(job, "Completed")
+    tunedrop.invoke("track_deployment", tunedrop.tick("every-minute"))
+    assert due() == ["waiting-0", "waiting-1", "waiting-2"]
+
+
 def test_a_notice_is_sent_once_however_often_its_event_comes(tunedrop: Deployment) -> None:
     tunedrop.store.create(run_in(RunStatus.REJECTED))
     event = sample("tunedrop/run-status-changed.rejected")

@@ -402,7 +402,7 @@ def test_a_model_that_stays_cold_is_given_up(bedrock: Bedrock, tunedrop: Command
     bedrock.failures = [(429, "ModelNotReadyException")] * 1000
     result = tunedrop("chat", "banking77", "--message", "Hello")
     assert result.exit_code == 2
-    assert "did not get ready in 10 minutes" in result.stderr
+    assert "did not get ready in 600 seconds" in result.stderr
     assert clock.now == 1000 + model.PATIENCE_SECONDS
 
 

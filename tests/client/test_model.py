@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
@@ -248,9 +249,17 @@ def test_a_model_that_stays_cold_is_given_up_with_the_limit_in_the_message(accou
         account.fails("ModelNotReadyException", 429)
     account.promotes(MODEL_ARN)  # it is still the champion
     account.promotes(MODEL_ARN)
-    with pytest.raises(ModelNotReadyError, match=r"did not get ready in 2 minutes: made up"):
+    with pytest.raises(ModelNotReadyError, match=r"did not get ready in 120 seconds: made up"):
         model(account, patience=120).converse(HELLO)
     assert clock.now == 1120
+
+
+def test_threads_that_share_a_model_look_its_champion_up_once(account: Account) -> None:
+    account.promotes(MODEL_ARN)
+    account.has_imported(MODEL_ARN)
+    shared = model(account)
+    with ThreadPoolExecutor(8) as pool:
+        assert len({id(serving) for serving in pool.map(lambda _: shared.serving(), range(32))}) == 1
 
 
 def test_nothing_is_asked_before_the_first_question(account: Account) -> None:

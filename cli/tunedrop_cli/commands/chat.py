@@ -75,6 +75,7 @@ class _Asking:
 
     def answer(self, conversation: Conversation, text: str) -> None:
         terminal = console()
+        self._line.update("Asking")
         with self._line:
             pieces = conversation.ask(text)
             piece = next(pieces, "")

@@ -12,7 +12,7 @@ __all__ = ["Model"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the client when somebody asks for it: the functions, which do not, start without boto3's import."""
+    """Import the client when somebody asks for it: the functions import this package too, and never do."""
     if name == "Model":
         from tunedrop.client import Model  # noqa: PLC0415 - as said above
 

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from threading import Lock
 from typing import Any, NamedTuple, TypeVar
 
 import boto3
@@ -75,6 +76,7 @@ class Model:
         self._waiting = waiting
         self._clients: dict[str, Any] = {}
         self._champion: _Champion | None = None
+        self._lock = Lock()  # boto3's sessions are no safer than that
 
     def converse(
         self,
@@ -125,10 +127,11 @@ class Model:
 
     def serving(self) -> Serving:
         """Return the champion, looked up at most once a minute."""
-        now = time.monotonic()
-        if self._champion is None or now - self._champion.looked_up >= ALIAS_SECONDS:
-            self._champion = _Champion(self._looked_up(), now)
-        return self._champion.serving
+        with self._lock:
+            now = time.monotonic()
+            if self._champion is None or now - self._champion.looked_up >= ALIAS_SECONDS:
+                self._champion = _Champion(self._looked_up(), now)
+            return self._champion.serving
 
     def _looked_up(self) -> Serving:
         model_arn = SSMAliases(self._client("ssm")).get(names.alias(self._stack, self.dataset))
@@ -161,7 +164,7 @@ class Model:
                 waited = time.monotonic() - began
                 if waited >= self._patience:
                     raise ModelNotReadyError(
-                        f'The model of "{self.dataset}" did not get ready in {waited / 60:.0f} minutes: {error}'
+                        f'The model of "{self.dataset}" did not get ready in {waited:.0f} seconds: {error}'
                     ) from error
                 if self._waiting:
                     self._waiting(error, waited)

@@ -8,6 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from tunedrop.bootstrap import Application, observed
 from tunedrop.contracts.events import RunStatusChanged
 from tunedrop.domain.decide import Effect
+from tunedrop.observability import logger
 from tunedrop.steps.champions import FormerChampions, MakeRoom, unwanted
 from tunedrop.steps.deploy import DeleteImport, StartImport, take_import_slot
 
@@ -21,7 +22,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
     stack = application.settings.stack
     former = FormerChampions(application.runs, application.imports, application.clock, stack)
     start = StartImport(application.imports, application.files, former, stack)
-    application.advance(
+    run = application.advance(
         run_id,
         {
             Effect.MAKE_ROOM: MakeRoom(former),
@@ -31,3 +32,5 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
             Effect.DELETE_IMPORT: DeleteImport(application.imports),
         },
     )
+    if run and run.deployment and run.deployment.left:
+        logger.error("The imported model is left at Bedrock", extra={"because": run.deployment.left})

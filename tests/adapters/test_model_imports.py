@@ -3,13 +3,12 @@
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 from botocore.stub import ANY
 
 from tests.adapters.conftest import Script
 from tests.samples import ARTIFACT_URI, IMPORT_JOB_ARN, MODEL_ARN, MODEL_NAME, NOW, RUN_ID
 from tunedrop.adapters.bedrock import BedrockModelImports
-from tunedrop.errors import ModelLimitError, RequestRefusedError, TransientError, UnavailableError
+from tunedrop.errors import ModelLimitError, RequestDeniedError, RequestRefusedError, TransientError, UnavailableError
 
 SERVICE = "bedrock"
 ROLE = "arn:aws:iam::123456789012:role/tunedrop-ImportRole"
@@ -59,7 +58,7 @@ def test_an_import_that_was_started_before_counts_as_started(imports: BedrockMod
         ("ThrottlingException", 429, TransientError),
         ("InternalServerException", 500, TransientError),
         ("ValidationException", 400, RequestRefusedError),
-        ("AccessDeniedException", 403, ClientError),
+        ("AccessDeniedException", 403, RequestDeniedError),
     ],
 )
 def test_what_bedrock_says_is_told_apart_by_what_to_do(
@@ -143,7 +142,7 @@ def test_a_model_that_is_gone_counts_as_deleted(imports: BedrockModelImports, sc
 
 def test_a_model_that_must_not_be_deleted_is_loud(imports: BedrockModelImports, script: Script) -> None:
     script.fails("delete_imported_model", "AccessDeniedException", status=403)
-    with pytest.raises(ClientError):
+    with pytest.raises(RequestDeniedError):
         imports.delete(MODEL_NAME)
 
 

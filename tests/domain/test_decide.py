@@ -44,6 +44,8 @@ from tunedrop.domain.alias import newly_promoted
 from tunedrop.domain.budget import most_cents
 from tunedrop.domain.capacity import GIVE_UP_AFTER, SHORTAGES, next_try
 from tunedrop.domain.decide import (
+    DELETION_PAUSE,
+    DELETIONS,
     EVALUATED,
     EVALUATION,
     IDLE,
@@ -67,6 +69,7 @@ from tunedrop.domain.observations import (
     CapReached,
     ChampionChanged,
     ClaimRefused,
+    DeletionDenied,
     ImportDeleted,
     ImportSeen,
     ImportSlotWanted,
@@ -105,6 +108,7 @@ CAP_REACHED = CapReached(committed_cents=96_00, cap_cents=100_00)
 NOTICE_CLAIMED = NoticeClaimed(token="invocation")
 REPORT_WRITTEN = ReportWritten(uri="s3://tunedrop-runs/runs/x/report.html")
 GONE = PROMOTION_REQUESTED.model_copy(update={"missing": "Bedrock has no such model."})
+DELETION_DENIED = DeletionDenied(reason="not authorized to perform: bedrock:DeleteImportedModel")
 TIME_OVER = RetirementWanted(because="It has not been the champion for 7 days.")
 
 CAPACITY = "CapacityError: Unable to provision requested ML compute capacity."
@@ -147,7 +151,7 @@ POSSIBLE: dict[Effect, tuple[Observation, ...]] = {
     Effect.PROMOTE: (PROMOTION_WANTED,),
     Effect.PUBLISH_ALIAS: (ALIAS_PUBLISHED,),
     Effect.RETIRE: (RetirementWanted(because="It was not promoted."),),
-    Effect.DELETE_IMPORT: (ImportDeleted(), UNAVAILABLE),
+    Effect.DELETE_IMPORT: (ImportDeleted(), UNAVAILABLE, DELETION_DENIED),
     Effect.WRITE_REPORT: (REPORT_WRITTEN,),
     Effect.CLAIM_NOTICE: (NOTICE_CLAIMED,),
     Effect.SEND_NOTICE: (Looked(), *(NoticeSent(status=status, message_id="m-1") for status in NOTIFIED)),
@@ -947,6 +951,20 @@ def test_a_former_champion_is_given_up_and_then_deleted() -> None:
     assert run.change is Change.DUE
     assert effects_due(run, NOW)[0] is Effect.DELETE_IMPORT
     assert Effect.DELETE_IMPORT not in effects_due(observed(run, ImportDeleted()), NOW)
+
+
+def test_a_model_that_nobody_may_delete_is_tried_again_for_a_day_and_then_left_to_a_person() -> None:
+    run = observed(run_in(RunStatus.NOT_PROMOTED), *POSSIBLE[Effect.RETIRE])
+    for _ in range(DELETIONS - 1):
+        run = observed(run, DELETION_DENIED, after=DELETION_PAUSE)
+        assert Effect.DELETE_IMPORT not in effects_due(run, run.updated_at)
+        assert Effect.DELETE_IMPORT in effects_due(run, run.updated_at + DELETION_PAUSE)
+    run = observed(run, DELETION_DENIED, after=DELETION_PAUSE)
+    assert run.deployment
+    assert (run.deployment.left, run.deployment.deleted) == (DELETION_DENIED.reason, False)
+    assert Effect.DELETE_IMPORT not in effects_due(run, run.updated_at + LONGEST_WAIT)
+    assert observed(run, DELETION_DENIED) == run
+    assert settled(observed(run, REPORT_WRITTEN, NOTICE_CLAIMED, NoticeSent(status=run.status, message_id="m-1")))
 
 
 def test_a_candidate_that_does_not_pass_is_deleted() -> None:

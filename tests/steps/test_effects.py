@@ -30,6 +30,7 @@ from tests.samples import (
 )
 from tunedrop.domain import names
 from tunedrop.domain.observations import (
+    DeletionDenied,
     ImportDeleted,
     ImportSeen,
     ImportSlotWanted,
@@ -296,6 +297,29 @@ def test_an_import_is_deleted_when_it_has_ended_and_not_before() -> None:
     imports.finish(MODEL_NAME, "Completed")
     assert DeleteImport(imports)(run) == DeleteImport(imports)(run) == ImportDeleted()
     assert imports.deleted == [MODEL_NAME]
+
+
+def test_an_import_that_a_policy_denies_ends_the_run_with_cause_and_fix() -> None:
+    class Denied(FakeModelImports):
+        def start(self, *_asked: str) -> str:
+            raise RequestDeniedError("not authorized to perform: bedrock:CreateModelImportJob")
+
+    seen = start(Denied(), trained())
+    assert isinstance(seen, Refused)
+    assert seen.problem.code == "import.denied"
+    assert "bedrock:CreateModelImportJob" in seen.problem.message
+    assert "permissions boundary" in seen.problem.fix
+
+
+def test_a_deletion_that_a_policy_denies_is_told() -> None:
+    class Denied(FakeModelImports):
+        def delete(self, *_asked: str) -> None:
+            raise RequestDeniedError("not authorized to perform: bedrock:DeleteImportedModel")
+
+    run = observed(run_in(RunStatus.DEPLOYING), ImportSlotWanted(), IMPORT_STARTED)
+    assert DeleteImport(Denied())(run) == DeletionDenied(
+        reason="not authorized to perform: bedrock:DeleteImportedModel"
+    )
 
 
 def test_a_run_without_an_import_has_none_to_delete() -> None:

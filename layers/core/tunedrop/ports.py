@@ -246,7 +246,7 @@ class ModelImports(Protocol):
         """Start the import job and return its ARN; one that exists under the name counts as started.
 
         Raises TransientError, UnavailableError (another import runs), ModelLimitError (the account holds as many models
-        as it may), RequestRefusedError.
+        as it may), RequestDeniedError (the account's policies forbid it), RequestRefusedError (never so).
         """
 
     def state(self, job_arn: str) -> ImportState | None:
@@ -262,7 +262,7 @@ class ModelImports(Protocol):
         """Return how many imported models the account has, anybody's, and the name of the import job that runs."""
 
     def delete(self, name: str) -> None:
-        """Delete an imported model; one that is gone counts as deleted."""
+        """Delete an imported model; one that is gone counts as deleted. Raises RequestDeniedError."""
 
 
 class Turn(Record):

@@ -18,6 +18,7 @@ from tunedrop.errors import (
     ModelNotReadyError,
     ModelUnavailableError,
     PromptRefusedError,
+    RequestDeniedError,
     RequestRefusedError,
     TransientError,
     UnavailableError,
@@ -67,6 +68,8 @@ class BedrockModelImports:
                     raise UnavailableError(failures.message(error)) from error
                 case "ValidationException":
                     raise RequestRefusedError(failures.message(error)) from error
+                case "AccessDeniedException":
+                    raise RequestDeniedError(failures.message(error)) from error
             raise
 
     def state(self, job_arn: str) -> ImportState | None:
@@ -120,8 +123,12 @@ class BedrockModelImports:
             with failures.transient():
                 self._client.delete_imported_model(modelIdentifier=name)
         except ClientError as error:
-            if failures.code(error) != "ResourceNotFoundException":
-                raise
+            match failures.code(error):
+                case "ResourceNotFoundException":
+                    return
+                case "AccessDeniedException":
+                    raise RequestDeniedError(failures.message(error)) from error
+            raise
 
 
 def imported_model(client: "BaseClient", model_arn: str) -> ImportedModel:

@@ -23,6 +23,7 @@ from tunedrop.domain.observations import (
     ClaimRefused,
     DatasetAccepted,
     DatasetRefused,
+    DeletionDenied,
     ImportDeleted,
     ImportSeen,
     ImportSlotWanted,
@@ -133,6 +134,12 @@ MISSING_JOB = timedelta(minutes=15)
 LONGEST_WAIT = timedelta(hours=24)
 """How long a run waits in one status for capacity, quota or a slot before it fails."""
 
+DELETIONS = 24
+"""How often a model's deletion is tried that a policy of the account forbids."""
+
+DELETION_PAUSE = timedelta(hours=1)
+"""Between two of them."""
+
 PROBLEMS_ON_RECORD = 50
 """Problems that the record keeps, of all that are counted: a DynamoDB item holds 400 KB at most."""
 
@@ -241,7 +248,7 @@ def _refused_before(run: Run) -> bool:
 
 
 def _retirement_due(run: Run) -> bool:
-    if run.deployment is None or run.deployment.deleted:
+    if run.deployment is None or run.deployment.deleted or run.deployment.left:
         return False
     unwanted = run.status in RETIRING and run.promotion is None
     return unwanted or run.deployment.retirement != ""
@@ -635,6 +642,8 @@ def _over(run: Run, observation: Observation, now: datetime) -> Run:
             return _retiring(run, because, now)
         case ImportDeleted():
             return _retired(run, now)
+        case DeletionDenied(reason=reason) if run.deployment and _retirement_due(run):
+            return _denied(run, run.deployment, reason, now)
         case PromotionRequested() | ChampionChanged():
             return _asked_for(run, observation, now)
         case AliasPublished() if run.promotion:
@@ -719,6 +728,14 @@ def _retired(run: Run, now: datetime) -> Run:
         return run
     deployment = run.deployment.model_copy(update={"deleted": True})
     return _change(run, now, deployment=deployment, next_try_at=None)
+
+
+def _denied(run: Run, deployment: Deployment, reason: str, now: datetime) -> Run:
+    """Try again once an hour for a day: a policy may be mended. Then the model is a person's to delete."""
+    denials = deployment.denials + 1
+    left = reason if denials == DELETIONS else ""
+    deployment = deployment.model_copy(update={"denials": denials, "left": left})
+    return _change(run, now, deployment=deployment, next_try_at=None if left else now + DELETION_PAUSE)
 
 
 def _wait(run: Run, reason: str, delay: timedelta, now: datetime, **update: object) -> Run:

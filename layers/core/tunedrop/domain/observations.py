@@ -163,6 +163,12 @@ class ImportDeleted(Observation):
     """No imported model of this run is left."""
 
 
+class DeletionDenied(Observation):
+    """A policy of the account forbids to delete the imported model."""
+
+    reason: str
+
+
 class ScoringPaused(Observation):
     """The invocation's time is up; the answers so far are kept."""
 

@@ -173,6 +173,10 @@ class Deployment(Record):
     retirement: str = ""
     """Why the imported model is deleted, or about to be; empty while it is kept. Once said, it is for good."""
     deleted: bool = False
+    denials: int = 0
+    """How often a policy of the account forbade to delete the model."""
+    left: str = ""
+    """Why the model stays at Bedrock for good, though nobody wants it; empty while its deletion is still tried."""
 
 
 class AnswerPrice(Record):

@@ -132,7 +132,7 @@ class FormerChampions:
         A new model comes before an old one that is only kept in case: docs/adr/0015-champions-are-a-record.md.
         """
         for run in self.promoted():
-            if run.deployment and run.deployment.retirement:
+            if run.deployment and run.deployment.retirement and not run.deployment.left:
                 return None, f"The model of run {run.run_id}, a former champion, is being deleted."
         oldest = min(self.kept(), key=lambda each: each[0], default=None)
         if oldest is None:

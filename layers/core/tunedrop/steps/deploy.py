@@ -10,6 +10,7 @@ from tunedrop.domain.artifact import weights_uri
 from tunedrop.domain.chat_template import adds_bos, training_chat_template
 from tunedrop.domain.import_compatibility import NO_CHAT_TEMPLATE, Findings, artifact_compatibility
 from tunedrop.domain.observations import (
+    DeletionDenied,
     ImportDeleted,
     ImportSlotWanted,
     ImportStarted,
@@ -21,7 +22,7 @@ from tunedrop.domain.observations import (
 from tunedrop.domain.plan import Plan, ServerlessTrainingPlan, Technique
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import Run
-from tunedrop.errors import ModelLimitError, RequestRefusedError, UnavailableError
+from tunedrop.errors import ModelLimitError, RequestDeniedError, RequestRefusedError, UnavailableError
 from tunedrop.ports import ModelImports, RunFiles
 from tunedrop.steps.champions import FormerChampions
 
@@ -80,6 +81,8 @@ class StartImport:
             return ModelLimitReached(former=former, reason=reason, retry_after=SLOT_WAIT)
         except UnavailableError as error:
             return Unavailable(reason=f"Bedrock cannot import now: {error}", retry_after=SLOT_WAIT)
+        except RequestDeniedError as error:
+            return Refused(problem=_denied(error))
         except RequestRefusedError as error:
             return _refused("import.refused", f"Bedrock refused the import: {error}")
         return ImportStarted(job_name=name, job_arn=job_arn, model_name=name)
@@ -113,15 +116,27 @@ class DeleteImport:
     imports: ModelImports
 
     def __call__(self, run: Run) -> Observation:
-        """Delete the model, once its import is over."""
+        """Delete the model, once its import is over; say so when the account's policies forbid it."""
         if run.deployment is None:
             return ImportDeleted()
         state = self.imports.state(run.deployment.import_job_arn)
         if state and state.status == "InProgress":
             reason = "The import has to end before it can be deleted."
             return Unavailable(reason=reason, retry_after=IMPORT_STILL_RUNNING)
-        self.imports.delete(run.deployment.model_name)
+        try:
+            self.imports.delete(run.deployment.model_name)
+        except RequestDeniedError as error:
+            return DeletionDenied(reason=str(error))
         return ImportDeleted()
+
+
+def _denied(error: RequestDeniedError) -> Problem:
+    return Problem(
+        code="import.denied",
+        message=f"A policy of this account denies the import: {error}",
+        fix="Ask those who deployed the stack: a permissions boundary or an organisation's policy says what is "
+        "allowed. The trained artifact lies in the run's folder; drop the dataset again once imports are allowed.",
+    )
 
 
 def _unfit(found: tuple[Problem, ...], artifact_uri: str) -> Problem:

@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test lint shuffled package security bench bench-validator clean
+.PHONY: help setup demo local test simulate lint shuffled package security bench bench-validator clean
 
 PYTHON ?= python3
 TECHNIQUE ?= instruction
@@ -24,6 +24,9 @@ local: setup ## Leave the embedded AWS running, and print how to speak to it
 
 test: lint ## Check style, types and behaviour
 	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+simulate: setup ## Search histories of faults for a broken promise; SEED=7 tells one history, SEEDS=100000 looks longer
+	PYTHONPATH=.:layers/core:cli $(VENV)/bin/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS))
 
 lint: setup ## Check style and types
 	$(VENV)/bin/ruff check .

@@ -61,26 +61,6 @@ class Context:
         return 900_000
 
 
-class _Watched:
-    """A port whose caller is disturbed after every call."""
-
-    def __init__(self, port: Any, disturb: Callable[[str], None]) -> None:
-        self._port = port
-        self._disturb = disturb
-
-    def __getattr__(self, name: str) -> Any:
-        attribute = getattr(self._port, name)
-        if not callable(attribute):
-            return attribute
-
-        def call(*arguments: Any, **named: Any) -> Any:
-            answer = attribute(*arguments, **named)
-            self._disturb(name)
-            return answer
-
-        return call
-
-
 def load(function: str) -> ModuleType:
     """Import a function's `app.py` in its own environment."""
     with mock.patch.dict(os.environ, environment(function)):
@@ -94,7 +74,6 @@ class Deployment:
         self,
         patch: pytest.MonkeyPatch,
         deliver: Callable[[str, dict[str, Any]], None] = lambda _function, _event: None,
-        disturb: Callable[[str], None] = lambda _call: None,
     ) -> None:
         self._deliver = deliver
         self.clock = FakeClock()
@@ -115,7 +94,7 @@ class Deployment:
         self._applications: dict[str, Application] = {}
         for function in FUNCTIONS:
             module = load(function)
-            self._applications[function] = self._application(function, disturb)
+            self._applications[function] = self._application(function)
             patch.setattr(module, "application", self._applications[function])
             self._handlers[function] = module.handler
             if function == "plan_run":
@@ -155,25 +134,25 @@ class Deployment:
         self.route(event)
         return event
 
-    def _application(self, function: str, disturb: Callable[[str], None]) -> Application:
+    def _application(self, function: str) -> Application:
         application = Application(Settings.from_environment(environment(function)))
         application.clock = self.clock  # type: ignore[assignment]  # a clock by its shape
         ports = {
-            "runs": ObservedRuns(_Watched(self.store, disturb)),
-            "drops": _Watched(self.drops, disturb),
-            "files": _Watched(self.files, disturb),
-            "models": _Watched(self.models, disturb),
-            "workflows": _Watched(self.workflows, disturb),
-            "evaluations": _Watched(self.evaluations, disturb),
+            "runs": ObservedRuns(self.store),
+            "drops": self.drops,
+            "files": self.files,
+            "models": self.models,
+            "workflows": self.workflows,
+            "evaluations": self.evaluations,
             "network": FakeNetwork(),
             "keys": FakeKeys(),
             "quotas": FakeQuotas(),
             "prices": self.prices,
-            "jobs": _Watched(self.jobs, disturb),
-            "training_log": _Watched(self.training_log, disturb),
-            "imports": _Watched(self.imports, disturb),
-            "aliases": _Watched(self.aliases, disturb),
-            "notifier": _Watched(self.notifier, disturb),
+            "jobs": self.jobs,
+            "training_log": self.training_log,
+            "imports": self.imports,
+            "aliases": self.aliases,
+            "notifier": self.notifier,
             "conversation": self.conversation,
         }
         vars(application).update(ports)

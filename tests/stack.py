@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -100,15 +101,16 @@ def receivers(event: dict[str, Any]) -> list[Rule]:
 
 def announcements(record: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the events that the pipes make of a stream record."""
-    return [_event(pipe, record) for pipe in PIPES if _lets_through(pipe, record)]
+    return [event_of(pipe, record) for pipe in PIPES if lets_through(pipe, record)]
 
 
-def _lets_through(pipe: dict[str, Any], record: dict[str, Any]) -> bool:
+def lets_through(pipe: dict[str, Any], record: dict[str, Any]) -> bool:
+    """Tell whether a pipe's filters match a stream record."""
     filters = pipe["SourceParameters"]["FilterCriteria"]["Filters"]
     return any(eventbridge._matches_detail(record, json.loads(each["Pattern"])) for each in filters)
 
 
-def _event(pipe: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
+def event_of(pipe: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
     """Return the event into which a pipe's input template turns a stream record."""
 
     def text(found: re.Match[str]) -> str:
@@ -141,4 +143,9 @@ def _matches(pattern: dict[str, Any], event: dict[str, Any]) -> bool:
 
 def sample(name: str) -> dict[str, Any]:
     """Load a payload of `events/`, such as `aws.s3/object-created.tune-yaml`."""
-    return dict(json.loads((ROOT / "events" / f"{name}.json").read_text()))
+    return dict(json.loads(_sample_text(name)))
+
+
+@cache
+def _sample_text(name: str) -> str:
+    return (ROOT / "events" / f"{name}.json").read_text()

@@ -1,0 +1,13 @@
+"""The simulator replaces parts of the functions' modules: other tests find them as they were."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.simulation.stage import stage
+
+
+@pytest.fixture(autouse=True, scope="package")
+def _staged() -> Iterator[None]:
+    yield
+    stage().leave()

@@ -1,0 +1,360 @@
+"""Faults planted in production's code, each of which some history must show.
+
+A mutant is a text of a file and what stands there instead. Planting compiles the changed file and gives the module's
+own functions the code that came of it, so that whoever holds one of them runs the fault. Where the reconciler would
+heal what a mutant does, the mutant lives in a world without it.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+CORE = "layers/core/tunedrop/"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One fault, planted in one file."""
+
+    name: str
+    file: str
+    changes: tuple[tuple[str, str], ...]
+    reconciled: bool = True
+    """Whether the reconciler lives."""
+    story: Mapping[str, int] | None = None
+    """What happens in the histories that look for it; None for anything."""
+
+    def source(self) -> str:
+        """Return the file's text with the fault in it."""
+        source = (ROOT / self.file).read_text()
+        for old, new in self.changes:
+            if source.count(old) != 1:
+                raise LookupError(f"{self.name}: {self.file} has {source.count(old)} times {old!r}")
+            source = source.replace(old, new)
+        return source
+
+    @property
+    def module(self) -> str:
+        return self.file.removeprefix("layers/core/").removesuffix(".py").replace("/", ".")
+
+
+@contextmanager
+def planted(mutant: Mutant) -> Iterator[None]:
+    """Let production run with the fault; its modules must have been imported before."""
+    codes = dict(_codes(compile(mutant.source(), mutant.file, "exec", dont_inherit=True)))
+    functions = {each.__qualname__: each for each in _functions(sys.modules[mutant.module])}
+    before = {name: function.__code__ for name, function in functions.items()}
+    for name, function in functions.items():
+        function.__code__ = codes[name]
+    try:
+        yield
+    finally:
+        for name, code in before.items():
+            functions[name].__code__ = code
+
+
+def _codes(code: CodeType) -> Iterator[tuple[str, CodeType]]:
+    for each in code.co_consts:
+        if isinstance(each, CodeType):
+            yield each.co_qualname, each
+            yield from _codes(each)
+
+
+def _functions(module: ModuleType) -> Iterator[FunctionType]:
+    """Yield the functions and methods that a module's own source defines by name."""
+    own = [each for each in vars(module).values() if getattr(each, "__module__", "") == module.__name__]
+    for each in own:
+        methods = vars(each).values() if isinstance(each, type) else ()
+        for found in map(_bare, (each, *methods)):
+            if isinstance(found, FunctionType) and found.__code__.co_filename == module.__file__:
+                yield found
+
+
+def _bare(found: Any) -> Any:
+    """Take off what decorators put around a function."""
+    for inside in ("__func__", "fget", "func", "__wrapped__"):
+        while hasattr(found, inside):
+            found = getattr(found, inside)
+    return found
+
+
+MUTANTS = (
+    Mutant(
+        "the job's name comes from the clock",
+        CORE + "domain/names.py",
+        (
+            (
+                'return f"{stack}-{run}-a{attempt}"',
+                "return f\"{stack}-{run}-a{__import__('time').time_ns()}\"",
+            ),
+        ),
+    ),
+    Mutant(
+        "a run is written without its version",
+        CORE + "adapters/dynamodb.py",
+        (
+            (
+                '            "ConditionExpression": "version = :version",\n',
+                '            "ConditionExpression": "version > :version OR attribute_exists(id)",\n',
+            ),
+        ),
+    ),
+    Mutant(
+        "money is reserved outside the transaction",
+        CORE + "adapters/dynamodb.py",
+        (
+            ('            *({"Update": self._reserve(charge)} for charge in reserved),\n', ""),
+            (
+                "        for pause in (*CONFLICT_PAUSES, None):\n",
+                "        for charge in reserved:\n"
+                "            self._open_month(charge.month)\n"
+                "            self._client.update_item(**self._reserve(charge))\n"
+                "        for pause in (*CONFLICT_PAUSES, None):\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "nobody looks for models without a run",
+        CORE + "steps/reconcile.py",
+        (('            "deleted": self._delete_models,\n', ""),),
+        story={"story: remains of an unknown run": 1},
+    ),
+    Mutant(
+        "nobody looks for jobs without a run",
+        CORE + "steps/reconcile.py",
+        (('            "stopped": self._stop_jobs,\n', ""),),
+        story={"story: remains of an unknown run": 2},
+    ),
+    Mutant(
+        "the alias is written before the evaluation",
+        "functions/evaluate_model/app.py",
+        (
+            (
+                "    publish = PublishAlias(",
+                "    model = application.runs.get(run_id)\n"
+                "    if model and model.deployment and model.deployment.model_arn:\n"
+                '        application.aliases.put(f"/{application.settings.stack}/models/{model.dataset}", '
+                "model.deployment.model_arn)\n"
+                "    publish = PublishAlias(",
+            ),
+        ),
+    ),
+    Mutant(
+        "a notice is sent by whoever comes",
+        CORE + "steps/tell.py",
+        (("if run.notices[run.status].claimed_by != self.token:", "if not self.token:"),),
+    ),
+    Mutant(
+        "a claimed notice is not claimed again",
+        CORE + "domain/decide.py",
+        (("if notice is None or now - notice.claimed_at >= NOTICE_LEASE:", "if notice is None:"),),
+    ),
+    Mutant(
+        "a new status is not announced",
+        CORE + "domain/decide.py",
+        (('        "change": Change.ENTERED,\n', '        "change": Change.PROGRESS,\n'),),
+        reconciled=False,
+    ),
+    Mutant(
+        "the import slot is kept",
+        CORE + "domain/decide.py",
+        (
+            (
+                "            claims = run.claims - {names.IMPORT_SLOT}\n            return _enter",
+                "            claims = run.claims\n            return _enter",
+            ),
+        ),
+    ),
+    Mutant(
+        "the files of a run that failed stay claimed",
+        CORE + "domain/decide.py",
+        (
+            (
+                "    claims = frozenset[str]() if status in TRY_AGAIN else run.claims - {names.IMPORT_SLOT}\n",
+                "    claims = run.claims - {names.IMPORT_SLOT}\n",
+            ),
+        ),
+        story={
+            "story: more drops": 1,
+            "story: files of r2": 1,
+            "story: when r2 is dropped": 2,
+            "story: how r1 ends training, 1": 2,
+        },
+    ),
+    Mutant(
+        "an import is started without the slot",
+        CORE + "domain/decide.py",
+        (
+            (
+                "    return Effect.START_IMPORT if names.IMPORT_SLOT in run.claims else Effect.TAKE_IMPORT_SLOT\n",
+                "    return Effect.START_IMPORT\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "a claim is taken whoever holds it",
+        CORE + "adapters/dynamodb.py",
+        (
+            (
+                '            "Item": _claim(claim, run_id),\n            "ConditionExpression": "attribute_not_exists(id) OR holder IN (:run, :nobody)",\n',
+                '            "Item": _claim(claim, run_id),\n            "ConditionExpression": "attribute_not_exists(id) OR attribute_exists(holder)",\n',
+            ),
+        ),
+    ),
+    Mutant(
+        "a job that completed keeps its reservation",
+        CORE + "domain/decide.py",
+        (
+            (
+                "return _enter(run, RunStatus.DEPLOYING, now, training=training, charges=charges)",
+                "return _enter(run, RunStatus.DEPLOYING, now, training=training)",
+            ),
+        ),
+    ),
+    Mutant(
+        "a run that failed forgets the job that it may have",
+        CORE + "domain/decide.py",
+        (
+            (
+                "    if run.charge:\n        # A run that ended",
+                "    if run.charge and not run.charge:\n        # A run that ended",
+            ),
+        ),
+    ),
+    Mutant(
+        "a champion's model is given up like a former one's",
+        CORE + "domain/alias.py",
+        (
+            (
+                "        if self.champion is None or self.champion.run_id == run_id:\n",
+                "        if self.champion is None:\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "a promotion does not ask who is champion",
+        CORE + "domain/alias.py",
+        (
+            (
+                "        return champion == promotion.instead_of and promotion.request not in",
+                "        return bool(champion or True) and promotion.request not in",
+            ),
+        ),
+        story={"story: more drops": 2, "story: wishes": 2, "story: rivals of r2": 1},
+    ),
+    Mutant(
+        "an approval is honoured after its lapse",
+        CORE + "domain/decide.py",
+        (
+            (
+                "        case Approved() | ApprovalRefused() if _lapses(run, now):\n",
+                "        case Approved() | ApprovalRefused() if not run.approval:\n",
+            ),
+        ),
+        story={"story: approval asked": 1, "story: who answers for r1": 3},
+    ),
+    Mutant(
+        "another attempt has the whole budget",
+        CORE + "domain/decide.py",
+        (
+            (
+                "        left = _within_budget(plan.for_attempt(attempt), charges)\n",
+                "        left: Plan | None = plan.for_attempt(attempt)\n",
+            ),
+        ),
+        story={"story: budget of r1": 1, "story: how r1 ends training, 1": 3},
+    ),
+    Mutant(
+        "an attempt that was refused is not looked after",
+        CORE + "domain/decide.py",
+        (("            if _refused_before(run):\n                return (Effect.SETTLE,)\n", ""),),
+    ),
+    Mutant(
+        "a job that exists already ends the run",
+        CORE + "adapters/sagemaker.py",
+        (
+            (
+                "                    return self._adopt(request)\n",
+                "                    raise RequestRefusedError(failures.message(error)) from error\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "rows are read from the newest version",
+        CORE + "steps/drop_source.py",
+        (
+            (
+                "        return self._drops.blocks(self._files[file.name], start, end)\n",
+                "        pinned = self._files[file.name]\n"
+                "        newest = next(each for each in self._drops.files(self._dataset) if each.key == pinned.key)\n"
+                "        return self._drops.blocks(newest, start, end)\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "a drop whose event is lost stays lost",
+        CORE + "steps/reconcile.py",
+        (('            "started": self._start_drops,\n', ""),),
+    ),
+    Mutant(
+        "a run that lies idle is left alone",
+        CORE + "domain/decide.py",
+        (
+            (
+                "    return run.next_try_at <= now if run.next_try_at else now - run.updated_at >= IDLE\n",
+                "    return bool(run.next_try_at and run.next_try_at <= now)\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "a wait never ends",
+        CORE + "domain/decide.py",
+        (
+            (
+                "    return run.next_try_at <= now if run.next_try_at else now - run.updated_at >= IDLE\n",
+                "    return not run.next_try_at and now - run.updated_at >= IDLE\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "who meets another writer gives up",
+        CORE + "steps/advance.py",
+        (
+            (
+                "        except VersionConflictError:\n            continue\n",
+                "        except VersionConflictError:\n            return None\n",
+            ),
+        ),
+        reconciled=False,
+    ),
+    Mutant(
+        "a refused drop is told twice, a second status by the first one's notice",
+        CORE + "domain/decide.py",
+        (
+            (
+                "    notice = run.notices.get(run.status)\n    return notice is not None and notice.message_id is not None\n",
+                "    return any(notice.message_id for notice in run.notices.values())\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "a settled account is settled again",
+        CORE + "domain/budget.py",
+        (("each.job_name in open_before and each.cents is not None)", "each.cents is not None)"),),
+    ),
+    Mutant(
+        "a model of a run that was not promoted stays",
+        CORE + "domain/decide.py",
+        (
+            (
+                "    unwanted = run.status in RETIRING and run.promotion is None\n",
+                "    unwanted = run.status is RunStatus.FAILED and run.promotion is None\n",
+            ),
+        ),
+    ),
+)

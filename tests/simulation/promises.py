@@ -1,0 +1,369 @@
+"""The promises of `docs/reliability.md`, looked at after every call of every history, and at its end.
+
+They are stated on what AWS holds, and in their own words: nothing here asks production's code what is right.
+"""
+
+import re
+from collections import Counter
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from tests.samples import RUN_BUCKET, STACK
+from tests.simulation.aws import TrainingJob
+from tests.simulation.stage import CAP_USD
+from tests.simulation.world import ViolationError, World
+from tunedrop.domain.run import Run
+
+if TYPE_CHECKING:
+    from tests.simulation.story import Story
+
+WAYS = {
+    "": {"PLANNING"},
+    "PLANNING": {"VALIDATING", "REJECTED", "FAILED"},
+    "VALIDATING": {"AWAITING_APPROVAL", "LAUNCHING", "REJECTED", "FAILED"},
+    "AWAITING_APPROVAL": {"LAUNCHING", "REJECTED"},
+    "LAUNCHING": {"TRAINING", "FAILED"},
+    "TRAINING": {"LAUNCHING", "DEPLOYING", "FAILED", "STOPPED"},
+    "DEPLOYING": {"EVALUATING", "FAILED"},
+    "EVALUATING": {"PROMOTED", "NOT_PROMOTED", "FAILED"},
+}
+"""From status to status; what is not named here is an end."""
+
+ENDS = {"PROMOTED", "NOT_PROMOTED", "REJECTED", "FAILED", "STOPPED"}
+TOLD = ENDS | {"AWAITING_APPROVAL", "TRAINING"}
+ANSWERED_LATE = timedelta(seconds=20)
+"""By how much a clock may be wrong that says whether an answer came in time."""
+
+TELL_AGAIN = (
+    *("throttled", "killed before it", "killed there at every try", "killed after it", "killed after it at every try"),
+    *(
+        "answer lost",
+        "sent twice",
+        "lands 50 s after its sender's death",
+        "pause of 50 s",
+        "pause of 10 min",
+        "clock skew",
+    ),
+)
+"""What may make a notice come twice: its sender did not live to remember it, or was not believed to live."""
+
+_NUMBERED = re.compile(r'"word (\d+)"')
+
+CAUSES = {
+    "drop.duplicate": "files",
+    "data.": "files",
+    "spec.": "files",
+    "plan.": "files",
+    "hyperparameter.": "files",
+    "approval.": "approval",
+    "training.capacity": "training",
+    "training.": "training",
+    "launch.denied": "denied",
+    "import.failed": "import",
+    "import.denied": "denied",
+    "wait.too-long": "shortage",
+    "budget.spent": "budget",
+}
+"""Code of a problem, or how it begins → what must have happened for a run to end so."""
+
+
+class Promises:
+    """Watch a world, and raise ViolationError as soon as a promise is broken."""
+
+    def __init__(self, world: World, story: "Story") -> None:
+        self._world = world
+        self._story = story
+        self._known: dict[str, Run] = {}
+        self._writes = 0
+        self._slot: set[str] = set()
+        self._records: dict[str, dict[str, dict[str, str]]] = {}
+        self._notices = 0
+        self._completed: set[str] = set()
+
+    def watch(self, operation: str) -> None:
+        """Look at what a call has changed."""
+        match operation:
+            case "put_item" | "update_item" | "transact_write_items":
+                self._written()
+            case "create_training_job":
+                self._jobs()
+            case "put_parameter" | "delete_imported_model":
+                self._world.activity += 1
+                self._aliases()
+            case "publish":
+                self._told()
+
+    # ------------------------------------------------------------------------------------------------ each write
+    def runs(self) -> dict[str, Run]:
+        return {
+            item["run_id"]["S"]: Run.model_validate_json(item["document"]["S"])
+            for item in self._world.dynamodb.items.values()
+            if item["kind"]["S"] == "run"
+        }
+
+    def champion(self, dataset: str) -> str | None:
+        item = self._world.dynamodb.items.get(f"alias#{dataset}")
+        return item["run_id"]["S"] if item else None
+
+    def terminal(self) -> bool:
+        """Tell whether every drop's run has ended, and nothing is left to do for it."""
+        items = [self._world.dynamodb.items.get(f"run#{each.run_id}") for each in self._story.drops]
+        return all(item and item["status"]["S"] in ENDS and item["shelf"]["S"] == "settled" for item in items)
+
+    def _written(self) -> None:
+        if self._writes == self._world.dynamodb.writes:
+            return
+        self._writes = self._world.dynamodb.writes
+        runs = self.runs()
+        for run_id, run in runs.items():
+            if run is not self._known.get(run_id):
+                self._one(self._known.get(run_id), run)
+        self._known = runs
+        self._succession()
+        self._accounts(runs)
+        self._claims(runs)
+        self._aliases()
+
+    def _one(self, before: Run | None, run: Run) -> None:
+        name = self._name(run)
+        self._world.met[f"status {run.status}"] += 1
+        was = str(before.status) if before else ""
+        self._world.activity += run.status != was
+        if run.status != was and run.status not in WAYS.get(was, ()):
+            raise ViolationError(f"S4: {name} went from {was} to {run.status}")
+        if before and run.version != before.version + 1:
+            raise ViolationError(f"S4: {name} was written at version {run.version} after {before.version}")
+        if "import-slot" in run.claims:
+            self._slot.add(run.run_id)
+        if run.status in ("FAILED", "REJECTED", "STOPPED") and run.status != was:
+            problem = run.problems[0] if run.problems else None
+            if not (problem and problem.code and problem.message and problem.fix):
+                raise ViolationError(f"S8: {name} ended {run.status} without a cause and a fix")
+            if problem.code == "drop.duplicate":
+                self._claimed_by_another(run, problem.message)
+        if run.status == "LAUNCHING" and was == "AWAITING_APPROVAL":
+            self._approved(run)
+        if run.plan and run.plan.budget_usd is not None:
+            committed = sum(each.most_cents if each.cents is None else each.cents for each in run.charges)
+            if committed > run.plan.budget_usd * 100:
+                raise ViolationError(f"S2: {name} may spend {committed} cents, more than its budget")
+
+    def _claimed_by_another(self, run: Run, message: str) -> None:
+        holder = next((each for each in self._known.values() if each.run_id in message), None)
+        if holder is None or holder.run_id == run.run_id or holder.status in ("REJECTED", "FAILED", "STOPPED"):
+            raise ViolationError(f"S8: {self._name(run)} is refused for files that nobody has")
+
+    def _approved(self, run: Run) -> None:
+        answer = run.approval and run.approval.answer
+        if not (run.approval and answer and answer.approved and answer.by):
+            raise ViolationError(f"S10: {self._name(run)} is launched without approval")
+        if max(answer.at, self._world.now() - ANSWERED_LATE) > run.approval.lapses_at + ANSWERED_LATE:
+            raise ViolationError(f"S10: {self._name(run)} is launched after its approval lapsed")
+
+    def _accounts(self, runs: dict[str, Run]) -> None:
+        charges = [charge for run in runs.values() for charge in run.charges]
+        ledgers = [item for item in self._world.dynamodb.items.values() if item["kind"]["S"] == "ledger"]
+        for item in ledgers:
+            of_month = [each for each in charges if f"ledger#{each.month}" == item["id"]["S"]]
+            reserved = {job: int(amount["N"]) for job, amount in item["reserved"]["M"].items()}
+            spent, committed = int(item["spent"]["N"]), int(item["committed"]["N"])
+            open_now = {each.job_name: each.most_cents for each in of_month if each.cents is None}
+            if reserved != open_now:
+                raise ViolationError(f"S2: the account reserves {reserved}, and the runs {open_now}")
+            if spent != sum(each.cents for each in of_month if each.cents is not None):
+                raise ViolationError(f"S2: the account has spent {spent} cents, and the runs something else")
+            if committed != spent + sum(reserved.values()):
+                raise ViolationError("S2: what is committed is not what is reserved and spent")
+            if self._story.capped and committed > CAP_USD * 100:
+                raise ViolationError(f"S2: {committed} cents are committed, more than the cap")
+        if sum(len(item["reserved"]["M"]) for item in ledgers) != sum(each.cents is None for each in charges):
+            raise ViolationError("S2: a charge is in no month's account")
+
+    def _claims(self, runs: dict[str, Run]) -> None:
+        items = self._world.dynamodb.items
+        held = {
+            (item["id"]["S"].removeprefix("claim#"), item["holder"]["S"])
+            for item in items.values()
+            if item["kind"]["S"] == "claim" and item["holder"]["S"] != "-"
+        }
+        listed = {(claim, run.run_id) for run in runs.values() for claim in run.claims}
+        if held != listed:
+            raise ViolationError(f"S2: claims are held as {sorted(held)}, and listed as {sorted(listed)}")
+
+    # ------------------------------------------------------------------------------------------------ jobs
+    def launched(self, job: TrainingJob) -> None:
+        """Look at a training job that SageMaker takes."""
+        run = self._run_of(job)
+        if run is None:
+            raise ViolationError(f"S3: the job {job.name} has no run")
+        if run.status in ENDS and run.entered_at < self._world.now() - timedelta(minutes=20):
+            raise ViolationError(f"S3: a job is made for {self._name(run)}, which ended {run.status} long before")
+        if job.name not in {each.job_name for each in run.charges}:
+            raise ViolationError(f"S2: the job {job.name} runs on no reserved money")
+        self._trained_on(run, job)
+
+    def _trained_on(self, run: Run, job: TrainingJob) -> None:
+        """S7: the rows in the job's channel are those of the drop, all of them, and no others."""
+        (channel,) = (each for each in job.request["InputDataConfig"] if each["ChannelName"] == "training")
+        prefix = channel["DataSource"]["S3DataSource"]["S3Uri"].removeprefix(f"s3://{RUN_BUCKET}/")
+        files = {key: data for key, data in self._world.files.objects.items() if key.startswith(prefix)}
+        text = b"".join(data for key, data in sorted(files.items()) if key.endswith(".jsonl")).decode()
+        pinned = next(each for each in run.plan.files if each.name == "train.jsonl") if run.plan else None
+        content, _ = self._world.drops.versions[(pinned.key, pinned.version_id)] if pinned else (b"", None)
+        wanted = sorted(int(number) for number in _NUMBERED.findall(content.decode()))
+        found = sorted(int(number) for number in _NUMBERED.findall(text))
+        if found != wanted:
+            raise ViolationError(f"S7: {self._name(run)} trains on the rows {found}, not on what was validated")
+
+    def _jobs(self) -> None:
+        per_run = Counter(
+            self._run_id(job) for job in self._world.sagemaker.jobs.values() if job.live or job.status == "Completed"
+        )
+        twice = [run_id for run_id, jobs in per_run.items() if jobs > 1]
+        if twice:
+            raise ViolationError(f"S1: {self._world.names.get(twice[0])} has two jobs that live or completed")
+        for job in self._world.sagemaker.jobs.values():
+            run = self._run_of(job)
+            if run and job.name not in {f"{STACK}-{run.run_id}-a{attempt + 1}" for attempt in range(run.attempt)}:
+                raise ViolationError(f"S1: the job {job.name} belongs to none of the attempts of {self._name(run)}")
+
+    def imports(self, run_id: str) -> None:
+        """Look at an import job that Bedrock takes."""
+        if run_id not in self._known:
+            raise ViolationError(f"S3: an import has no run: {run_id}")
+        if run_id not in self._slot:
+            raise ViolationError(f"S3: {self._world.names[run_id]} is imported without the slot")
+
+    def _run_id(self, job: TrainingJob) -> str:
+        return job.name.removeprefix(f"{STACK}-").partition("-")[0]
+
+    def _run_of(self, job: TrainingJob) -> Run | None:
+        return self._known.get(self._run_id(job))
+
+    # ------------------------------------------------------------------------------------------------ champions
+    def _succession(self) -> None:
+        """S6: a champion takes the place of the one whose place it was to take."""
+        for item in self._world.dynamodb.items.values():
+            if item["kind"]["S"] == "alias" and item is not self._records.get(item["id"]["S"]):
+                former = self._records.get(item["id"]["S"])
+                run, before = self._known[item["run_id"]["S"]], former["run_id"]["S"] if former else None
+                if run.promotion is None or run.promotion.instead_of != before:
+                    raise ViolationError(f"S6: {self._name(run)} takes a place that was not {before}'s any more")
+                evaluated = run.evaluation and run.plan and "champion" in run.plan.evaluation.against
+                if run.promotion.by == "evaluation" and evaluated and run.evaluation.champion_run != before:
+                    raise ViolationError(f"S6: {self._name(run)} was compared with another champion than {before}")
+                self._records[item["id"]["S"]] = item
+
+    def _aliases(self) -> None:
+        models = {job.model_arn: name for name, (job, _) in self._world.bedrock.models.items()}
+        records = [item for item in self._world.dynamodb.items.values() if item["kind"]["S"] == "alias"]
+        named = {item["model_arn"]["S"]: item["promoted_by"]["S"] for item in records}
+        for arn in (*named, *self._world.ssm.values.values()):
+            if arn not in models:
+                raise ViolationError(f"S6: an alias names {arn}, which Bedrock does not have")
+            run = self._known.get(models[arn].removeprefix(f"{STACK}-"))
+            evaluated = run and run.evaluation and run.deployment and run.deployment.model_arn == arn
+            if not (run and run.evaluation and evaluated):
+                raise ViolationError(f"S6: an alias names {arn}, whose evaluation nobody has seen")
+            if named.get(arn) == "evaluation" and not run.evaluation.passed:
+                raise ViolationError(f"S6: {self._name(run)} is the champion and did not pass")
+
+    # ------------------------------------------------------------------------------------------------ people
+    def _told(self) -> None:
+        for notice in self._world.sns.notices[self._notices :]:
+            run = self._known[notice["run_id"]]
+            statuses = {"PLANNING", *(stage.status for stage in run.history)}
+            if notice["status"] not in statuses & TOLD:
+                raise ViolationError(f"L2: told {notice['status']} of {self._name(run)}, which never was")
+            self._story.told(notice["run_id"], notice["status"])
+        self._notices = len(self._world.sns.notices)
+        told = Counter((notice["run_id"], notice["status"]) for notice in self._world.sns.notices)
+        for (run_id, status), times in told.items():
+            excuses = sum(self._world.disturbed["notify", self._world.names[run_id], kind] for kind in TELL_AGAIN)
+            if times > 1 + excuses:
+                raise ViolationError(f"L2: {self._world.names[run_id]} is told {status} {times} times")
+
+    # ------------------------------------------------------------------------------------------------ the end
+    def final(self) -> None:
+        """Look at what is left when everything is at rest."""
+        runs = self.runs()
+        for drop in self._story.drops:
+            if drop.run_id not in runs:
+                raise ViolationError(f"L1: the drop {drop.name} is lost")
+            run = runs[drop.run_id]
+            if run.status not in ENDS:
+                raise ViolationError(f"L1: {drop.name} stands at {run.status} for ever")
+            self._justified(run)
+        told = {(notice["run_id"], notice["status"]) for notice in self._world.sns.notices}
+        for run in runs.values():
+            if (run.run_id, run.status) not in told:
+                raise ViolationError(f"L2: nobody was told that {self._name(run)} ended {run.status}")
+            if not run.report_uri:
+                raise ViolationError(f"L2: {self._name(run)} has no report")
+        self._nothing_left(runs)
+
+    def _justified(self, run: Run) -> None:
+        """S8: who ends otherwise than promoted has a cause that really happened."""
+        story, name = self._story, self._name(run)
+        drop = next(each for each in story.drops if each.run_id == run.run_id)
+        happened = story.causes.get(run.run_id, set()) | {
+            # A drop is what lies in its folder when it is planned: another one there may have changed it.
+            *({"files"} if drop.files != "its own" or self._shared(drop.dataset) else ()),
+            *({"denied"} if story.denied.startswith("create") else ()),
+            *({"shortage"} if story.capped or story.others or story.slot_taken or story.short else ()),
+            *({"training"} if story.short else ()),
+            *({"budget"} if drop.budget_usd else ()),
+        }
+        if run.status in ("FAILED", "REJECTED", "STOPPED"):
+            code = run.problems[0].code
+            cause = next((cause for begin, cause in CAUSES.items() if code.startswith(begin)), None)
+            if cause is None or cause not in happened:
+                raise ViolationError(f"S8: {name} ended {run.status} ({code}), and nothing of the kind happened")
+        if run.status == "NOT_PROMOTED" and not drop.poor and len(story.drops) < 2:
+            raise ViolationError(f"S8: {name} is not promoted, though it is better")
+        if run.status == "PROMOTED" and drop.poor:
+            raise ViolationError(f"S6: {name} is promoted, though it answers wrong")
+
+    def _shared(self, dataset: str) -> bool:
+        return sum(each.dataset == dataset for each in self._story.drops) > 1
+
+    def _nothing_left(self, runs: dict[str, Run]) -> None:
+        world = self._world
+        undeletable, unstoppable = (
+            f"{each}" in world.denied for each in ("delete_imported_model", "stop_training_job")
+        )
+        for job in world.sagemaker.jobs.values():
+            if job.live and not unstoppable:
+                raise ViolationError(f"L3: the job {job.name} still runs")
+        for importing in world.bedrock.jobs.values():
+            if importing.status == "InProgress":
+                raise ViolationError(f"L3: the import {importing.name} still runs")
+        kept = {
+            f"{STACK}-{run.run_id}"
+            for run in runs.values()
+            if run.promotion and run.deployment and not run.deployment.deleted
+        }
+        left = {name for name in world.bedrock.models if name.startswith(STACK)}
+        if left != kept and not (undeletable and left >= kept):
+            raise ViolationError(f"L3: Bedrock has the models {sorted(left)}, and {sorted(kept)} are wanted")
+        for item in world.dynamodb.items.values():
+            self._settled_item(item)
+        tried_in_vain = sum(times for kind, times in world.met.items() if "every try" in kind)
+        if world.dead_letters and world.faults <= 2 and not world.denied and not tried_in_vain:
+            raise ViolationError("L5: an event is in the dead-letter queue, though little went wrong")
+
+    def _settled_item(self, item: dict[str, dict[str, str]]) -> None:
+        match item["kind"]["S"]:
+            case "ledger" if item["reserved"]["M"]:
+                raise ViolationError(f"L4: {item['id']['S']} keeps {item['reserved']['M']} reserved")
+            case "run" if item["shelf"]["S"] != "settled":
+                raise ViolationError(f"L5: {self._world.names.get(item['run_id']['S'])} is looked at for ever")
+            case "alias":
+                parameter = f"/{STACK}/models/{item['dataset']['S']}"
+                if self._world.ssm.values.get(parameter) != item["model_arn"]["S"]:
+                    raise ViolationError(f"L5: the parameter {parameter} does not name the champion")
+            case "claim" if item["id"]["S"] == "claim#import-slot" and item["holder"]["S"] != "-":
+                raise ViolationError("L4: the import slot is never given back")
+
+    def _name(self, run: Run) -> str:
+        return self._world.names.get(run.run_id, run.run_id)

@@ -1,0 +1,315 @@
+"""The functions, deployed once a process on clients that lead to whichever world is being lived in.
+
+Handlers, steps, adapters and core are production's own. What is replaced: boto3's clients (`aws.py`), the ports whose
+adapters only move bytes (`tests/fakes.py`), the clock, sleeping, and threads. Answers of pure functions are remembered,
+for thousands of worlds ask them the same: reading a record, judging a dataset's rows, the page of a run.
+"""
+
+import importlib
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache, lru_cache, partial
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Self
+
+from tests.deployment import BASE_MODEL, load
+from tests.fakes import MODEL, FakeKeys, FakeNetwork, FakePrices, FakeQuotas, OneModelCatalogue
+from tests.samples import REGION, RUN_BUCKET
+from tests.simulation.aws import Client
+from tests.stack import FUNCTIONS, PIPES, RULES, environment, event_of, lets_through, receivers
+from tunedrop.bootstrap import Application
+from tunedrop.domain.plan import ApprovalRule
+from tunedrop.domain.planning import PlanRules
+from tunedrop.domain.run import Run
+from tunedrop.observability import logger
+from tunedrop.settings import Settings
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+SERVICES = ("dynamodb", "sagemaker", "bedrock", "ssm", "sns")
+PORTS = ("drops", "files", "models", "workflows", "evaluations", "training_log", "conversation")
+TIMEOUTS = {function: properties.get("Timeout", 60) for function, properties in FUNCTIONS.items()}
+"""Seconds that an invocation of each function may take."""
+
+CAP_USD = 4
+"""A month's cap that has room for two jobs of `tests.fakes.MODEL`, and not for three."""
+
+
+class Here:
+    """Stand for the current world's port or service of a name."""
+
+    def __init__(self, stage: "Stage", name: str) -> None:
+        self._stage = stage
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(getattr(self._stage.world, self._name), attribute)
+
+
+class Reached:
+    """A port whose calls go through the world, where they may fail; what is no call is read as it is."""
+
+    def __init__(self, stage: "Stage", name: str) -> None:
+        self._stage = stage
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        world = self._stage.world
+        port = getattr(world, self._name)
+        value = getattr(port, attribute)
+        if not callable(value) or attribute in ("uri", "writer"):
+            return value
+
+        def called(*arguments: Any, **named: Any) -> Any:
+            return world.call(self._name, attribute, lambda: value(*arguments, **named))
+
+        return called
+
+
+@dataclass
+class Stage:
+    """The deployed functions, and the world that they are deployed in for now."""
+
+    world: "World" = field(init=False)
+    handlers: dict[str, Callable[[dict[str, Any], Any], Any]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._undo: list[Callable[[], None]] = []
+        self._modules = {function: load(function) for function in FUNCTIONS}
+        self.handlers = {function: _plain(module.handler) for function, module in self._modules.items()}
+        self._without_machine()
+        self._applications = {
+            capped: {function: self._application(function, capped=capped) for function in FUNCTIONS}
+            for capped in (False, True)
+        }
+        for function, module in self._modules.items():
+            self._replace(module, "application", self._applications[False][function])
+        self._replace(self._modules["plan_run"], "catalogue", OneModelCatalogue())
+        self._replace(self._modules["plan_run"], "rules", None)
+
+    def leave(self) -> None:
+        """Put back all that was replaced; whoever asks for the stage again gets a new one."""
+        while self._undo:
+            self._undo.pop()()
+        stage.cache_clear()
+
+    def _replace(self, holder: Any, name: str, value: object) -> None:
+        if name in vars(holder):
+            self._undo.append(partial(setattr, holder, name, vars(holder)[name]))
+        else:
+            self._undo.append(partial(delattr, holder, name))
+        setattr(holder, name, value)
+
+    def enter(self, world: "World", *, capped: bool, large: bool, approval: ApprovalRule | None) -> None:
+        """Deploy the functions in a world, with the stack's parameters as it has them."""
+        self.world = world
+        for function, module in self._modules.items():
+            module.application = self._applications[capped][function]  # type: ignore[attr-defined]
+        validate, evaluate = (self._applications[capped][each] for each in ("validate_dataset", "evaluate_model"))
+        sizes = {"validate_at_once_megabytes": 0.0 if large else 1.0, "validation_range_megabytes": 0.0005}
+        validate.settings = validate.settings.model_copy(update=sizes)
+        rows = {"evaluate_at_once_rows": 4 if large else 100, "evaluation_range_rows": 4}
+        evaluate.settings = evaluate.settings.model_copy(update=rows)
+        rules = PlanRules(REGION, {MODEL.model_id: BASE_MODEL}, approval=approval)
+        self._modules["plan_run"].rules = rules  # type: ignore[attr-defined]
+
+    def sleep(self, seconds: float) -> None:
+        """Let the worker wait that sleeps."""
+        self.world.sleep(seconds)
+
+    def _application(self, function: str, *, capped: bool) -> Application:
+        settings = Settings.from_environment(environment(function))
+        stack = {"monthly_cap_usd": CAP_USD if capped else 0, "run_bucket": RUN_BUCKET}
+        application = Application(settings.model_copy(update=stack))
+        application.clock = Here(self, "clock")  # type: ignore[assignment]  # a clock by its shape
+        clients = {name: Client(Here(self, name), self._caller(name)) for name in SERVICES}
+        vars(application).update(
+            {name: Reached(self, name) for name in PORTS},
+            _client=lambda service, _config=None: clients[service],
+            network=FakeNetwork(),
+            keys=FakeKeys(),
+            quotas=FakeQuotas(),
+            prices=FakePrices(),
+        )
+        return application
+
+    def _without_machine(self) -> None:
+        """Replace what is the machine's (sleep, chance, threads, standard output), and remember pure answers."""
+        for each in (logger, logging.getLogger("tunedrop")):
+            self._undo.append(partial(each.setLevel, each.level))
+            each.setLevel(logging.CRITICAL)
+        dynamodb, ask_rows, validate, evaluate, plan, report, judging = (
+            importlib.import_module(f"tunedrop.{name}")
+            for name in (
+                "adapters.dynamodb",
+                *("steps.ask_rows", "steps.validate", "steps.evaluate", "steps.plan", "steps.report", "steps.judging"),
+            )
+        )
+        self._replace(dynamodb, "time", SimpleNamespace(sleep=self.sleep))
+        self._replace(dynamodb, "random", SimpleNamespace(uniform=lambda _least, most: most))
+        self._replace(importlib.import_module("tunedrop.observability"), "single_metric", _NoMetric)
+        self._replace(ask_rows, "ThreadPoolExecutor", _OneThread)
+        self._replace(Run, "model_validate_json", lru_cache(4096)(Run.model_validate_json))
+        self._replace(validate, "validate", _remembered_validation(validate.validate))
+        self._replace(evaluate, "results", _remembered_results(evaluate.results))
+        self._replace(plan, "parse_tune_yaml", _remembered_parsing(plan.parse_tune_yaml))
+        for pages in (report, judging):
+            self._replace(pages, "render", lambda _report, **_words: "<!doctype html>")
+
+    def _caller(self, service: str) -> Callable[[str, Callable[[], Any]], Any]:
+        return lambda operation, deed: self.world.call(service, operation, deed)
+
+
+@cache
+def stage() -> Stage:
+    """Return the process's one stage."""
+    return Stage()
+
+
+def _plain(handler: Any) -> Any:
+    """Take off what logs and traces a handler: Powertools' own, and half of an invocation's time."""
+    while hasattr(handler, "__wrapped__"):
+        handler = handler.__wrapped__
+    return handler
+
+
+class _Rows:
+    """Take rows for a sink, and hand them to as many sinks as ask."""
+
+    def __init__(self) -> None:
+        self._taken: list[tuple[str, tuple[Any, ...]]] = []
+
+    def rows(self, *taken: Any) -> None:
+        self._taken.append(("rows", taken))
+
+    def held_out(self, *taken: Any) -> None:
+        self._taken.append(("held_out", taken))
+
+    def hand_to(self, sink: Any) -> None:
+        for method, taken in self._taken:
+            getattr(sink, method)(*taken)
+
+
+class _Read:
+    """A source whose files were read before."""
+
+    def __init__(self, contents: Mapping[str, bytes]) -> None:
+        self._contents = contents
+
+    def blocks(self, file: Any, start: int = 0, end: int | None = None) -> Iterable[bytes]:
+        return iter([self._contents[file.name][start:end]])
+
+
+def _remembered_validation(validate: Callable[..., Any]) -> Callable[..., Any]:
+    known: dict[tuple[tuple[str, bytes], ...], tuple[Any, _Rows]] = {}
+
+    def remembered(source: Any, files: Any, rules: Any, *, counter: Any = None, sink: Any = None) -> Any:
+        contents = {file.name: b"".join(source.blocks(file)) for file in files}
+        key = tuple(sorted(contents.items()))
+        if key not in known:
+            rows = _Rows()
+            known[key] = validate(_Read(contents), files, rules, counter=counter, sink=rows), rows
+        report, rows = known[key]
+        rows.hand_to(sink)
+        return report
+
+    return remembered
+
+
+def _remembered_results(results: Callable[..., Any]) -> Callable[..., Any]:
+    known: dict[object, Any] = {}
+
+    def remembered(plan: Any, rows: Any, whole: Any, price_of: Any) -> Any:
+        key = plan.model_dump_json(), whole.model_dump_json()
+        if key not in known:
+            known[key] = results(plan, rows, whole, price_of)
+        return known[key]
+
+    return remembered
+
+
+def _remembered_parsing(parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    known: dict[bytes, Any] = {}
+
+    def remembered(content: bytes) -> Any:
+        try:
+            if content not in known:
+                known[content] = parse(content)
+        except Exception as error:  # noqa: BLE001 - remembered, too
+            known[content] = error
+        if isinstance(known[content], Exception):
+            raise known[content]
+        return known[content]
+
+    return remembered
+
+
+class _NoMetric:
+    """Print no metrics."""
+
+    def __init__(self, **_metric: object) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_raised: object) -> None: ...
+
+    def add_dimension(self, **_dimension: str) -> None: ...
+
+
+class _OneThread:
+    """A pool that does one thing after the other: what threads do in between is not for chance to say."""
+
+    def __init__(self, _workers: int) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_raised: object) -> None: ...
+
+    def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+        return [function(each) for each in items]
+
+
+class Routes:
+    """The pipes and rules of the template; their answers are remembered by what they look at."""
+
+    def __init__(self) -> None:
+        self._receivers: dict[tuple[object, ...], list[str]] = {}
+        self._pipes: dict[tuple[str | None, str | None], list[dict[str, Any]]] = {}
+        self._paths = sorted({path for rule in RULES for path in _leaves(rule.pattern)})
+
+    def announced(self, image: Mapping[str, Any], number: int) -> list[dict[str, Any]]:
+        """Return what the pipes announce of an image of the table's stream."""
+        looked_at = image["kind"]["S"], image.get("change", {}).get("S")
+        record = {"eventID": str(number), "dynamodb": {"NewImage": image}}
+        if looked_at not in self._pipes:
+            self._pipes[looked_at] = [pipe for pipe in PIPES if lets_through(pipe, record)]
+        return [event_of(pipe, record) for pipe in self._pipes[looked_at]]
+
+    def receivers(self, event: Mapping[str, Any]) -> list[str]:
+        """Return the functions whose rules match an event."""
+        looked_at = tuple(json.dumps(_at(event, path)) for path in self._paths)
+        if looked_at not in self._receivers:
+            self._receivers[looked_at] = [rule.function for rule in receivers(dict(event))]
+        return self._receivers[looked_at]
+
+
+def _leaves(pattern: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterable[tuple[str, ...]]:
+    for key, value in pattern.items():
+        yield from _leaves(value, (*path, key)) if isinstance(value, dict) else [(*path, key)]
+
+
+def _at(event: Any, path: tuple[str, ...]) -> Any:
+    for key in path:
+        event = event.get(key, {}) if isinstance(event, Mapping) else {}
+    return event
+
+
+@cache
+def routes() -> Routes:
+    """Return the template's routes."""
+    return Routes()

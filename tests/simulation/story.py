@@ -1,0 +1,345 @@
+"""What people, SageMaker and Bedrock do in a world: which drops come, how trainings and imports end, who says what.
+
+Everything is a choice at a named site, 0 the simplest: one drop of good files, trained, imported and promoted.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tests.deployment import BASE_MODEL, job_event
+from tests.fakes import ARTIFACT, MODEL, FakeWorkflows
+from tests.samples import RUN_BUCKET, STACK
+from tests.simulation.aws import ImportJob, TrainingJob, refusal
+from tests.simulation.promises import Promises
+from tests.simulation.world import LONGEST_LIFE, ViolationError, World, entered
+from tests.stack import sample
+from tunedrop.domain import names
+
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
+TEMPLATE = json.dumps({"prompt": "{q}", "completion": "{a}"})
+ANN = "arn:aws:iam::123456789012:user/ann"
+APPROVAL_HOURS = 12.0
+
+OUTCOMES = (
+    ("Completed", "", ""),
+    ("Failed", "", "CapacityError: Unable to provision requested ML compute capacity."),
+    ("Failed", "", "AlgorithmError: ExecuteUserScriptError: exit code 1"),
+    ("Failed", "", "InternalServerError: We encountered an internal error."),
+    ("Stopped", "Stopped", ""),
+    ("Stopped", "MaxRuntimeExceeded", ""),
+)
+"""How a training may end: status, secondary status, reason. It is stopped by hand, or at its time limit, at the end."""
+
+REFUSALS = (
+    (),
+    ("ResourceLimitExceeded",),
+    ("ResourceLimitExceeded", "ResourceLimitExceeded", "ResourceLimitExceeded"),
+)
+"""What the account's first training jobs are refused with."""
+
+DENIED = ("", "create_training_job", "create_model_import_job", "delete_imported_model", "stop_training_job")
+FILES = ("its own", "the first drop's", "a row that is not JSON", "a hyperparameter out of range")
+ANSWERS = ("approval-given.by-role", "nobody answers", "approval-refused.with-reason", "an hour too late", "both")
+WORKFLOW_TRIES = 4
+"""How often a workflow tries a function."""
+SETTLE_TICKS = 3
+"""Ticks that found nothing to do, after which a world is at rest whose runs have ended."""
+HOPELESS_TICKS = 200
+"""Ticks that changed nothing, after which nothing ever will."""
+
+
+@dataclass(frozen=True)
+class DropMade:
+    """One drop, as its user knows it."""
+
+    name: str
+    dataset: str
+    files: str
+    first_row: int
+    poor: bool
+    """Whether its model answers wrong."""
+    run_id: str
+    budget_usd: float | None
+
+
+class Story:
+    """A world with all that happens in it."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.drops: list[DropMade] = []
+        self.causes: dict[str, set[str]] = {}
+        """Run id → what may end it otherwise than well."""
+        large = self._choose("validated and evaluated in parts", 2) == 1
+        capped = self._choose("a monthly cap", 2) == 1
+        self.asked = self._choose("approval asked", 2) == 1
+        self.capped = capped
+        entered(world, capped=capped, large=large, hours=APPROVAL_HOURS if self.asked else None)
+        self.promises = Promises(world, self)
+        world.watch.append(self.promises.watch)
+        world.sagemaker.launched = self._trains
+        world.sagemaker.changed = self._announces
+        world.bedrock.launched = self._imports
+        world.conversation.good = self._answers_well
+        self._be_workflows(world.workflows, "scan_range", "merge_scans", "succeeded")
+        self._be_workflows(world.evaluations, "ask_range", None, "evaluation-succeeded")
+        self._shape_account()
+        for number in range(1, 2 + self._choose("more drops", 4)):
+            delay = (0.0, 20 * MINUTE, 3 * HOUR)[self._choose(f"when r{number} is dropped", 3)]
+            world.later(delay, lambda number=number: self._drop(number))  # type: ignore[misc]
+        for number in range(1, 1 + self._choose("wishes", 3)):
+            world.later(5 * HOUR + number * MINUTE, lambda number=number: self._wish(number))  # type: ignore[misc]
+        if self._choose("a redrive", 2):
+            world.later(7 * HOUR, world.redrive)
+        if self._choose("a week passes", 2):
+            world.later(9 * DAY, lambda: None)
+
+    def _choose(self, what: str, options: int) -> int:
+        return self.world.choose(f"story: {what}", options, self.world.trouble.story)
+
+    # ------------------------------------------------------------------------------------------------ AWS
+    def _shape_account(self) -> None:
+        world = self.world
+        world.sagemaker.refusals += map(refusal, REFUSALS[self._choose("no quota at first", len(REFUSALS))])
+        self.short = bool(world.sagemaker.refusals)
+        self.others = self._choose("models of others", 3)
+        for number in range(self.others):
+            job = ImportJob(f"other-{number}", "s3://other/", "", world.now(), "Completed")
+            world.bedrock.models[job.name] = job, world.now()
+        self.slot_taken = (0.0, 2 * HOUR, 30 * HOUR)[self._choose("somebody else imports", 3)]
+        if self.slot_taken:
+            world.bedrock.others_import = True
+            world.later(self.slot_taken, lambda: setattr(world.bedrock, "others_import", False))
+        self._leave_remains()
+        self.denied = DENIED[self._choose("a policy denies", len(DENIED))]
+        world.denied = frozenset({self.denied} - {""})
+
+    def _leave_remains(self) -> None:
+        """Leave a model, or a job that runs on, of a run that the table does not know: it was restored."""
+        nobody = "a" * 26
+        match self._choose("remains of an unknown run", 3):
+            case 1:
+                job = ImportJob(f"{STACK}-{nobody}", "s3://gone/", "", self.world.now(), "Completed")
+                self.world.bedrock.models[job.name] = job, self.world.now()
+            case 2:
+                name = f"{STACK}-{nobody}-a1"
+                self.world.sagemaker.jobs[name] = TrainingJob(name, {}, self.world.now())
+
+    def _trains(self, job: TrainingJob) -> None:
+        run_id = names.run_of_training_job(STACK, job.name) or ""
+        run = self.world.names.get(run_id, run_id)
+        attempt = names.attempt_of_training_job(job.name)
+        self.promises.launched(job)
+        seconds = (30 * MINUTE, 3 * MINUTE, 59 * MINUTE)[self._choose(f"how long {run} trains, {attempt}", 3)]
+        ending = OUTCOMES[self._choose(f"how {run} ends training, {attempt}", len(OUTCOMES))]
+        longest = job.request["StoppingCondition"]["MaxRuntimeInSeconds"]
+        if seconds > longest:
+            seconds, ending = longest, OUTCOMES[-1]
+        self._announces(job)
+        self.world.later(seconds, lambda: self._ends_training(job, run_id, ending))
+
+    def _ends_training(self, job: TrainingJob, run_id: str, ending: tuple[str, str, str]) -> None:
+        status, secondary_status, reason = ending
+        if job.live and status != "Completed":
+            self._cause(run_id, "training")
+        if job.live and status == "Completed":
+            key = job.artifact_uri.removeprefix(f"s3://{RUN_BUCKET}/")
+            for file, content in ARTIFACT.items():
+                self.world.files.objects[f"{key}{file}"] = content
+        self.world.sagemaker.end(job.name, status, secondary_status, reason)
+
+    def _announces(self, job: TrainingJob) -> None:
+        self.world.activity += 1
+        run = names.run_of_training_job(STACK, job.name) or ""
+        self.world.log.append(f"{self.world.when()} SageMaker: job of {self.world.names.get(run, run)} {job.status}")
+        self.world.emit(job_event(job.name), f"job {job.status} of {self.world.names.get(run, run)}")
+
+    def _imports(self, job: ImportJob) -> None:
+        run_id = names.run_of_imported_model(STACK, job.name) or ""
+        run = self.world.names.get(run_id, run_id)
+        self.promises.imports(run_id)
+        seconds = (15 * MINUTE, 3 * MINUTE, 2 * HOUR)[self._choose(f"how long {run} is imported", 3)]
+        status = ("Completed", "Failed")[self._choose(f"how {run} ends its import", 2)]
+        self.world.later(seconds, lambda: self._ends_import(job, run_id, status))
+
+    def _ends_import(self, job: ImportJob, run_id: str, status: str) -> None:
+        if status != "Completed":
+            self._cause(run_id, "import")
+        self.world.activity += 1
+        self.world.log.append(f"{self.world.when()} Bedrock: import of {self.world.names.get(run_id, run_id)} {status}")
+        self.world.bedrock.end(job.name, status)
+
+    def _answers_well(self, model_id: str) -> bool:
+        poor = {names.imported_model(STACK, drop.run_id) for drop in self.drops if drop.poor}
+        return model_id != BASE_MODEL and model_id.rpartition("/")[2] not in poor
+
+    def _be_workflows(self, executions: FakeWorkflows, function: str, then: str | None, ended: str) -> None:
+        """Run what is started: `function` for each range, `then` once for all; `ended` is the event of the end."""
+        start = executions.start
+
+        def starts(name: str, content: Mapping[str, str]) -> None:
+            if name not in executions.executions:
+                ranges = json.loads(self.world.files.objects[content["ranges"]])
+                steps = [(function, each) for each in ranges] + ([(then, dict(content))] if then else [])
+                self.world.later(30, lambda: self._works(executions, name, steps, ended))
+            start(name, content)
+
+        executions.start = starts  # type: ignore[method-assign]
+
+    def _works(self, executions: FakeWorkflows, name: str, steps: list[tuple[str, Any]], ended: str) -> None:
+        """Be Step Functions: do one step after the other, and try again what died."""
+        run = self.world.names[names.run_of_execution(name) or ""]
+
+        def ends(status: str) -> None:
+            executions.finish(name, status, error="" if status == "SUCCEEDED" else "States.TaskFailed")
+            event = sample(f"aws.states/step-functions-execution-status-change.{ended}")
+            event["detail"] |= {"name": name, "status": status}
+            self.world.emit(event, f"workflow {status} of {run}")
+
+        def step(number: int, tried: int) -> None:
+            if number == len(steps):
+                ends("SUCCEEDED")
+            elif tried > WORKFLOW_TRIES:
+                ends("FAILED")
+            else:
+                function, event = steps[number]
+                goes_on = function == "ask_range"  # it says whether all is answered
+                self.world.synchronously(
+                    function,
+                    event,
+                    run,
+                    lambda answer: step(number if goes_on and not answer else number + 1, 1),
+                    lambda: self.world.later(5, lambda: step(number, tried + 1)),
+                )
+
+        step(0, 1)
+
+    # ------------------------------------------------------------------------------------------------ people
+    def _drop(self, number: int) -> None:
+        world, name = self.world, f"r{number}"
+        dataset = ("receipts", "tickets")[self._choose(f"dataset of {name}", 2)]
+        files = FILES[self._choose(f"files of {name}", len(FILES))]
+        first = 0 if files == FILES[1] else 100 * (number - 1)
+        against = ("base, champion", "base")[self._choose(f"rivals of {name}", 2)]
+        budget = (None, 2.0)[self._choose(f"budget of {name}", 2)]
+        poor = self._choose(f"how good {name} is", 2) == 1
+        tune_yaml = f"model: {MODEL.model_id}\nevaluate: {{against: [{against}]}}\n"
+        tune_yaml += "hyperparameters: {epoch: 5000}\n" if files == FILES[3] else ""
+        tune_yaml += f"budget_usd: {budget:g}\n" if budget else ""
+        rows = training_rows(first) + ("no json\n" if files == FILES[2] else "")
+        folder = f"datasets/{dataset}/"
+        for file, content in (
+            ("train.jsonl", rows),
+            ("held-out.jsonl", held_out_rows()),
+            ("template.json", TEMPLATE),
+        ):
+            world.drops.put(folder + file, content.encode())
+        version = world.drops.put(f"{folder}tune.yaml", tune_yaml.encode())
+        run_id = names.run_id(world.drops.bucket, f"{folder}tune.yaml", version)
+        world.names[run_id] = name
+        self.drops.append(DropMade(name, dataset, files, first, poor, run_id, budget))
+        event = sample("aws.s3/object-created.tune-yaml")
+        event["detail"]["object"].update({"key": f"{folder}tune.yaml", "version-id": version})
+        world.activity += 1
+        world.log.append(f"{world.when()} drop {name} in {dataset}")
+        world.emit(event, f"drop of {name}")
+        if self._choose(f"{name} is overwritten", 2):
+            world.later(15, lambda: self._overwrite(folder))
+
+    def _overwrite(self, folder: str) -> None:
+        """Put other rows in the place of a drop's own, as somebody does who is about to drop the next."""
+        self.world.drops.put(f"{folder}train.jsonl", training_rows(900).encode())
+
+    def told(self, run_id: str, status: str) -> None:
+        """Let people hear of a run; one that waits for approval is answered, as the story has it."""
+        if status != "AWAITING_APPROVAL":
+            return
+        name = self.world.names[run_id]
+        answer = ANSWERS[self._choose(f"who answers for {name}", len(ANSWERS))]
+        self._cause(run_id, "approval" if answer != ANSWERS[0] else "")
+        match answer:
+            case "nobody answers":
+                return
+            case "an hour too late":
+                self.world.later((APPROVAL_HOURS + 1) * HOUR, lambda: self._say(run_id, ANSWERS[0]))
+            case "both":
+                self.world.later(HOUR, lambda: self._say(run_id, ANSWERS[0]))
+                self.world.later(HOUR, lambda: self._say(run_id, ANSWERS[2]))
+            case _:
+                self.world.later(HOUR, lambda: self._say(run_id, answer))
+
+    def _say(self, run_id: str, answer: str) -> None:
+        event = sample(f"tunedrop.user/{answer}")
+        event["detail"]["run_id"] = run_id
+        self.world.emit(event, f"{answer} of {self.world.names[run_id]}")
+
+    def _wish(self, number: int) -> None:
+        """Ask to promote one of the runs in the place of the champion that is seen."""
+        chosen = self.drops[self._choose(f"wish {number}", len(self.drops))]
+        champion = self.promises.champion(chosen.dataset)
+        event = sample("tunedrop.user/promotion-requested.rollback")
+        event["detail"] |= {"request_id": f"request-{number}", "dataset": chosen.dataset, "run_id": chosen.run_id}
+        event["detail"] |= {"instead_of": champion or "", "requested_by": ANN}
+        self.world.activity += 1
+        self.world.emit(event, f"wish {number} of {chosen.name}")
+
+    def _cause(self, run_id: str, cause: str) -> None:
+        self.causes.setdefault(run_id, set()).add(cause)
+
+    # ------------------------------------------------------------------------------------------------ life
+    def live(self) -> None:
+        """Let time pass until everything is at rest, then look at what is left."""
+        world = self.world
+        schedules = [Schedule("track_deployment", "every-minute", MINUTE, 6 * HOUR)]
+        if world.reconciled:
+            schedules.append(Schedule("reconcile_runs", "every-five-minutes", 5 * MINUTE, 6 * HOUR))
+        while not (world.idle and self._at_rest(schedules)):
+            due = min(schedules, key=lambda schedule: schedule.at)
+            if world.next_at() <= due.at:
+                world.live()
+            else:
+                world.pass_time(due.at)
+                due.tick(world)
+            if world.time > LONGEST_LIFE:
+                raise ViolationError(f"L1: no rest after {LONGEST_LIFE / DAY:g} days")
+        world.close()
+        self.promises.final()
+
+    def _at_rest(self, schedules: list["Schedule"]) -> bool:
+        idle = min(each.idle for each in schedules)
+        return idle >= SETTLE_TICKS and (self.promises.terminal() or idle >= HOPELESS_TICKS)
+
+
+@dataclass
+class Schedule:
+    """A schedule that ticks less and less often while nothing happens: those ticks would find nothing to do."""
+
+    function: str
+    name: str
+    period: float
+    longest: float
+    at: float = 30.0
+    pause: float = 0.0
+    seen: int = -1
+    idle: int = 0
+
+    def tick(self, world: World) -> None:
+        event = sample(f"aws.events/scheduled-event.{self.name}") | {"time": world.now().isoformat()}
+        world.deliver(self.function, event, "tick")
+        if world.activity == self.seen:
+            self.idle += 1
+            self.pause = min(2 * self.pause, self.longest)
+        else:
+            self.idle, self.pause = 0, self.period
+        self.seen = world.activity
+        self.at = world.time + self.pause
+
+
+def training_rows(first: int) -> str:
+    return "".join(json.dumps({"q": f"word {n}", "a": f"WORD {n}"}) + "\n" for n in range(first, first + 10))
+
+
+def held_out_rows() -> str:
+    return "".join(json.dumps({"q": f"word {n}", "a": f"WORD {n}"}) + "\n" for n in range(1000, 1008))

@@ -182,6 +182,9 @@ def test_a_type_that_has_no_image_in_the_region_is_none_to_train_on() -> None:
     assert types({}) == ((), None)
     assert types({}, **alias(REGION)) == (("ml.p4d.24xlarge",), "ml.p4d.24xlarge")
     assert types({}, **alias("eu-west-9")) == ((), None)
+    # Some documents name their default alone.
+    alone = types({}, TrainingEcrUri="registry/training:1", SupportedTrainingInstanceTypes=None)
+    assert alone == (("ml.g5.2xlarge",), "ml.g5.2xlarge")
     # The SDK finds the image of a framework's version.
     specs = {"framework": "huggingface", "framework_version": "2.0.0"}
     assert types({}, training_ecr_specs=specs)[0] == ("ml.g5.2xlarge", "ml.g5.48xlarge", "ml.p4d.24xlarge")

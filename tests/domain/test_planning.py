@@ -978,3 +978,12 @@ def test_a_wait_that_no_job_lasts_for_is_refused_and_the_usual_one_kept_within()
 def test_spot_and_a_warm_pool_cannot_be_asked_for_together() -> None:
     with pytest.raises(TuneSpecError, match="keep_alive_minutes is not a key"):
         parse_tune_yaml(b"model: example-llama\nspot: true\nkeep_alive_minutes: 30")
+
+
+def test_a_script_that_runs_on_no_instance_type_here_is_not_said_to_be_missing() -> None:
+    nowhere = MODEL.model_copy(update={"instance_types": (), "default_instance_type": None})
+
+    problem = refusal(model=nowhere)
+
+    assert (problem.code, problem.where) == ("model.no-instance-type", "tune.yaml:1")
+    assert "no training script" not in problem.message

@@ -4,10 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from tests.fakes import FakeClock, FakeModelImports, InMemoryAliases, InMemoryRunStore
+from tests.fakes import FakeClock, FakeModelImports, FakeQuotas, InMemoryAliases, InMemoryRunStore
 from tests.samples import DATASET, NOW, RUN_ID, STACK, observed, run_in, scored
 from tunedrop.domain import names
 from tunedrop.domain.alias import HISTORY, Alias, Champion
+from tunedrop.domain.import_room import QUOTA_CODE, QUOTA_SERVICE
 from tunedrop.domain.observations import (
     AliasPublished,
     PromotionRequested,
@@ -16,6 +17,7 @@ from tunedrop.domain.observations import (
 )
 from tunedrop.domain.run import Run, RunStatus
 from tunedrop.steps.champions import FormerChampions, MakeRoom, Promote, PublishAlias, publish, request
+from tunedrop.steps.plan import BedrockRoom
 
 ALIAS = names.alias(STACK, DATASET)
 RUNS = tuple(letter * 26 for letter in "abcd")
@@ -206,3 +208,13 @@ def test_the_history_is_bounded_and_who_is_forgotten_has_ended() -> None:
     assert alias.ended(f"run-{HISTORY + 3}") == NOW + timedelta(hours=HISTORY + 4)
     assert alias.ended("run-0") == alias.history[0].since
     assert Alias(dataset=DATASET).ended(RUN_ID) is None
+
+
+def test_pain_36_a_plan_is_told_whose_model_makes_room_where_bedrock_is_full() -> None:
+    world = World(*RUNS[:3])
+    room = BedrockRoom(world.imports, FakeQuotas(), world.former)()
+
+    assert (room.models, room.limit, room.full) == (3, 3, True)
+    assert room.making_room == f"The model of run {RUNS[0]}, a former champion, makes room."
+    one_more = FakeQuotas({f"{QUOTA_SERVICE} {QUOTA_CODE}": 4})
+    assert BedrockRoom(world.imports, one_more, world.former)().making_room == ""

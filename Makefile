@@ -1,8 +1,11 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test simulate lint shuffled package security bench bench-validator clean
+.PHONY: help setup demo local test simulate lint shuffled package security bench bench-validator chaos every-call load clean
 
 PYTHON ?= python3
 TECHNIQUE ?= instruction
+RUNS ?= 200
+SEED ?= 1
+DROPS ?= 1000
 VENV := .venv
 SAM := .local/sam/bin/sam
 SCANNERS := .local/security
@@ -43,6 +46,15 @@ package: setup $(SAM) ## Validate the template, build for Lambda without Docker,
 
 security: setup $(SCANNERS)/.installed ## Scan the template: no finding without a written waiver, and planted faults are still found
 	PYTHONPATH=. $(VENV)/bin/python .ci/security.py $(SCANNERS)/bin
+
+chaos: setup ## Drop RUNS=200 datasets on the embedded AWS while everything goes wrong, by SEED=1
+	$(VENV)/bin/python -m tests.chaos --runs $(RUNS) --seed $(SEED)
+
+every-call: setup ## Kill functions at each call that they make, before and after it; all runs end as if none had died
+	$(VENV)/bin/python -m tests.chaos --every-call
+
+load: setup ## Drop DROPS=1000 datasets at once on the embedded AWS; print time, memory and calls
+	$(VENV)/bin/python -m tests.chaos.load --drops $(DROPS)
 
 bench: setup ## Measure starts and the way from the S3 event to the training job
 	$(VENV)/bin/python -m bench

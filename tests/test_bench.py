@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import scale as months
 from bench.validator import datasets, faults, generator, measuring, scale
 
 MEASURED = 0.3
@@ -80,3 +81,13 @@ def test_a_run_that_did_not_read_everything_does_not_count(out: str, counts: boo
 
 def test_the_page_on_scale_holds_the_computed_table() -> None:
     assert scale.table() in (Path(__file__).parents[1] / "docs/scale.md").read_text(), "run bench.validator.scale"
+
+
+def test_the_page_on_scale_holds_what_a_month_of_drops_costs() -> None:
+    assert months.table() in (Path(__file__).parents[1] / "docs/scale.md").read_text(), "run bench.scale"
+
+
+def test_what_a_month_costs_grows_with_its_drops_and_no_faster() -> None:
+    few, many = months.month(10_000), months.month(1_000_000)
+    idle = months.month(0).application
+    assert (many.application - idle) / (few.application - idle) == pytest.approx(100, rel=0.01)

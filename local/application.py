@@ -41,6 +41,7 @@ def settings(
         "local.application_autoscaling:ApplicationAutoScaling": {},
         "local.service_quotas:ServiceQuotas": {"imported_models": imported_models},
         "local.price_list:PriceList": {},
+        "local.mlflow_tracking:MlflowTracking": {},
         "local.application:make_bedrock": {"foundation_models": weights, "imported_models": imported_models},
     }
     return Settings(services=services, **changes)

@@ -17,10 +17,13 @@ from botocore.config import Config
 
 from local.application import INBOX_NAME
 from local.engine import Engine
+from local.engine.settings import ACCOUNT_ID, REGION
 from local.jumpstart.specs import TINY_LLAMA
 from tunedrop.adapters.dynamodb import DynamoDBRunStore
 from tunedrop.domain import names
 from tunedrop.domain.run import Run, RunStatus
+
+MLFLOW_SERVER_ARN = f"arn:aws:sagemaker:{REGION}:{ACCOUNT_ID}:mlflow-tracking-server/experiments"
 
 PATIENCE = 300.0
 """Seconds to wait for a run, on two cores that do other things too."""

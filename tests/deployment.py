@@ -16,6 +16,7 @@ from tests.fakes import (
     MODEL,
     FakeClock,
     FakeConversation,
+    FakeExperiments,
     FakeKeys,
     FakeModelImports,
     FakeNetwork,
@@ -88,6 +89,7 @@ class Deployment:
         self.training_log = FakeTrainingLog()
         self.imports = FakeModelImports(clock=self.clock)
         self.aliases = InMemoryAliases()
+        self.experiments = FakeExperiments()
         self.notifier = RecordingNotifier()
         self.conversation = FakeConversation(good=lambda model_id: model_id != BASE_MODEL)
         self._handlers: dict[str, Callable[[dict[str, Any], Any], Any]] = {}
@@ -152,6 +154,7 @@ class Deployment:
             "training_log": self.training_log,
             "imports": self.imports,
             "aliases": self.aliases,
+            "experiments": self.experiments,
             "notifier": self.notifier,
             "conversation": self.conversation,
         }

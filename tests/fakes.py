@@ -18,6 +18,7 @@ from tunedrop.domain.pricing import PriceList
 from tunedrop.domain.quotas import Quota
 from tunedrop.domain.run import Run, RunStatus, Training
 from tunedrop.domain.surroundings import Key, Subnet
+from tunedrop.domain.tracking import TrackedRun
 from tunedrop.domain.training_request import REQUEST_HASH_TAG
 from tunedrop.errors import (
     CapReachedError,
@@ -253,6 +254,16 @@ class FakeWorkflows:
 
     def state(self, name: str) -> Execution | None:
         return self.executions.get(name)
+
+
+@dataclass
+class FakeExperiments:
+    """What each run was told to MLflow as."""
+
+    tracked: dict[str, TrackedRun] = field(default_factory=dict)
+
+    def track(self, run: TrackedRun) -> None:
+        self.tracked.setdefault(run.run_id, run)
 
 
 @dataclass

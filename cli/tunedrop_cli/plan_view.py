@@ -49,8 +49,7 @@ class PlannedDrop:
         return {
             **document,
             "dataset": self.dataset,
-            # None where nobody knows.
-            "accepted": False if self.refused else self.ready or None,
+            "accepted": self.ready,
             "problems": [each.model_dump() for each in self.problems],
             "data": self.data.model_dump(mode="json") if self.data else None,
             "unknown": list(self.unknown),

@@ -27,6 +27,7 @@ from tunedrop.domain.run import Change, RunStatus
 
 DEPLOY = "deploy_model/Entered"
 EVALUATE = "evaluate_model/Entered"
+MLFLOW = "track_experiment/Entered"
 LAUNCH = "launch_training/Entered"
 NOTIFY = "notify/Entered"
 REPORT = "write_report/Entered"
@@ -58,17 +59,17 @@ ROUTES = {
     "tunedrop/run-status-changed.deploying-due": {DEPLOY},
     "tunedrop/run-status-changed.evaluating": {EVALUATE},
     "tunedrop/run-status-changed.evaluating-due": {EVALUATE},
-    "tunedrop/run-status-changed.failed": {DEPLOY, NOTIFY, TRACK, REPORT},
+    "tunedrop/run-status-changed.failed": {DEPLOY, NOTIFY, TRACK, REPORT, MLFLOW},
     "tunedrop/run-status-changed.launching": {LAUNCH},
     "tunedrop/run-status-changed.launching-due": {LAUNCH},
-    "tunedrop/run-status-changed.not-promoted": {DEPLOY, NOTIFY, REPORT},
+    "tunedrop/run-status-changed.not-promoted": {DEPLOY, NOTIFY, REPORT, MLFLOW},
     "tunedrop/run-status-changed.not-promoted-due": {DEPLOY, NOTIFY, "promote_model/Due", REPORT},
     "tunedrop/run-status-changed.planning": set(),
     "tunedrop/run-status-changed.planning-due": {"plan_run/Due"},
-    "tunedrop/run-status-changed.promoted": {NOTIFY, REPORT},
+    "tunedrop/run-status-changed.promoted": {NOTIFY, REPORT, MLFLOW},
     "tunedrop/run-status-changed.promoted-due": {"deploy_model/Retired", NOTIFY, "promote_model/Due", REPORT},
     "tunedrop/run-status-changed.rejected": {NOTIFY, REPORT},
-    "tunedrop/run-status-changed.stopped": {DEPLOY, NOTIFY, REPORT},
+    "tunedrop/run-status-changed.stopped": {DEPLOY, NOTIFY, REPORT, MLFLOW},
     "tunedrop/run-status-changed.training": {TRACK, NOTIFY},
     "tunedrop/run-status-changed.validating": {"validate_dataset/Entered"},
     "tunedrop/model-promoted.first-champion": set(),

@@ -7,7 +7,7 @@ import pytest
 from local.application import furnish, settings
 from local.engine import Engine
 from local.jumpstart.specs import TINY_LLAMA, TINY_LLAMA_GATED, TINY_LLAMA_SERVERLESS, TINY_QWEN_SERVERLESS
-from tests.deployed import Application
+from tests.deployed import MLFLOW_SERVER_ARN, Application
 from tunedrop.domain.run import Run, RunStatus
 
 AT_ONCE_MEGABYTES = "0.02"
@@ -34,6 +34,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Applicatio
             models=models,
             ValidateAtOnceMegabytes=AT_ONCE_MEGABYTES,
             ValidationRangeMegabytes=RANGE_MEGABYTES,
+            MlflowServerArn=MLFLOW_SERVER_ARN,
             EvaluateAtOnceRows=EVALUATE_AT_ONCE_ROWS,
             EvaluationRangeRows=EVALUATION_RANGE_ROWS,
             AutoApproveUsd=AUTO_APPROVE_USD,

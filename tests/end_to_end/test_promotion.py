@@ -9,11 +9,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from transformers import AutoTokenizer
 
 from local.bedrock.language_model import LanguageModel
+from local.engine.settings import REGION
 from local.jumpstart.scripts.instructions import Template, read_examples
-from tests.deployed import COLOURS, TEMPLATE, Application, rows
+from tests.deployed import COLOURS, MLFLOW_SERVER_ARN, TEMPLATE, Application, rows
+from tunedrop.adapters.mlflow import MlflowExperiments, mlflow_client
+from tunedrop.bootstrap import CALLS
 from tunedrop.domain import names
 from tunedrop.domain.run import Run, RunStatus
 
@@ -147,6 +151,18 @@ def test_the_run_s_report_is_written_and_fetched_with_its_losses(
         assert told in page
     (_, end) = application.notices(promoted.run_id)
     assert reported.report_uri in end["Message"]
+
+
+def test_the_run_is_tracked_in_mlflow(application: Application, promoted: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    application.await_call("TrackExperiment", "sagemaker-mlflow:UpdateRun", MLFLOW_SERVER_ARN)
+    for name, value in application.engine.environment().items():
+        monkeypatch.setenv(name, value)
+    experiments = MlflowExperiments(mlflow_client(REGION, CALLS), MLFLOW_SERVER_ARN)
+    experiment = experiments.experiment("tunedrop/colours")
+    assert experiment
+    found = experiments.find(experiment, promoted.run_id)
+    assert found
+    assert found["status"] == "FINISHED"
 
 
 def test_the_dashboard_and_the_alarms_have_the_run_s_metrics(application: Application, promoted: Run) -> None:

@@ -36,6 +36,7 @@ UNSEEN_HERE = {
     ("ValidateDatasetFunctionRole", "s3:ListBucketVersions"): "no local model looks at pictures",
     ("ValidationWorkflowRole", "states:DescribeExecution"): "the embedded AWS looks at the children by itself",
     ("ValidationWorkflowRole", "states:StopExecution"): "the embedded AWS stops the children by itself",
+    ("TrackExperimentFunctionRole", "s3:ListBucket"): "without it S3 answers 403, not 404, where an object is missing",
     ("WriteReportFunctionRole", "s3:ListBucket"): "without it S3 answers 403, not 404, where an object is missing",
     ("AnnouncementsRole", "sqs:SendMessage"): "only when a record can never be delivered",
     ("TrainingRole", "cloudwatch:PutMetricData"): "the local SageMaker keeps the job's metrics itself",

@@ -203,6 +203,15 @@ def test_the_end_of_the_evaluation_s_workflow_ends_the_wait_of_its_run_at_once(t
     assert ended.evaluation.rows == len(rows)
 
 
+def test_a_run_that_has_ended_is_told_to_mlflow_once(tunedrop: Deployment) -> None:
+    run = run_in(RunStatus.NOT_PROMOTED)
+    tunedrop.store.create(run)
+    for _ in range(2):
+        tunedrop.invoke("track_experiment", sample("tunedrop/run-status-changed.not-promoted"))
+    assert [each.run_id for each in tunedrop.experiments.tracked.values()] == [run.run_id]
+    assert tunedrop.runs() == [run]
+
+
 def test_a_tick_follows_the_running_import_and_wakes_who_waits_for_the_slot(tunedrop: Deployment) -> None:
     first = run_in(RunStatus.DEPLOYING)
     for name, content in ARTIFACT.items():

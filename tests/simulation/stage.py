@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 SERVICES = ("dynamodb", "sagemaker", "bedrock", "ssm", "sns")
-PORTS = ("drops", "files", "models", "workflows", "evaluations", "training_log", "conversation")
+PORTS = ("drops", "files", "models", "workflows", "evaluations", "experiments", "training_log", "conversation")
 TIMEOUTS = {function: properties.get("Timeout", 60) for function, properties in FUNCTIONS.items()}
 """Seconds that an invocation of each function may take."""
 

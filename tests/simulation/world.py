@@ -18,6 +18,7 @@ from greenlet import getcurrent, greenlet
 from tests.fakes import (
     FakeClock,
     FakeConversation,
+    FakeExperiments,
     FakeTrainingLog,
     FakeWorkflows,
     InMemoryDrops,
@@ -162,6 +163,7 @@ class World:
         self.models = InMemoryModelFiles()
         self.workflows = FakeWorkflows()
         self.evaluations = FakeWorkflows()
+        self.experiments = FakeExperiments()
         self.training_log = FakeTrainingLog()
         self.conversation = FakeConversation(good=lambda _model: True)
         self.watch: list[Callable[[str], None]] = []

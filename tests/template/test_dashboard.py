@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.stack import FUNCTIONS, RESOURCES
+from tests.stack import RESOURCES
 from tunedrop.domain.measures import BY_STATUS, Measure
 from tunedrop.domain.run import EDGES, RunStatus
 from tunedrop.observability import NAMESPACE
@@ -83,8 +83,9 @@ def test_what_is_measured_is_on_the_dashboard() -> None:
 
 def test_every_function_s_failures_are_on_the_dashboard() -> None:
     errors = {shown.dimensions["FunctionName"] for shown in ON_DASHBOARD if shown.name == "Errors"}
-    assert errors == {f"${{{name}}}" for name, each in RESOURCES.items() if each["Type"] == "AWS::Serverless::Function"}
-    assert len(errors) == len(FUNCTIONS)
+    functions = {name: each for name, each in RESOURCES.items() if each["Type"] == "AWS::Serverless::Function"}
+    # CloudFormation refuses a dashboard that names a function which the stack may not have.
+    assert errors == {f"${{{name}}}" for name, each in functions.items() if "Condition" not in each}
 
 
 def test_no_widget_covers_another() -> None:

@@ -49,6 +49,7 @@ NEEDED_BY_ADAPTER = {
     "aliases": set(),
     "conversation": set(),
     "drops": {"DROP_BUCKET"},
+    "experiments": {"MLFLOW_SERVER_ARN"},
     "evaluations": {"EVALUATION_WORKFLOW_ARN"},
     "files": {"RUN_BUCKET"},
     "hub": set(),
@@ -460,7 +461,8 @@ def test_a_key_of_the_stack_s_encrypts_all_that_is_kept() -> None:
 
 def test_every_role_may_use_the_stack_s_key() -> None:
     functions = {f"{name}Role" for name in _of_type("AWS::Serverless::Function")}
-    users = {each["Ref"] for each in RESOURCES["KeyAccess"]["Properties"]["Roles"]}
+    roles = RESOURCES["KeyAccess"]["Properties"]["Roles"]
+    users = {(each["Fn::If"][1] if "Fn::If" in each else each)["Ref"] for each in roles}
     assert users == functions | set(_of_type("AWS::IAM::Role"))
 
 
@@ -501,6 +503,7 @@ def test_functions_stand_in_the_order_of_a_run() -> None:
         "ask_range",
         "promote_model",
         "write_report",
+        "track_experiment",
         "notify",
         "reconcile_runs",
     ]

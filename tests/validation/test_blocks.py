@@ -136,9 +136,7 @@ def test_a_line_of_any_length_takes_flat_memory() -> None:
     ],
 )
 def test_a_foreign_format_is_named(head: bytes, named: str) -> None:
-    found = foreign_format(head)
-    assert found
-    assert named in found.name
+    assert named in (foreign_format(head) or "")
 
 
 @pytest.mark.parametrize("head", [b"", b"{", b"\xef\xbb\xbf{", b"text", b"\n"])

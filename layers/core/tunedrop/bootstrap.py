@@ -14,6 +14,7 @@ from tunedrop.adapters.dynamodb import DynamoDBRunStore
 from tunedrop.adapters.ec2 import EC2Network
 from tunedrop.adapters.hub import HubCatalogue
 from tunedrop.adapters.kms import KMSKeys
+from tunedrop.adapters.mlflow import MlflowExperiments, mlflow_client
 from tunedrop.adapters.prices import PriceListPrices, price_list_client
 from tunedrop.adapters.s3 import S3Drops, S3ModelFiles, S3RunFiles
 from tunedrop.adapters.sagemaker import SageMakerTrainingJobs
@@ -143,6 +144,13 @@ class Application:
     def conversation(self) -> BedrockConversation:
         """Return the models on Bedrock, to be asked."""
         return BedrockConversation(self._client("bedrock-runtime", CONVERSATION))
+
+    @cached_property
+    def experiments(self) -> MlflowExperiments:
+        """Return the MLflow tracking server."""
+        server_arn = self.settings.mlflow_server_arn
+        # The server may be another Region's.
+        return MlflowExperiments(mlflow_client(server_arn.split(":")[3], CALLS), server_arn)
 
     @cached_property
     def aliases(self) -> SSMAliases:

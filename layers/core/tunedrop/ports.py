@@ -15,6 +15,7 @@ from tunedrop.domain.pricing import PriceList
 from tunedrop.domain.quotas import Quota
 from tunedrop.domain.run import Run, RunStatus, Training
 from tunedrop.domain.surroundings import Key, Subnet
+from tunedrop.domain.tracking import TrackedRun
 
 
 class Clock(Protocol):
@@ -307,6 +308,13 @@ class Conversation(Protocol):
         Raises ModelNotReadyError while it warms up, ModelUnavailableError when the account may not call it,
         PromptRefusedError when this prompt is not taken, TransientError when throttled.
         """
+
+
+class Experiments(Protocol):
+    """Track runs where people compare them."""
+
+    def track(self, run: TrackedRun) -> None:
+        """Keep all that is told of the run, once however often it is told; raises TransientError."""
 
 
 class Aliases(Protocol):

@@ -20,6 +20,8 @@ class Settings(BaseModel):
     run_bucket: str = Field(alias="RUN_BUCKET", default="")
     training_role_arn: str = Field(alias="TRAINING_ROLE_ARN", default="")
     import_role_arn: str = Field(alias="IMPORT_ROLE_ARN", default="")
+    mlflow_server_arn: str = Field(alias="MLFLOW_SERVER_ARN", default="")
+    """The managed MLflow tracking server that runs are told to."""
     topic_arn: str = Field(alias="TOPIC_ARN", default="")
     validation_workflow_arn: str = Field(alias="VALIDATION_WORKFLOW_ARN", default="")
     validate_at_once_megabytes: float = Field(alias="VALIDATE_AT_ONCE_MEGABYTES", default=0, ge=0)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 
 from botocore.exceptions import (
     ClientError,
@@ -58,6 +59,8 @@ def transient() -> Iterator[None]:
         # Whatever breaks a stream that has begun is no fault of the request, which was taken.
         raise TransientError(f"The answer broke off: {message(error)}") from error
     except ClientError as error:
-        if code(error) in TRANSIENT or error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:  # noqa: PLR2004 - server faults
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        throttled = status == HTTPStatus.TOO_MANY_REQUESTS
+        if code(error) in TRANSIENT or throttled or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise TransientError(str(error)) from error
         raise

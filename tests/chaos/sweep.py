@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from local.engine.settings import FaultSettings
 from tests.chaos.world import KINDS, Dropped, World, final_state, violations
 
-PATIENCE = 300.0
+PATIENCE = 1200.0
 MOST_ROUNDS = 40
 
 

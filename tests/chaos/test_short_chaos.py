@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.chaos.load import at_once
 from tests.chaos.world import KINDS, TROUBLE, violations, world
 
-PATIENCE = 300.0
+PATIENCE = 600.0
 MORE_TROUBLE = replace(TROUBLE, seed=11, lose=0.05, duplicate=0.3, lost_response=0.02)
 SHORT = [kind for kind in KINDS if kind.name in {"learns", "bad-rows"}]
 

@@ -118,6 +118,9 @@ class _Engine:
 
     async def _serve(self, scope: Any, receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
         """Have ministack answer, unless something is to go wrong with the call of a function."""
+        if self._faults.quiet:
+            await ministack.app(scope, receive, send)
+            return
         headers = {name.decode().lower(): value.decode("latin-1") for name, value in scope.get("headers", ())}
         access_key, service = caller(headers)
         invocation = self._lambdas.caller(access_key) if access_key else None

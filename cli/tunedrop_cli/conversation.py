@@ -58,5 +58,5 @@ def _told(dataset: str) -> Iterator[None]:
     except NothingPromotedError as error:
         raise CommandError(str(error), f"See how its runs stand: tunedrop runs --dataset {dataset}") from error
     except ModelUnavailableError as error:
-        hint = f"See who is the champion: tunedrop aliases {dataset}. Is it gone, drop the dataset again."
+        hint = f"See who is the champion, and whether its model is still there: tunedrop aliases {dataset}"
         raise CommandError(str(error), hint) from error

@@ -180,9 +180,8 @@ class InMemoryDrops:
         return self.versions[key, version_id][0]
 
     def specs(self) -> Iterator[DropListing]:
-        for key, version in sorted(self.newest.items()):
-            data, time = self.versions[key, version]
-            if key.startswith("datasets/") and key.endswith("/tune.yaml"):
+        for (key, version), (data, time) in sorted(self.versions.items()):
+            if key in self.newest and key.startswith("datasets/") and key.endswith("/tune.yaml"):
                 yield DropListing(
                     key=key, version_id=version, etag=_etag(data), last_modified=time, uploaded_by=ACCOUNT
                 )

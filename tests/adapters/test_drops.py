@@ -165,13 +165,19 @@ def test_a_large_file_is_streamed_whole(bucket: Bucket) -> None:
     assert len(blocks) > 1
 
 
+def test_a_tune_yaml_that_was_deleted_is_no_drop_any_more(bucket: Bucket) -> None:
+    for key in ("datasets/a/tune.yaml", "datasets/b/tune.yaml", "datasets/b/tune.yaml", "datasets/c/tune.yaml"):
+        bucket.put(key, b"model: a")
+    bucket.delete("datasets/b/tune.yaml")
+    assert [spec.key for spec in bucket.drops.specs()] == ["datasets/a/tune.yaml", "datasets/c/tune.yaml"]
+
+
 def test_every_uploaded_tune_yaml_is_found_wherever_it_lies_below_datasets(bucket: Bucket) -> None:
-    newest = {}
-    for key in ("datasets/b/tune.yaml", "datasets/a/tune.yaml", "datasets/a/tune.yaml", "datasets/a/old/tune.yaml"):
-        newest[key] = bucket.put(key, b"model: a")
+    keys = ("datasets/b/tune.yaml", "datasets/a/tune.yaml", "datasets/a/tune.yaml", "datasets/a/old/tune.yaml")
+    uploaded = {(key, bucket.put(key, b"model: a")) for key in keys}
     for key in ("datasets/a/train.jsonl", "datasets/a/not-tune.yaml", "tune.yaml"):
         bucket.put(key, b"x")
     specs = list(bucket.drops.specs())
-    assert {spec.key: spec.version_id for spec in specs} == newest
+    assert {(spec.key, spec.version_id) for spec in specs} == uploaded
     assert all(abs(datetime.now(UTC) - spec.last_modified) < timedelta(minutes=5) for spec in specs)
     assert all(spec.uploaded_by for spec in specs)

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Lock
 from typing import Any
+from unittest import mock
 
 import pytest
 from aws_lambda_powertools.utilities.parser import parse
@@ -25,6 +26,7 @@ from tests.samples import (
     run_in,
     scored,
 )
+from tests.simulation.aws import Client, DynamoDB
 from tests.stack import RESOURCES, announcements
 from tunedrop.adapters.dynamodb import DynamoDBRunStore
 from tunedrop.contracts.events import ModelPromoted, RunStatusChanged
@@ -49,11 +51,17 @@ def table(aws: Callable[[str], Any]) -> Any:
     return client
 
 
-@pytest.fixture(params=["memory", "dynamodb"])
+def simulated() -> Client:
+    """Return the client of `tests/simulation`, in a world in which nothing goes wrong."""
+    return Client(DynamoDB(mock.Mock(stale=lambda _what: False)), lambda _operation, deed: deed())
+
+
+@pytest.fixture(params=["memory", "dynamodb", "simulated"])
 def store(request: pytest.FixtureRequest) -> RunStore:
     if request.param == "memory":
         return InMemoryRunStore()
-    return DynamoDBRunStore(request.getfixturevalue("table"), TABLE)
+    client = simulated() if request.param == "simulated" else request.getfixturevalue("table")
+    return DynamoDBRunStore(client, TABLE)
 
 
 def other_run(run_id: str = "a-later-run") -> Run:
@@ -308,11 +316,12 @@ CAP_CENTS = 100_00
 MONTH = "2026-11"
 
 
-@pytest.fixture(params=["memory", "dynamodb"])
+@pytest.fixture(params=["memory", "dynamodb", "simulated"])
 def capped(request: pytest.FixtureRequest) -> RunStore:
     if request.param == "memory":
         return InMemoryRunStore(cap_cents=CAP_CENTS)
-    return DynamoDBRunStore(request.getfixturevalue("table"), TABLE, CAP_CENTS)
+    client = simulated() if request.param == "simulated" else request.getfixturevalue("table")
+    return DynamoDBRunStore(client, TABLE, CAP_CENTS)
 
 
 def charged(run: Run, *charges: Charge) -> Run:

@@ -62,6 +62,7 @@ CAUSES = {
     "import.failed": "import",
     "import.denied": "denied",
     "wait.too-long": "shortage",
+    "run.stuck": "shortage",  # who waits for a day, and whose worker dies as the day is over
     "budget.spent": "budget",
 }
 """Code of a problem, or how it begins → what must have happened for a run to end so."""

@@ -6,7 +6,6 @@ for thousands of worlds ask them the same: reading a record, judging a dataset's
 """
 
 import importlib
-import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -154,6 +153,7 @@ class Stage:
         self._replace(ask_rows, "ThreadPoolExecutor", _OneThread)
         self._replace(Run, "model_validate_json", lru_cache(4096)(Run.model_validate_json))
         self._replace(validate, "validate", _remembered_validation(validate.validate))
+        self._replace(ask_rows, "scored", _remembered_scoring(ask_rows.scored))
         self._replace(evaluate, "results", _remembered_results(evaluate.results))
         self._replace(plan, "parse_tune_yaml", _remembered_parsing(plan.parse_tune_yaml))
         for pages in (report, judging):
@@ -215,6 +215,18 @@ def _remembered_validation(validate: Callable[..., Any]) -> Callable[..., Any]:
         report, rows = known[key]
         rows.hand_to(sink)
         return report
+
+    return remembered
+
+
+def _remembered_scoring(score: Callable[..., Any]) -> Callable[..., Any]:
+    known: dict[object, Any] = {}
+
+    def remembered(rows: Any, answers: Any) -> Any:
+        key = tuple((each.side, each.model_id, each.row, each.answer.text) for each in answers)
+        if key not in known:
+            known[key] = score(rows, answers)
+        return known[key]
 
     return remembered
 
@@ -292,7 +304,7 @@ class Routes:
 
     def receivers(self, event: Mapping[str, Any]) -> list[str]:
         """Return the functions whose rules match an event."""
-        looked_at = tuple(json.dumps(_at(event, path)) for path in self._paths)
+        looked_at = tuple(str(_at(event, path)) for path in self._paths)
         if looked_at not in self._receivers:
             self._receivers[looked_at] = [rule.function for rule in receivers(dict(event))]
         return self._receivers[looked_at]

@@ -44,7 +44,7 @@ FILES = ("its own", "the first drop's", "a row that is not JSON", "a hyperparame
 ANSWERS = ("approval-given.by-role", "nobody answers", "approval-refused.with-reason", "an hour too late", "both")
 WORKFLOW_TRIES = 4
 """How often a workflow tries a function."""
-SETTLE_TICKS = 3
+SETTLE_TICKS = 2
 """Ticks that found nothing to do, after which a world is at rest whose runs have ended."""
 HOPELESS_TICKS = 200
 """Ticks that changed nothing, after which nothing ever will."""
@@ -330,7 +330,7 @@ class Schedule:
         world.deliver(self.function, event, "tick")
         if world.activity == self.seen:
             self.idle += 1
-            self.pause = min(2 * self.pause, self.longest)
+            self.pause = min(3 * self.pause, self.longest)
         else:
             self.idle, self.pause = 0, self.period
         self.seen = world.activity

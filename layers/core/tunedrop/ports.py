@@ -90,7 +90,7 @@ class Drops(Protocol):
         """
 
     def specs(self) -> Iterator[DropListing]:
-        """Yield the newest version of every `tune.yaml` that lies in the bucket."""
+        """Yield every version of every `tune.yaml` that lies in the bucket, but of those that were deleted."""
 
 
 class RunFiles(Protocol):

@@ -73,9 +73,14 @@ class S3Drops:
                     yield block
 
     def specs(self) -> Iterator[DropListing]:
-        """Yield the newest version of every `tune.yaml`."""
-        for each in self._newest("datasets/"):
-            if each["Key"].endswith("/tune.yaml"):
+        """Yield every version of every `tune.yaml` that was not deleted: each is a drop of its own."""
+        there = ""
+        for each in self._versions("datasets/"):
+            # The versions of a key come one after the other, the newest first.
+            # https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html
+            if each["IsLatest"]:
+                there = each["Key"]
+            if each["Key"] == there and there.endswith("/tune.yaml"):
                 yield DropListing(
                     key=each["Key"],
                     version_id=each["VersionId"],
@@ -85,9 +90,12 @@ class S3Drops:
                 )
 
     def _newest(self, prefix: str) -> Iterator[dict[str, Any]]:
+        yield from (each for each in self._versions(prefix) if each["IsLatest"])
+
+    def _versions(self, prefix: str) -> Iterator[dict[str, Any]]:
         with failures.transient():
             for page in self._client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=prefix):
-                yield from (each for each in page.get("Versions", ()) if each["IsLatest"])
+                yield from page.get("Versions", ())
 
 
 def _content_type(key: str) -> str:

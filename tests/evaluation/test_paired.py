@@ -9,7 +9,7 @@ from scipy import stats
 
 from tunedrop.domain.run import Comparison
 from tunedrop.domain.scoring import Rival, verdict
-from tunedrop.evaluation.paired import RESAMPLES, compare, interval, mcnemar, sign_flips
+from tunedrop.evaluation.paired import FEWEST_RESAMPLES, RESAMPLES, compare, interval, mcnemar, resamples, sign_flips
 
 SURE = Rival(0.0, Comparison(gain=1, low=1, high=1, p_value=0, better=9, worse=0, rows=9, documents=9))
 """A gain over guessing that nobody doubts."""
@@ -126,3 +126,18 @@ def test_thousands_of_rows_are_resampled_within_little_memory() -> None:
     found = compared(better.tolist(), other.tolist())
     standard_error = float((better - other).std()) / 5_000**0.5
     assert found.high - found.low == pytest.approx(2 * 1.96 * standard_error, rel=0.05)
+
+
+def test_very_many_documents_are_drawn_less_often_and_a_usual_number_as_often_as_is_said() -> None:
+    assert [resamples(units) for units in (1, 80, 20_000)] == [RESAMPLES] * 3
+    assert [resamples(units) for units in (100_000, 600_000)] == [FEWEST_RESAMPLES] * 2
+    assert resamples(40_000) == RESAMPLES // 2
+
+
+def test_the_interval_of_many_documents_is_that_of_the_normal_distribution() -> None:
+    units = 50_000
+    gains = np.random.default_rng(3).normal(0.1, 1, (units, 1))
+    low, high = interval(gains, np.ones(units, np.int64))
+    half = 1.96 * gains.std() / units**0.5
+    assert low[0] == pytest.approx(gains.mean() - half, abs=half / 10)
+    assert high[0] == pytest.approx(gains.mean() + half, abs=half / 10)

@@ -96,6 +96,12 @@ def test_the_command_does_not_depend_on_the_embedded_aws() -> None:
     assert not {named(file) for file in files if "local" in packages(file)}
 
 
+def test_archives_are_never_extracted() -> None:
+    files = [*DEPLOYED, *sorted((ROOT / "cli").rglob("*.py"))]
+    assert not {named(file) for file in files if packages(file) & {"tarfile", "zipfile"}}
+    assert not {named(file) for file in files if calls(file, "extract", "extractall", "unpack_archive")}
+
+
 def test_a_function_is_one_file() -> None:
     for function in FUNCTIONS:
         files = (ROOT / "functions" / function).rglob("*")

@@ -26,7 +26,7 @@ from tests.samples import (
     run_in,
     scored,
 )
-from tests.simulation.aws import Client, DynamoDB
+from tests.simulation.aws import Client, DynamoDB, refusal
 from tests.stack import RESOURCES, announcements
 from tunedrop.adapters.dynamodb import DynamoDBRunStore
 from tunedrop.contracts.events import ModelPromoted, RunStatusChanged
@@ -36,7 +36,7 @@ from tunedrop.domain.budget import Charge, Ledger
 from tunedrop.domain.decide import settled
 from tunedrop.domain.observations import NoticeClaimed, NoticeSent, PromotionRequested, PromotionWanted, ReportWritten
 from tunedrop.domain.run import Run, RunStatus
-from tunedrop.errors import CapReachedError, ChampionChangedError, ClaimHeldError, VersionConflictError
+from tunedrop.errors import CapReachedError, ChampionChangedError, ClaimHeldError, TransientError, VersionConflictError
 from tunedrop.ports import RunStore
 
 TABLE = "runs"
@@ -83,6 +83,15 @@ def test_a_run_is_created_once(store: RunStore) -> None:
     assert store.create(new_run())
     assert not store.create(run_in(RunStatus.TRAINING))
     assert store.get(RUN_ID) == new_run()
+
+
+def test_a_run_that_another_worker_writes_at_this_moment_is_tried_again() -> None:
+    def conflict(**_request: object) -> None:
+        raise refusal("TransactionConflictException")
+
+    store = DynamoDBRunStore(mock.Mock(put_item=conflict), TABLE)
+    with pytest.raises(TransientError):
+        store.create(new_run())
 
 
 def test_a_write_counts_and_is_read_back(store: RunStore) -> None:

@@ -148,6 +148,7 @@ MUTANTS = (
         "a notice is sent by whoever comes",
         CORE + "steps/tell.py",
         (("if run.notices[run.status].claimed_by != self.token:", "if not self.token:"),),
+        story={"TRAINING (entered) of r1 to notify": 1, "notify r1: publish": 4},
     ),
     Mutant(
         "a claimed notice is not claimed again",

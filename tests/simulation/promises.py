@@ -310,6 +310,8 @@ class Promises:
         happened = story.causes.get(run.run_id, set()) | {
             # A drop is what lies in its folder when it is planned: another one there may have changed it.
             *({"files"} if drop.files != "its own" or self._shared(drop.dataset) else ()),
+            # An answer that is lost is missed by the person who gave it, and by nobody else.
+            *({"approval"} if any(key[:2] == ("record_approval", name) for key in self._world.disturbed) else ()),
             *({"denied"} if story.denied.startswith("create") else ()),
             *({"shortage"} if story.capped or story.others or story.slot_taken or story.short else ()),
             *({"training"} if story.short else ()),

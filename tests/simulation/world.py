@@ -323,6 +323,7 @@ class World:
         if fate != FATES[0]:
             self.faults += 1
             self.met[f"event {fate}"] += 1
+            self.disturbed[function, worker.title.partition(" ")[2], f"event {fate}"] += 1
             self.log.append(f"{self.when()} {subject} to {function}: {fate}")
         if fate == "lost":
             return

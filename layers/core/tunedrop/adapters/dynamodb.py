@@ -74,8 +74,11 @@ class DynamoDBRunStore:
                     TableName=self._table, Item=_item(run), ConditionExpression="attribute_not_exists(id)"
                 )
         except ClientError as error:
-            if failures.code(error) == "ConditionalCheckFailedException":
-                return False
+            match failures.code(error):
+                case "ConditionalCheckFailedException":
+                    return False
+                case "TransactionConflictException":  # delivered twice: the other worker writes it at this moment
+                    raise TransientError(failures.message(error)) from error
             raise
         return True
 

@@ -16,7 +16,6 @@ FAMILIES = (
 )
 CODE = re.compile(rf"(?:{'|'.join(FAMILIES)})\.[a-z0-9]+(?:-[a-z0-9]+)*")
 FILES = re.compile(r".*\.(?:csv|html|js|json|jsonl|txt|yaml)")
-CALLS = frozenset({"JsonError", "Problem", "_problem", "_problems", "_rule"})
 
 COMPOSED = {
     "hyperparameter.{}": {"contradiction", "fsdp-size", "no-evaluation", "precision", "quantised-full"},
@@ -48,6 +47,8 @@ def codes() -> set[str]:
                 pattern = "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in parts)
                 if re.fullmatch(rf"(?:{'|'.join(FAMILIES)})\.[a-z-]*\{{\}}[a-z-]*", pattern):
                     composed.add(pattern)
+            case ast.keyword(arg="code", value=ast.Constant(value=str(text))):
+                assert text.partition(".")[0] in FAMILIES, f"the family of {text} is unknown to this test"
             case ast.Call(func=ast.Name(id="JsonError"), args=[ast.Constant(value=str(code)), *_]):
                 of_json.add(code)
     assert composed == COMPOSED.keys() | OF_JSON, "a code that is put together is unknown to this test"

@@ -16,6 +16,7 @@ from tests.fakes import (
     MODEL,
     FakeClock,
     FakeConversation,
+    FakeEndpoints,
     FakeExperiments,
     FakeKeys,
     FakeModelImports,
@@ -88,6 +89,7 @@ class Deployment:
         self.jobs = FakeTrainingJobs(files=self.files)
         self.training_log = FakeTrainingLog()
         self.imports = FakeModelImports(clock=self.clock)
+        self.endpoints = FakeEndpoints(clock=self.clock)
         self.aliases = InMemoryAliases()
         self.experiments = FakeExperiments()
         self.notifier = RecordingNotifier()
@@ -153,6 +155,7 @@ class Deployment:
             "jobs": self.jobs,
             "training_log": self.training_log,
             "imports": self.imports,
+            "endpoints": self.endpoints,
             "aliases": self.aliases,
             "experiments": self.experiments,
             "notifier": self.notifier,

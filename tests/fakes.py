@@ -5,13 +5,15 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Literal
 
 from tests.samples import ACCOUNT, DROP_BUCKET, NOW, REGION, RUN_BUCKET, WORKFLOW_ARN
 from tunedrop.domain import budget
 from tunedrop.domain.alias import Alias, newly_promoted
 from tunedrop.domain.budget import Ledger
 from tunedrop.domain.decide import settled
-from tunedrop.domain.jumpstart import HyperparameterSpec, JumpStartModel, TrainingArtifacts
+from tunedrop.domain.endpoint_requests import EndpointRequests
+from tunedrop.domain.jumpstart import HostingArtifacts, HyperparameterSpec, JumpStartModel, TrainingArtifacts
 from tunedrop.domain.model_call import ModelCall
 from tunedrop.domain.plan import PinnedFile, PinnedObject
 from tunedrop.domain.pricing import PriceList
@@ -33,7 +35,7 @@ from tunedrop.errors import (
     UnknownModelError,
     VersionConflictError,
 )
-from tunedrop.ports import Answer, DropListing, Execution, ImportedModel, ImportState, Question
+from tunedrop.ports import Answer, DropListing, EndpointState, Execution, ImportState, Question, ServedModel
 
 
 @dataclass
@@ -378,7 +380,7 @@ class FakeModelImports:
 
     clock: FakeClock = field(default_factory=FakeClock)
     states: dict[str, ImportState] = field(default_factory=dict)
-    by_arn: dict[str, ImportedModel] = field(default_factory=dict)
+    by_arn: dict[str, ServedModel] = field(default_factory=dict)
     created: dict[str, datetime] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
     deleted: list[str] = field(default_factory=list)
@@ -399,13 +401,13 @@ class FakeModelImports:
         arn = f"arn:aws:bedrock:{REGION}:{ACCOUNT}:imported-model/{name}" if status == "Completed" else None
         self.states[name] = self.states[name].model_copy(update={"status": status, "model_arn": arn})
         if arn:
-            self.by_arn[arn] = ImportedModel(arn=arn, name=name, source_uri=self.sources[name], instruct_supported=True)
+            self.by_arn[arn] = ServedModel(arn=arn, name=name, source_uri=self.sources[name], instruct_supported=True)
             self.created[name] = self.clock.now()
 
     def state(self, job_arn: str) -> ImportState | None:
         return next((state for state in self.states.values() if state.job_arn == job_arn), None)
 
-    def model(self, model_arn: str) -> ImportedModel:
+    def model(self, model_arn: str) -> ServedModel:
         if model_arn not in self.by_arn:
             raise ModelUnavailableError("The provided model identifier could not be found.")
         return self.by_arn[model_arn]
@@ -421,6 +423,68 @@ class FakeModelImports:
         if self.created.pop(name, None):
             self.by_arn = {arn: model for arn, model in self.by_arn.items() if model.name != name}
             self.deleted.append(name)
+
+
+@dataclass
+class FakeEndpoints:
+    """SageMaker's endpoints; `finish` is SageMaker, which makes an endpoint and then loads its component."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    requests: dict[str, EndpointRequests] = field(default_factory=dict)
+    stages: dict[str, Literal["making", "made", "loading", "loaded", "failed"]] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    created: dict[str, datetime] = field(default_factory=dict)
+    called: dict[str, datetime] = field(default_factory=dict)
+    scaled: set[str] = field(default_factory=set)
+    refusals: list[Exception] = field(default_factory=list)
+    """Raised by the next calls of `bring_up`, in order."""
+
+    def bring_up(self, wanted: EndpointRequests) -> EndpointState:
+        name = wanted.name
+        if self.refusals:
+            raise self.refusals.pop(0)
+        match self.stages.get(name):
+            case None:
+                self.requests[name], self.created[name], self.stages[name] = wanted, self.clock.now(), "making"
+            case "failed":
+                return EndpointState(status="failed", reason=self.reasons[name])
+            case "made":
+                self.stages[name] = "loading"
+            case "loaded":
+                self.scaled.add(name)
+                return EndpointState(status="in-service", model_arn=self.arn(name))
+        return EndpointState(status="coming", reason="SageMaker is at it.")
+
+    def finish(self, name: str, failure: str = "") -> None:
+        if failure:
+            self.stages[name], self.reasons[name] = "failed", failure
+        else:
+            self.stages[name] = "made" if self.stages[name] == "making" else "loaded"
+
+    def take_down(self, name: str) -> bool:
+        self.scaled.discard(name)
+        if self.stages.get(name) in ("making", "loading"):
+            return False
+        for known in (self.stages, self.requests, self.created):
+            known.pop(name, None)
+        return True
+
+    def model(self, model_arn: str) -> ServedModel:
+        name = model_arn.rpartition("/")[2]
+        if self.stages.get(name) not in ("loading", "loaded"):
+            raise ModelUnavailableError(f"There is no inference component {name}.")
+        source = self.requests[name].model["PrimaryContainer"]["ModelDataSource"]["S3DataSource"]["S3Uri"]
+        return ServedModel(arn=model_arn, name=name, source_uri=source, instruct_supported=False)
+
+    def models(self, name_prefix: str) -> Iterator[tuple[str, datetime]]:
+        yield from [(name, time) for name, time in self.created.items() if name.startswith(name_prefix)]
+
+    def called_since(self, name: str, since: datetime, now: datetime) -> bool:
+        return name in self.called and since <= self.called[name] <= now
+
+    @staticmethod
+    def arn(name: str) -> str:
+        return f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:inference-component/{name}"
 
 
 @dataclass
@@ -464,6 +528,8 @@ MODEL = JumpStartModel(
     default_instance_type="ml.g5.2xlarge",
     volume_size_gb=30,
     max_runtime_seconds=3600,
+    hosting_instance_types=("ml.g5.xlarge",),
+    default_hosting_instance_type="ml.g5.xlarge",
 )
 
 
@@ -530,3 +596,7 @@ class OneModelCatalogue:
             environment={},
             hyperparameters={"epoch": "1", "instruction_tuned": "False"},
         )
+
+    def hosting(self, model: JumpStartModel, instance_type: str) -> HostingArtifacts:
+        environment = {"HF_MODEL_ID": f"/opt/ml/model/{model.model_id}"}
+        return HostingArtifacts(image_uri=f"hosting/{instance_type}", environment=environment)

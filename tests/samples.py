@@ -29,6 +29,7 @@ from tunedrop.domain.plan import (
     DataTarget,
     EvaluationPlan,
     FileRole,
+    HostingPlan,
     PinnedFile,
     Plan,
     ServeTarget,
@@ -123,6 +124,22 @@ DATA = DatasetSummary(
 )
 
 PLAN_MADE = PlanMade(plan=PLAN)
+HOSTING = HostingPlan(
+    image_uri=f"763104351884.dkr.ecr.{REGION}.amazonaws.com/djl-inference:0.29.0-lmi11.0.0-cu124",
+    environment={"HF_MODEL_ID": "/opt/ml/model", "MESSAGES_API_ENABLED": "true"},
+    instance_type="ml.g5.2xlarge",
+    accelerators=1,
+    memory_mb=1024,
+    max_instances=1,
+    scale_to_zero=True,
+    ttl_hours=72,
+    network_isolation=True,
+    usd_per_hour=1.515,
+    price_source="a dated table",
+)
+HOSTED_PLAN = PLAN.model_copy(update={"serve": ServeTarget.ENDPOINT, "hosting": HOSTING})
+ENDPOINT_NAME = names.endpoint(STACK, RUN_ID)
+ENDPOINT_ARN = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:inference-component/{ENDPOINT_NAME}"
 DEAR_PLAN = PLAN.model_copy(update={"approval": ApprovalRule(auto_approve_usd=1.56, hours=12)})
 """A plan that costs a cent more, at most, than is launched without asking."""
 DEAR_PLAN_MADE = PlanMade(plan=DEAR_PLAN)
@@ -220,3 +237,8 @@ def observed(run: Run, *observations: Observation, after: timedelta = timedelta(
 def run_in(status: RunStatus) -> Run:
     """Return a run that came to the status by the shortest way."""
     return observed(new_run(), *WAY[status])
+
+
+def hosted_run() -> Run:
+    """Return a run whose trained model is about to be put on an endpoint."""
+    return run_in(RunStatus.DEPLOYING).model_copy(update={"plan": HOSTED_PLAN})

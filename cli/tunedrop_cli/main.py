@@ -25,6 +25,7 @@ from tunedrop_cli.commands import (
     runs,
     show,
     validate,
+    wake,
     watch,
 )
 from tunedrop_cli.errors import CommandError, explained
@@ -115,6 +116,7 @@ for _command, _epilog in (
     (aliases.aliases, aliases.ALIASES_EXAMPLES),
     (aliases.rollback, aliases.ROLLBACK_EXAMPLES),
     (aliases.promote, aliases.PROMOTE_EXAMPLES),
+    (wake.wake, wake.EXAMPLES),
     (redrive.redrive, redrive.EXAMPLES),
 ):
     app.command(epilog=_epilog)(_explaining(_command))

@@ -1,4 +1,4 @@
-"""Import a trained model into Bedrock, one run at a time, and delete the imports that no alias needs."""
+"""Import a trained model into Bedrock, one run at a time, or put it on an endpoint; delete what no alias needs."""
 
 from typing import Any
 
@@ -11,6 +11,7 @@ from tunedrop.domain.decide import Effect
 from tunedrop.observability import logger
 from tunedrop.steps.champions import FormerChampions, MakeRoom, unwanted
 from tunedrop.steps.deploy import DeleteImport, StartImport, take_import_slot
+from tunedrop.steps.endpoint import BringUp, NameEndpoint, TakeDown
 
 application = Application.from_environment()
 
@@ -30,6 +31,11 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
             Effect.START_IMPORT: start,
             Effect.RETIRE: unwanted,
             Effect.DELETE_IMPORT: DeleteImport(application.imports),
+            Effect.NAME_ENDPOINT: NameEndpoint(stack),
+            Effect.BRING_UP: BringUp(
+                application.endpoints, application.files, stack, application.settings.hosting_role_arn
+            ),
+            Effect.TAKE_DOWN: TakeDown(application.endpoints),
         },
     )
     if run and run.deployment and run.deployment.left:

@@ -12,6 +12,7 @@ from tunedrop.domain.decide import Effect
 from tunedrop.domain.observations import Looked, Observation, WaitOver
 from tunedrop.steps.ask_rows import AskRows
 from tunedrop.steps.champions import Promote, PublishAlias
+from tunedrop.steps.endpoint import ServedModels
 from tunedrop.steps.evaluate import ScoreModels
 
 application = Application.from_environment()
@@ -33,7 +34,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
         seconds_left=lambda: context.get_remaining_time_in_millis() / 1000,
     )
     score = ScoreModels(
-        application.imports,
+        ServedModels(application.imports, application.endpoints),
         application.runs,
         application.files,
         application.evaluations,

@@ -6,12 +6,13 @@ from aws_lambda_powertools.utilities.parser import parse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from tunedrop.bootstrap import Application, observed
-from tunedrop.contracts.events import ChampionEvent, PromotionRequested
+from tunedrop.contracts.events import ChampionEvent, EndpointWanted, PromotionRequested
 from tunedrop.domain.decide import Effect
-from tunedrop.domain.observations import Observation
+from tunedrop.domain.observations import Observation, WakeRequested
 from tunedrop.observability import logger
 from tunedrop.steps.advance import LOOKED
 from tunedrop.steps.champions import PublishAlias, request
+from tunedrop.steps.endpoint import ServedModels
 
 application = Application.from_environment()
 
@@ -28,6 +29,15 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
         if run is None or run.dataset != asked.dataset:
             logger.warning("The dataset has no such run", extra={"run_id": asked.run_id, "dataset": asked.dataset})
             return
-        first = request(application.imports, run, asked.request_id, asked.requested_by, asked.instead_of or None)
+        first = request(
+            ServedModels(application.imports, application.endpoints),
+            run,
+            asked.request_id,
+            asked.requested_by,
+            asked.instead_of or None,
+        )
+    elif isinstance(seen, EndpointWanted):
+        logger.info("Endpoint wanted", extra=seen.detail.model_dump())
+        first = WakeRequested(by=seen.detail.requested_by)
     publish = PublishAlias(application.runs, application.aliases, application.settings.stack)
     application.advance(seen.detail.run_id, {Effect.PUBLISH_ALIAS: publish}, first)

@@ -1,4 +1,4 @@
-"""Follow the import jobs, on a schedule: Bedrock announces nothing of them."""
+"""Follow imports and endpoints, on a schedule: Bedrock announces nothing, and SageMaker nothing of components."""
 
 from itertools import islice
 from typing import Any
@@ -7,9 +7,11 @@ from aws_lambda_powertools.utilities.parser import parse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from tunedrop.bootstrap import Application, observed
-from tunedrop.contracts.events import Tick
+from tunedrop.contracts.events import DeploymentEvent, EndpointStateChange
+from tunedrop.domain import names
 from tunedrop.domain.decide import Effect
 from tunedrop.domain.measures import of_imports
+from tunedrop.domain.plan import ServeTarget
 from tunedrop.domain.run import Run, RunStatus
 from tunedrop.errors import TransientError
 from tunedrop.observability import logger, measure
@@ -24,16 +26,36 @@ application = Application.from_environment()
 
 @observed
 def handler(event: dict[str, Any], _context: LambdaContext) -> None:
-    """Look at every running import, then wake the runs that wait for the slot; the next tick tries what failed."""
-    parse(event=event, model=Tick)
+    """Look at every running import, then wake the runs that wait for more; the next tick tries what failed."""
+    seen = parse(event=event, model=DeploymentEvent).root
+    nudge = Nudge(application.runs, application.clock)
+    if isinstance(seen, EndpointStateChange):
+        run_id = names.run_of_endpoint(application.settings.stack, seen.detail.endpoint_name)
+        run = application.runs.get(run_id) if run_id else None
+        if run:
+            nudge(run)
+        return
     deploying = list(application.runs.live(RunStatus.DEPLOYING))
     measure(of_imports(deploying))
-    importing = [run for run in deploying if run.deployment and _still_imports(run)]
+    _follow_endpoints(deploying, nudge)
+    bound = [run for run in deploying if not _on_endpoint(run)]
+    importing = [run for run in bound if run.deployment and _still_imports(run)]
     if importing:
         return
-    nudge = Nudge(application.runs, application.clock)
-    woken = (run for run in deploying if not run.deployment and nudge(run))
+    woken = (run for run in bound if not run.deployment and nudge(run))
     logger.info("Woken", extra={"runs": [run.run_id for run in islice(woken, WOKEN_AT_ONCE)]})
+
+
+def _follow_endpoints(deploying: list[Run], nudge: Nudge) -> None:
+    """Have every endpoint looked at; one that is woken belongs to a run that has ended."""
+    ended = (run for status in (RunStatus.PROMOTED, RunStatus.NOT_PROMOTED) for run in application.runs.live(status))
+    woken = [run for run in ended if run.deployment and run.deployment.waking]
+    for run in (*filter(_on_endpoint, deploying), *woken):
+        nudge(run)
+
+
+def _on_endpoint(run: Run) -> bool:
+    return run.plan is not None and run.plan.serve is ServeTarget.ENDPOINT
 
 
 def _still_imports(run: Run) -> bool:

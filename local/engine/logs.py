@@ -9,15 +9,16 @@ from typing import Any
 from ministack.core import iam_actions
 from ministack.services import cloudwatch_logs
 
-from local.engine import embedded_metrics
+from local.engine import embedded_metrics, settings
 
 _OF_STREAMS = frozenset({"GetLogEvents", "PutLogEvents", "DeleteLogStream"})
 
 
 def authorize_as_aws_does() -> None:
-    """Name the resources of CloudWatch Logs as policies must: the stream where there is one, else `<group>:*`.
+    """Name the resources of CloudWatch as policies must: a log's stream where there is one, else `<group>:*`; an alarm.
 
-    https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/iam-access-control-overview-cwl.html
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/iam-access-control-overview-cwl.html and, for alarms,
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatch.html
     """
     named = iam_actions.extract_resource_arn
 
@@ -25,6 +26,10 @@ def authorize_as_aws_does() -> None:
         service: str, method: str, path: str, headers: Mapping[str, str], body: bytes, *others: Any, **named_others: Any
     ) -> str:
         arn: str = named(service, method, path, headers, body, *others, **named_others)
+        if service == "monitoring" and headers.get("x-amz-target", "").endswith(".DeleteAlarms"):
+            alarms = json.loads(body).get("AlarmNames") or []
+            place = f"{settings.REGION}:{settings.ACCOUNT_ID}"
+            return f"arn:aws:cloudwatch:{place}:alarm:{alarms[0]}" if len(alarms) == 1 else arn
         if service != "logs" or ":log-group:" not in arn or arn.count(":") != 6:  # noqa: PLR2004 - a group's own ARN
             return arn
         stream = json.loads(body).get("logStreamName")

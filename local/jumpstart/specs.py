@@ -167,6 +167,16 @@ class CatalogueModel:
                 "max_run": 360000,
             },
             "fit_kwargs": {},
+            # As JumpStart serves Llama: DJL's container, which the local SageMaker answers for.
+            "hosting_ecr_specs": {"framework": "djl-lmi", "framework_version": "0.29.0", "py_version": "py310"},
+            "inference_enable_network_isolation": True,
+            "inference_environment_variables": [
+                _variable("HF_MODEL_ID", "/opt/ml/model"),
+                _variable("MODEL_CACHE_ROOT", "/opt/ml/model"),
+                _variable("OPTION_ENFORCE_EAGER", "true"),
+            ],
+            "default_inference_instance_type": _DEFAULT_INSTANCE_TYPE,
+            "supported_inference_instance_types": list(_INSTANCE_TYPES),
             "metrics": [
                 {"Name": f"huggingface-textgeneration:{name}", "Regex": regex} for name, regex in _METRICS.items()
             ],
@@ -320,6 +330,10 @@ def _text(name: str, default: str, *options: str) -> dict[str, Any]:
 
 def _switch(name: str, *, default: bool) -> dict[str, Any]:
     return _text(name, str(default), "True", "False")
+
+
+def _variable(name: str, default: str) -> dict[str, Any]:
+    return {**_container(name, default), "required_for_model_class": True}
 
 
 def _container(name: str, default: str) -> dict[str, Any]:

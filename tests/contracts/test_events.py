@@ -13,6 +13,8 @@ from tests.stack import ROOT, announcements, receivers, sample
 from tunedrop.contracts.events import (
     ApprovalEvent,
     ApprovalRefused,
+    ChampionEvent,
+    DeploymentEvent,
     ExecutionStatusChange,
     ModelPromoted,
     ObjectCreated,
@@ -42,6 +44,8 @@ ROUTES = {
     "aws.s3/object-created.tune-yaml-in-subfolder": {"plan_run/Dropped"},
     "aws.sagemaker/sagemaker-training-job-state-change.completed": {"track_training/JobChanged"},
     "aws.sagemaker/sagemaker-training-job-state-change.failed": {"track_training/JobChanged"},
+    "aws.sagemaker/sagemaker-endpoint-state-change.in-service": {"track_deployment/EndpointChanged"},
+    "aws.sagemaker/sagemaker-endpoint-state-change.other-endpoint": set(),
     "aws.sagemaker/sagemaker-training-job-state-change.in-progress": {"track_training/JobChanged"},
     "aws.sagemaker/sagemaker-training-job-state-change.other-job": set(),
     "aws.sagemaker/sagemaker-training-job-state-change.stack-of-longer-name": {"track_training/JobChanged"},
@@ -53,6 +57,7 @@ ROUTES = {
     "aws.states/step-functions-execution-status-change.succeeded": {"validate_dataset/WorkflowEnded"},
     "tunedrop.user/approval-given.by-role": {"record_approval/Answered"},
     "tunedrop.user/approval-refused.with-reason": {"record_approval/Answered"},
+    "tunedrop.user/endpoint-wanted.by-role": {"promote_model/Requested"},
     "tunedrop/run-status-changed.awaiting-approval": {NOTIFY},
     "tunedrop/run-status-changed.awaiting-approval-due": {NOTIFY},
     "tunedrop/run-status-changed.deploying": {DEPLOY},
@@ -96,6 +101,8 @@ READERS = {
 
 OTHER_READERS: dict[str, type] = {
     "Model Promoted": ModelPromoted,
+    "SageMaker Endpoint State Change": DeploymentEvent,
+    "Endpoint Wanted": ChampionEvent,
     "Approval Given": ApprovalEvent,
     "Approval Refused": ApprovalEvent,
 }

@@ -66,7 +66,7 @@ def test_a_model_alone_is_enough() -> None:
     spec = parse_tune_yaml(b"model: a-model")
 
     assert (spec.technique, spec.instance_type, spec.budget_usd, spec.accept_eula) == (None, None, None, False)
-    assert spec.serve is ServeTarget.BEDROCK
+    assert (spec.serve, spec.endpoint) == (None, None)
     assert spec.evaluate.model_dump() == {
         "metric": None,
         "against": ("base", "champion"),
@@ -83,7 +83,7 @@ def test_a_spec_knows_the_lines_of_its_keys() -> None:
 
 
 def test_all_problems_are_told_at_once_in_the_order_of_the_file() -> None:
-    found = problems("modle: x\nserve: endpoint\nbudget_usd: -1\nevaluate:\n  min_gain: 3\n")
+    found = problems("modle: x\nserve: elsewhere\nbudget_usd: -1\nevaluate:\n  min_gain: 3\n")
 
     assert [(each.code, each.where) for each in found] == [
         ("spec.missing-key", "tune.yaml"),
@@ -99,7 +99,8 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file() -> None:
     [
         ("technique: Chat", "instruction or chat or dpo or domain-adaptation or visual-qa"),
         ("technique: rlhf", "left out, the files tell it"),
-        ("serve: endpoint", "bedrock"),
+        ("serve: elsewhere", "bedrock or endpoint"),
+        ("endpoint: {ttl_hours: 0}", "from 1 to 8760"),
         ("evaluate: {metric: rouge}", "exact_match"),
         ("evaluate: {against: [best]}", "[base]"),
         ("evaluate: {against: [base, base]}", "at most once"),
@@ -199,7 +200,7 @@ def test_windows_line_ends_are_fine() -> None:
 
 
 def test_messages_are_short_lines_of_ascii() -> None:
-    found = problems("\u202e" * 500 + ": 1\nmodel: '" + "é\\n" * 500 + "'\nserve: \u2028")
+    found = problems("\u202e" * 500 + ": 1\nmodel: '" + "é\\n" * 500 + "'\naccept_eula: \u2028")
 
     assert len(found) == 3
     for each in found:

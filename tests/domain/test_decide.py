@@ -15,6 +15,8 @@ from tests.samples import (
     DATASET_REFUSED,
     DEAR_PLAN,
     DEAR_PLAN_MADE,
+    ENDPOINT_ARN,
+    ENDPOINT_NAME,
     IMPORT_COMPLETED,
     IMPORT_STARTED,
     JOB_ACCEPTED,
@@ -33,6 +35,7 @@ from tests.samples import (
     RUN_ID,
     STACK,
     UNPRICED_PLAN_MADE,
+    hosted_run,
     job_seen,
     new_run,
     observed,
@@ -70,7 +73,8 @@ from tunedrop.domain.observations import (
     ChampionChanged,
     ClaimRefused,
     DeletionDenied,
-    ImportDeleted,
+    EndpointNamed,
+    EndpointSeen,
     ImportSeen,
     ImportSlotWanted,
     ImportStarted,
@@ -79,6 +83,7 @@ from tunedrop.domain.observations import (
     JobRefused,
     JobSeen,
     Looked,
+    ModelDeleted,
     ModelLimitReached,
     NoticeClaimed,
     NoticeSent,
@@ -95,8 +100,9 @@ from tunedrop.domain.observations import (
     ScoringPaused,
     Unavailable,
     WaitOver,
+    WakeRequested,
 )
-from tunedrop.domain.plan import ApprovalRule, InstanceChoice
+from tunedrop.domain.plan import ApprovalRule, InstanceChoice, ServeTarget
 from tunedrop.domain.run import EDGES, TERMINAL, ApprovalAnswer, Change, Run, RunStatus
 
 SOON = timedelta(minutes=2)
@@ -110,6 +116,10 @@ REPORT_WRITTEN = ReportWritten(uri="s3://tunedrop-runs/runs/x/report.html")
 GONE = PROMOTION_REQUESTED.model_copy(update={"missing": "Bedrock has no such model."})
 DELETION_DENIED = DeletionDenied(reason="not authorized to perform: bedrock:DeleteImportedModel")
 TIME_OVER = RetirementWanted(because="It has not been the champion for 7 days.")
+
+COMING = EndpointSeen(in_service=False, reason="SageMaker is making the endpoint.")
+IN_SERVICE = EndpointSeen(in_service=True, model_arn=ENDPOINT_ARN)
+WAKE = WakeRequested(by=PERSON)
 
 CAPACITY = "CapacityError: Unable to provision requested ML compute capacity."
 AWS_FAULT = "InternalServerError: We encountered an internal error. Please try again."
@@ -147,11 +157,14 @@ POSSIBLE: dict[Effect, tuple[Observation, ...]] = {
     Effect.START_IMPORT: (IMPORT_STARTED, UNAVAILABLE, REFUSED, FULL, FULL_FOR_GOOD),
     Effect.MAKE_ROOM: (RoomMade(),),
     Effect.DESCRIBE_IMPORT: (ImportSeen(status="InProgress"), IMPORT_COMPLETED, ImportSeen(status="Failed")),
+    Effect.NAME_ENDPOINT: (EndpointNamed(name=ENDPOINT_NAME),),
+    Effect.BRING_UP: (COMING, IN_SERVICE, UNAVAILABLE, REFUSED),
+    Effect.TAKE_DOWN: (ModelDeleted(), UNAVAILABLE, DELETION_DENIED),
     Effect.SCORE: (scored(passed=True), scored(passed=False), ScoringPaused(answered=5), UNAVAILABLE, REFUSED),
     Effect.PROMOTE: (PROMOTION_WANTED,),
     Effect.PUBLISH_ALIAS: (ALIAS_PUBLISHED,),
     Effect.RETIRE: (RetirementWanted(because="It was not promoted."),),
-    Effect.DELETE_IMPORT: (ImportDeleted(), UNAVAILABLE, DELETION_DENIED),
+    Effect.DELETE_IMPORT: (ModelDeleted(), UNAVAILABLE, DELETION_DENIED),
     Effect.WRITE_REPORT: (REPORT_WRITTEN,),
     Effect.CLAIM_NOTICE: (NOTICE_CLAIMED,),
     Effect.SEND_NOTICE: (Looked(), *(NoticeSent(status=status, message_id="m-1") for status in NOTIFIED)),
@@ -161,7 +174,11 @@ POSSIBLE: dict[Effect, tuple[Observation, ...]] = {
 TELLING = frozenset({Effect.WRITE_REPORT, Effect.CLAIM_NOTICE, Effect.SEND_NOTICE})
 """Effects that are due however long a run has to wait for others."""
 
-LOOKS = frozenset({Effect.DESCRIBE_TRAINING, Effect.SETTLE, Effect.DESCRIBE_IMPORT, Effect.SEND_NOTICE})
+DELETING = frozenset({Effect.DELETE_IMPORT, Effect.TAKE_DOWN})
+
+LOOKS = frozenset(
+    {Effect.DESCRIBE_TRAINING, Effect.SETTLE, Effect.DESCRIBE_IMPORT, Effect.BRING_UP, Effect.SEND_NOTICE}
+)
 """Effects that may change nothing, and are due again at the next event."""
 
 
@@ -188,13 +205,21 @@ def situation(run: Run, now: datetime) -> object:
     wait = None if run.next_try_at is None else run.next_try_at <= now
     told = run.notices.get(run.status)
     notice = told and (told.message_id, now - told.claimed_at >= NOTICE_LEASE)
-    deployment = run.deployment and (run.deployment.model_arn, run.deployment.retirement, run.deployment.deleted)
+    deployment = run.deployment and (
+        run.deployment.model_arn,
+        run.deployment.retirement,
+        run.deployment.deleted,
+        run.deployment.target,
+        run.deployment.waking,
+    )
     promotion = run.promotion and (run.promotion.by, run.promotion.published)
     end = (run.status, run.change, run.claims, bool(run.reason), now - run.updated_at >= IDLE, wait, notice, deployment)
     end = (*end, run.charge and run.charge.attempt == run.attempt, promotion, run.promotion_refused is None)
     end = (*end, bool(run.report_uri))
     if run.status.terminal:
         return (*end, run.charge is not None and now - run.entered_at >= MISSING_JOB)
+    if run.status is RunStatus.DEPLOYING:
+        end = (*end, run.plan and run.plan.serve)
     ages = (run.room_from, now - run.entered_at >= LONGEST_WAIT, now - run.entered_at >= MISSING_JOB)
     asks = run.plan and run.plan.approval if run.status is RunStatus.VALIDATING else None
     if run.status is RunStatus.AWAITING_APPROVAL:
@@ -240,7 +265,7 @@ def moves_from(run: Run, now: datetime) -> Iterator[Move]:
     if run.status in EVALUATED:
         seen += ((None, each) for each in (PROMOTION_REQUESTED, GONE))
         if run.promotion:  # the reconciler looks at former champions only
-            seen.append((None, TIME_OVER))
+            seen += ((None, each) for each in (TIME_OVER, WAKE))
     for effect in effects_due(run, now):
         seen += (
             (effect, of_attempt(observation, run)) for observation in POSSIBLE[effect] if fits(run, effect, observation)
@@ -259,7 +284,11 @@ def moves_from(run: Run, now: datetime) -> Iterator[Move]:
 
 @pytest.fixture(scope="module")
 def search() -> Search:
-    states: dict[object, tuple[Run, datetime]] = {situation(new_run(), NOW): (new_run(), NOW)}
+    # How a model is served matters to no run before it is trained: the second search begins there.
+    states: dict[object, tuple[Run, datetime]] = {
+        situation(new_run(), NOW): (new_run(), NOW),
+        situation(hosted_run(), hosted_run().updated_at): (hosted_run(), hosted_run().updated_at),
+    }
     moves: list[Move] = []
     ways: dict[object, set[object]] = {}
     frontier = deque(states)
@@ -282,7 +311,7 @@ def test_the_search_knows_every_effect_and_every_observation() -> None:
     assert set(POSSIBLE) == set(Effect)
     known = {type(each) for observations in POSSIBLE.values() for each in observations}
     unasked = {Nudged, CapReached, ChampionChanged, ClaimRefused, WaitOver}
-    asked = {PromotionRequested, Approved, ApprovalRefused}
+    asked = {PromotionRequested, Approved, ApprovalRefused, WakeRequested}
     assert known | unasked | asked == set(Observation.__subclasses__())
 
 
@@ -312,7 +341,7 @@ def test_what_says_that_the_same_status_is_due(search: Search) -> None:
     due = {
         type(move.observation) for move in search.moves if move.after != move.before and move.after.change is Change.DUE
     }
-    assert due == {Nudged, ScoringPaused, ChampionChanged, RetirementWanted}
+    assert due == {Nudged, ScoringPaused, ChampionChanged, RetirementWanted, WakeRequested, Refused}
 
 
 def test_a_run_that_did_not_change_is_not_written(search: Search) -> None:
@@ -383,7 +412,7 @@ def test_the_import_slot_is_held_only_while_an_import_runs_or_is_about_to(search
     assert holders == {RunStatus.DEPLOYING}
     for run, _ in search.states.values():
         if run.deployment and run.status is RunStatus.DEPLOYING:
-            assert names.IMPORT_SLOT in run.claims
+            assert (names.IMPORT_SLOT in run.claims) == (run.deployment.target is ServeTarget.BEDROCK)
 
 
 def test_room_is_reserved_before_the_launch_and_until_the_cost_is_known(search: Search) -> None:
@@ -450,12 +479,31 @@ def test_a_model_that_is_given_up_is_deleted_and_never_promoted_again(search: Se
     assert {run.status for run, _ in given_up} == {RunStatus.PROMOTED, *RETIRING - {RunStatus.STOPPED}}
     for run, now in given_up:
         assert run.deployment
-        assert run.deployment.deleted or Effect.DELETE_IMPORT in effects_due(run, now + LONGEST_WAIT)
+        assert run.deployment.deleted or DELETING & set(effects_due(run, now + LONGEST_WAIT))
         assert not newly_promoted(run, decide(run, PROMOTION_REQUESTED, now).run)
     for run, now in search.states.values():
-        if Effect.DELETE_IMPORT in effects_due(run, now):
+        if deletion := DELETING & set(effects_due(run, now)):
             assert run.deployment
             assert run.deployment.retirement
+            of_an_endpoint = run.deployment.target is ServeTarget.ENDPOINT
+            assert deletion == {Effect.TAKE_DOWN if of_an_endpoint else Effect.DELETE_IMPORT}
+
+
+def test_an_endpoint_is_named_before_anything_of_it_is_made(search: Search) -> None:
+    for run, now in search.states.values():
+        if Effect.BRING_UP in effects_due(run, now):
+            assert run.deployment
+            assert run.deployment.model_name == ENDPOINT_NAME
+
+
+def test_only_an_endpoint_of_a_promoted_run_that_was_taken_down_is_woken(search: Search) -> None:
+    woken = [move for move in search.moves if move.observation == WAKE and move.after != move.before]
+    assert woken
+    for move in woken:
+        assert move.before.deployment
+        assert move.before.deployment.deleted
+        assert move.before.deployment.target is ServeTarget.ENDPOINT
+        assert Effect.BRING_UP in effects_due(move.after, move.now)
 
 
 def test_a_champion_neither_fails_nor_is_given_up_before_its_alias_is_published(search: Search) -> None:
@@ -494,7 +542,7 @@ def _judged_by_status(done: Collection[Effect | None]) -> list[Observation]:
     """Return what none of these effects can have seen, but for what counts in every status."""
     own = [each for effect in POSSIBLE if effect in done for each in POSSIBLE[effect]]
     effects = set(POSSIBLE) - set(done)
-    anywhere = (Looked, Unavailable, Refused, NoticeClaimed, NoticeSent, RetirementWanted, ImportDeleted)
+    anywhere = (Looked, Unavailable, Refused, NoticeClaimed, NoticeSent, RetirementWanted, ModelDeleted)
     seen = [each for effect in effects for each in POSSIBLE[effect] if not isinstance(each, anywhere)]
     return [each for each in seen if each not in own]
 
@@ -950,7 +998,7 @@ def test_a_former_champion_is_given_up_and_then_deleted() -> None:
     run = observed(run_in(RunStatus.PROMOTED), TIME_OVER)
     assert run.change is Change.DUE
     assert effects_due(run, NOW)[0] is Effect.DELETE_IMPORT
-    assert Effect.DELETE_IMPORT not in effects_due(observed(run, ImportDeleted()), NOW)
+    assert Effect.DELETE_IMPORT not in effects_due(observed(run, ModelDeleted()), NOW)
 
 
 def test_a_model_that_nobody_may_delete_is_tried_again_for_a_day_and_then_left_to_a_person() -> None:
@@ -973,8 +1021,8 @@ def test_a_candidate_that_does_not_pass_is_deleted() -> None:
     assert effects_due(run, NOW) == (Effect.RETIRE, Effect.WRITE_REPORT, Effect.CLAIM_NOTICE)
     given_up = observed(run, *POSSIBLE[Effect.RETIRE])
     assert effects_due(given_up, NOW) == (Effect.DELETE_IMPORT, Effect.WRITE_REPORT, Effect.CLAIM_NOTICE)
-    assert effects_due(observed(given_up, ImportDeleted()), NOW) == (Effect.WRITE_REPORT, Effect.CLAIM_NOTICE)
-    assert effects_due(observed(given_up, ImportDeleted(), REPORT_WRITTEN), NOW) == (Effect.CLAIM_NOTICE,)
+    assert effects_due(observed(given_up, ModelDeleted()), NOW) == (Effect.WRITE_REPORT, Effect.CLAIM_NOTICE)
+    assert effects_due(observed(given_up, ModelDeleted(), REPORT_WRITTEN), NOW) == (Effect.CLAIM_NOTICE,)
 
 
 def test_a_paused_evaluation_is_due_again_with_its_progress() -> None:

@@ -15,7 +15,7 @@ from tunedrop.domain.pricing import PriceList
 from tunedrop.domain.run import Change, RunStatus
 from tunedrop.domain.stack_parameters import StackParameterError
 from tunedrop.observability import logger
-from tunedrop.ports import ImportedModel
+from tunedrop.ports import ServedModel
 from tunedrop.settings import Settings
 from tunedrop.steps.executions import LOOK_AGAIN
 from tunedrop.steps.plan_rules import rules_of
@@ -33,7 +33,7 @@ NOT_TOLD_OF_RUNS = {
     "reconcile_runs",
     "track_deployment",
 }
-IMPORTED = ImportedModel(arn=MODEL_ARN, name="model", source_uri=ARTIFACT_URI, instruct_supported=True)
+IMPORTED = ServedModel(arn=MODEL_ARN, name="model", source_uri=ARTIFACT_URI, instruct_supported=True)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from tests.local.fake_host import BUCKET, ROLE, FakeHost, connect, eventually, f
 from tunedrop.adapters.bedrock import BedrockConversation, BedrockModelImports
 from tunedrop.domain.model_call import ModelCall, call_of_imported
 from tunedrop.errors import ModelNotReadyError, PromptRefusedError
-from tunedrop.ports import Answer, ImportedModel, Picture, Question, Turn
+from tunedrop.ports import Answer, Picture, Question, ServedModel, Turn
 
 READS, SEES = "tunedrop.tiny-random-llama", "tunedrop.tiny-random-mllama"
 SAID = Question(
@@ -62,7 +62,7 @@ def test_a_prompt_beyond_the_context_is_refused_by_both(conversation: BedrockCon
 
 
 @contextmanager
-def imported(tmp_path: Path, weights: Path) -> Iterator[tuple[ImportedModel, BedrockConversation]]:
+def imported(tmp_path: Path, weights: Path) -> Iterator[tuple[ServedModel, BedrockConversation]]:
     """Import weights, and ask them as the application does."""
     with fake_host(tmp_path) as host:
         for file in weights.iterdir():

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.fakes import FakeClock, FakeModelImports, FakeQuotas, InMemoryAliases, InMemoryRunStore
+from tests.fakes import FakeClock, FakeEndpoints, FakeModelImports, FakeQuotas, InMemoryAliases, InMemoryRunStore
 from tests.samples import DATASET, NOW, RUN_ID, STACK, observed, run_in, scored
 from tunedrop.domain import names
 from tunedrop.domain.alias import HISTORY, Alias, Champion
@@ -17,6 +17,7 @@ from tunedrop.domain.observations import (
 )
 from tunedrop.domain.run import Run, RunStatus
 from tunedrop.steps.champions import FormerChampions, MakeRoom, Promote, PublishAlias, publish, request
+from tunedrop.steps.endpoint import ServedModels
 from tunedrop.steps.plan import BedrockRoom
 
 ALIAS = names.alias(STACK, DATASET)
@@ -31,6 +32,7 @@ class World:
         self.runs = InMemoryRunStore()
         self.imports = FakeModelImports(clock=self.clock)
         self.aliases = InMemoryAliases()
+        self.served = ServedModels(self.imports, FakeEndpoints())
         self.former = FormerChampions(self.runs, self.imports, self.clock, STACK)
         for run_id in run_ids:
             self.promote(run_id)
@@ -59,7 +61,7 @@ class World:
         run = self.run(run_id)
         champion = self.runs.alias(run.dataset).champion
         assert champion
-        asked = request(self.imports, run, request_id, "ann", champion.run_id)
+        asked = request(self.served, run, request_id, "ann", champion.run_id)
         return self.runs.commit(run, observed(run, asked, after=self.clock.now() - run.updated_at))
 
     def run(self, run_id: str) -> Run:
@@ -132,10 +134,10 @@ def test_a_dataset_without_a_champion_has_no_alias() -> None:
 
 def test_a_wish_says_whether_bedrock_still_has_the_model() -> None:
     world = World(RUNS[0])
-    asked = request(world.imports, world.run(RUNS[0]), "r-1", "ann", None)
+    asked = request(world.served, world.run(RUNS[0]), "r-1", "ann", None)
     assert asked == PromotionRequested(request="r-1", by="ann", instead_of=None)
     world.imports.delete(names.imported_model(STACK, RUNS[0]))
-    gone = request(world.imports, world.run(RUNS[0]), "r-1", "ann", None)
+    gone = request(world.served, world.run(RUNS[0]), "r-1", "ann", None)
     assert isinstance(gone, PromotionRequested)
     assert "could not be found" in gone.missing
 

@@ -31,7 +31,6 @@ from tests.samples import (
 from tunedrop.domain import names
 from tunedrop.domain.observations import (
     DeletionDenied,
-    ImportDeleted,
     ImportSeen,
     ImportSlotWanted,
     ImportStarted,
@@ -40,6 +39,7 @@ from tunedrop.domain.observations import (
     JobRefused,
     JobSeen,
     Looked,
+    ModelDeleted,
     ModelLimitReached,
     NoticeClaimed,
     NoticeSent,
@@ -295,7 +295,7 @@ def test_an_import_is_deleted_when_it_has_ended_and_not_before() -> None:
     imports.start(MODEL_NAME, ARTIFACT_URI, RUN_ID)
     assert isinstance(DeleteImport(imports)(run), Unavailable)
     imports.finish(MODEL_NAME, "Completed")
-    assert DeleteImport(imports)(run) == DeleteImport(imports)(run) == ImportDeleted()
+    assert DeleteImport(imports)(run) == DeleteImport(imports)(run) == ModelDeleted()
     assert imports.deleted == [MODEL_NAME]
 
 
@@ -323,7 +323,7 @@ def test_a_deletion_that_a_policy_denies_is_told() -> None:
 
 
 def test_a_run_without_an_import_has_none_to_delete() -> None:
-    assert DeleteImport(FakeModelImports())(new_run()) == ImportDeleted()
+    assert DeleteImport(FakeModelImports())(new_run()) == ModelDeleted()
 
 
 def test_a_notice_is_sent_by_who_claimed_it() -> None:

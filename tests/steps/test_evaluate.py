@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tests.fakes import FakeConversation, FakeModelImports, FakeWorkflows, InMemoryRunFiles, InMemoryRunStore
+from tests.fakes import (
+    FakeConversation,
+    FakeEndpoints,
+    FakeModelImports,
+    FakeWorkflows,
+    InMemoryRunFiles,
+    InMemoryRunStore,
+)
 from tests.samples import ARTIFACT_URI, DATASET, MODEL_ARN, NOW, PLAN, RUN_ID, run_in
 from tunedrop.domain import names
 from tunedrop.domain.alias import Alias, Champion
@@ -20,14 +27,15 @@ from tunedrop.domain.plan import Technique
 from tunedrop.domain.run import Run, RunStatus
 from tunedrop.errors import ModelNotReadyError, ModelUnavailableError, PromptRefusedError, TransientError
 from tunedrop.evaluation.rows import HeldOutRow
-from tunedrop.ports import Answer, ImportedModel, Picture, Question
+from tunedrop.ports import Answer, Picture, Question, ServedModel
 from tunedrop.steps.ask_rows import LEAST_TOKENS, ROWS_AT_ONCE, AskRows, RangeToAsk
+from tunedrop.steps.endpoint import ServedModels
 from tunedrop.steps.evaluate import ScoreModels
 from tunedrop.steps.executions import EXECUTIONS, LOOK_AGAIN
 
 ROWS = ROWS_AT_ONCE * 2 + 1
 CHAMPION = "arn:aws:bedrock:us-east-1:123456789012:imported-model/champion"
-MODEL = ImportedModel(arn=MODEL_ARN, name="x", source_uri=ARTIFACT_URI, instruct_supported=True)
+MODEL = ServedModel(arn=MODEL_ARN, name="x", source_uri=ARTIFACT_URI, instruct_supported=True)
 
 
 class World:
@@ -48,7 +56,8 @@ class World:
 
     def score(self, seconds_left: Callable[[], float] = lambda: 900.0) -> object:
         ask = AskRows(self.conversation, self.files, seconds_left)
-        step = ScoreModels(self.imports, self.runs, self.files, self.workflows, ask, self.at_once, range_rows=10)
+        served = ServedModels(self.imports, FakeEndpoints())
+        step = ScoreModels(served, self.runs, self.files, self.workflows, ask, self.at_once, range_rows=10)
         return step(self.run)
 
     def ask_in_ranges(self, seconds_left: Callable[[], float] = lambda: 900.0) -> None:

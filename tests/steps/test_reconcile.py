@@ -6,6 +6,7 @@ import pytest
 
 from tests.fakes import (
     FakeClock,
+    FakeEndpoints,
     FakeModelImports,
     FakeTrainingJobs,
     InMemoryAliases,
@@ -29,7 +30,7 @@ from tests.samples import (
 )
 from tunedrop.domain import names
 from tunedrop.domain.decide import IDLE
-from tunedrop.domain.observations import ImportDeleted, PromotionWanted, RetirementWanted
+from tunedrop.domain.observations import ModelDeleted, PromotionWanted, RetirementWanted
 from tunedrop.domain.run import Change, Run, RunStatus
 from tunedrop.domain.training_request import create_training_job_request
 from tunedrop.errors import VersionConflictError
@@ -48,11 +49,14 @@ class World:
         self.drops = InMemoryDrops(clock=self.clock)
         self.jobs = FakeTrainingJobs()
         self.imports = FakeModelImports(clock=self.clock)
+        self.endpoints = FakeEndpoints(clock=self.clock)
         self.aliases = InMemoryAliases()
 
     def reconcile(self, after: timedelta = timedelta(0)) -> None:
         self.clock.move(after)
-        Reconcile(self.runs, self.drops, self.jobs, self.imports, self.aliases, self.clock, STACK, KEEP)()
+        Reconcile(
+            self.runs, self.drops, self.jobs, self.imports, self.endpoints, self.aliases, self.clock, STACK, KEEP
+        )()
 
     def train(self, name: str) -> None:
         request = create_training_job_request(
@@ -134,7 +138,7 @@ def test_a_model_of_which_no_run_knows_is_deleted(world: World, status: RunStatu
 
 
 def test_a_model_that_was_imported_once_more_after_its_deletion_is_deleted(world: World) -> None:
-    deleted = observed(run_in(RunStatus.NOT_PROMOTED), RetirementWanted(because="It lost."), ImportDeleted())
+    deleted = observed(run_in(RunStatus.NOT_PROMOTED), RetirementWanted(because="It lost."), ModelDeleted())
     world.runs.create(deleted)
     world.import_model(MODEL_NAME)
     world.reconcile(after=ORPHAN_AFTER)

@@ -23,6 +23,9 @@ GLOBALS: dict[str, Any] = TEMPLATE["Globals"]["Function"]
 ANY_RESOURCE = {
     ("TrainingRole", "cloudwatch:PutMetricData"): "knows no resources; the namespace is a condition",
     ("TrainingRole", "ecr:GetAuthorizationToken"): "knows no resources",
+    ("HostingRole", "cloudwatch:PutMetricData"): "knows no resources; the namespace is a condition",
+    ("HostingRole", "ecr:GetAuthorizationToken"): "knows no resources",
+    ("deploy_model", "application-autoscaling:DescribeScalingPolicies"): "knows no resources",
     ("deploy_model", "bedrock:CreateModelImportJob"): "knows no resources; a run's tag is a condition",
     ("deploy_model", "bedrock:ListImportedModels"): "knows no resources",
     ("deploy_model", "bedrock:ListModelImportJobs"): "knows no resources",
@@ -32,6 +35,9 @@ ANY_RESOURCE = {
     ("plan_run", "servicequotas:GetServiceQuota"): "knows no resources",
     ("plan_run", "servicequotas:ListServiceQuotas"): "knows no resources",
     ("reconcile_runs", "bedrock:ListImportedModels"): "knows no resources",
+    ("reconcile_runs", "application-autoscaling:DescribeScalingPolicies"): "knows no resources",
+    ("reconcile_runs", "cloudwatch:GetMetricStatistics"): "knows no resources",
+    ("reconcile_runs", "sagemaker:ListEndpoints"): "knows no resources",
     ("reconcile_runs", "sagemaker:ListTrainingJobs"): "knows no resources",
 }
 """Every permission on all resources, and why AWS leaves no other choice."""
@@ -51,6 +57,7 @@ NEEDED_BY_ADAPTER = {
     "drops": {"DROP_BUCKET"},
     "experiments": {"MLFLOW_SERVER_ARN"},
     "evaluations": {"EVALUATION_WORKFLOW_ARN"},
+    "endpoints": set(),
     "files": {"RUN_BUCKET"},
     "hub": set(),
     "imports": set(),
@@ -172,7 +179,7 @@ def test_a_function_is_given_the_settings_that_it_uses_and_no_others(function: s
     needed = {str(aliases[name]) for name in used}.union(*(NEEDED_BY_ADAPTER[name] for name in adapters))
     given = set(FUNCTIONS[function].get("Environment", {}).get("Variables", {}))
     if function == "deploy_model":
-        needed.add("IMPORT_ROLE_ARN")  # the one function that starts imports
+        needed |= {"IMPORT_ROLE_ARN", "HOSTING_ROLE_ARN"}  # the one function that starts imports and endpoints
     if function == "launch_training":
         needed.add("MONTHLY_CAP_USD")  # the one function that reserves
     everybody = set(GLOBALS["Environment"]["Variables"]) | {"AWS_REGION"}
@@ -317,13 +324,19 @@ def test_permissions_on_all_resources_are_those_that_know_no_resources() -> None
 
 
 def test_a_role_is_passed_to_one_service_only() -> None:
-    passed = {grant.role: grant for grant in grants() if grant.action == "iam:PassRole"}
-    assert {role: grant.condition for role, grant in passed.items()} == {
-        "launch_training": {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
-        "deploy_model": {"StringEquals": {"iam:PassedToService": "bedrock.amazonaws.com"}},
-    }
-    assert passed["launch_training"].resources == [{"Fn::GetAtt": ["TrainingRole", "Arn"]}]
-    assert passed["deploy_model"].resources == [{"Fn::GetAtt": ["ImportRole", "Arn"]}]
+    passed = [(grant.role, grant.resources, grant.condition) for grant in grants() if grant.action == "iam:PassRole"]
+    assert passed == [
+        (
+            function,
+            [{"Fn::GetAtt": [role, "Arn"]}],
+            {"StringEquals": {"iam:PassedToService": f"{service}.amazonaws.com"}},
+        )
+        for function, role, service in (
+            ("launch_training", "TrainingRole", "sagemaker"),
+            ("deploy_model", "ImportRole", "bedrock"),
+            ("deploy_model", "HostingRole", "sagemaker"),
+        )
+    ]
 
 
 def test_nothing_that_runs_here_can_start_a_run_by_writing_a_drop() -> None:
@@ -364,11 +377,12 @@ def test_no_other_hub_than_the_stacks_own_is_read_or_trained_from() -> None:
         assert all("/${PrivateHub}" in resource["Fn::Sub"] for resource in grant.resources)
 
 
-def test_jobs_of_other_stacks_are_out_of_reach() -> None:
-    jobs = [grant for grant in grants() if grant.action.startswith("sagemaker:") and "*" not in grant.resources]
-    assert jobs
-    for grant in jobs:
-        assert all(resource["Fn::Sub"].endswith(":training-job/${AWS::StackName}-*") for resource in grant.resources)
+def test_jobs_and_endpoints_of_other_stacks_are_out_of_reach() -> None:
+    own = re.compile(r".*:(training-job|model|endpoint-config|endpoint|inference-component)/\$\{AWS::StackName\}-\*")
+    granted = [grant for grant in grants() if grant.action.startswith("sagemaker:") and "*" not in grant.resources]
+    assert granted
+    for grant in granted:
+        assert all(own.fullmatch(resource["Fn::Sub"]) for resource in grant.resources)
 
 
 @pytest.mark.parametrize("role", sorted(_of_type("AWS::IAM::Role")))

@@ -12,6 +12,7 @@ from tunedrop.adapters.bedrock import BedrockConversation, BedrockModelImports
 from tunedrop.adapters.clock import SystemClock
 from tunedrop.adapters.dynamodb import DynamoDBRunStore
 from tunedrop.adapters.ec2 import EC2Network
+from tunedrop.adapters.endpoints import Conversations, EndpointConversation, SageMakerEndpoints
 from tunedrop.adapters.hub import HubCatalogue
 from tunedrop.adapters.kms import KMSKeys
 from tunedrop.adapters.mlflow import MlflowExperiments, mlflow_client
@@ -141,9 +142,18 @@ class Application:
         return BedrockModelImports(self._client("bedrock"), self.settings.import_role_arn)
 
     @cached_property
-    def conversation(self) -> BedrockConversation:
-        """Return the models on Bedrock, to be asked."""
-        return BedrockConversation(self._client("bedrock-runtime", CONVERSATION))
+    def endpoints(self) -> SageMakerEndpoints:
+        """Return the endpoints on SageMaker."""
+        clients = (self._client(each) for each in ("sagemaker", "application-autoscaling", "cloudwatch"))
+        return SageMakerEndpoints(*clients)
+
+    @cached_property
+    def conversation(self) -> Conversations:
+        """Return the models, to be asked."""
+        return Conversations(
+            BedrockConversation(self._client("bedrock-runtime", CONVERSATION)),
+            EndpointConversation(self._client("sagemaker-runtime", CONVERSATION)),
+        )
 
     @cached_property
     def experiments(self) -> MlflowExperiments:

@@ -7,7 +7,8 @@ from typing import Literal, Protocol
 
 from tunedrop.domain.alias import Alias
 from tunedrop.domain.budget import Ledger
-from tunedrop.domain.jumpstart import JumpStartModel, TrainingArtifacts
+from tunedrop.domain.endpoint_requests import EndpointRequests
+from tunedrop.domain.jumpstart import HostingArtifacts, JumpStartModel, TrainingArtifacts
 from tunedrop.domain.model import Record
 from tunedrop.domain.model_call import ModelCall
 from tunedrop.domain.plan import PinnedFile, PinnedObject
@@ -154,6 +155,9 @@ class Catalogue(Protocol):
     def artifacts(self, model: JumpStartModel, instance_type: str) -> TrainingArtifacts:
         """Locate what a training job on the instance type runs; raises UnreadableModelError when it is not told."""
 
+    def hosting(self, model: JumpStartModel, instance_type: str) -> HostingArtifacts:
+        """Say what an endpoint on the instance type serves the model with; raises UnreadableModelError as above."""
+
 
 class Network(Protocol):
     """Know the account's subnets and security groups."""
@@ -228,14 +232,14 @@ class ImportState(Record):
     model_arn: str | None = None
 
 
-class ImportedModel(Record):
-    """Describe an imported model as Bedrock does."""
+class ServedModel(Record):
+    """Describe a tuned model as Bedrock or SageMaker does."""
 
     arn: str
     name: str
     source_uri: str
     instruct_supported: bool
-    """Whether Converse can call it."""
+    """Whether Converse can call it: never one on an endpoint."""
     units_per_copy: int | None = None
     """Custom model units that Bedrock bills for each copy that answers; None when it does not say."""
 
@@ -253,7 +257,7 @@ class ModelImports(Protocol):
     def state(self, job_arn: str) -> ImportState | None:
         """Return how the job stands; None when there is none."""
 
-    def model(self, model_arn: str) -> ImportedModel:
+    def model(self, model_arn: str) -> ServedModel:
         """Describe an imported model; raises ModelUnavailableError when there is none."""
 
     def models(self, name_prefix: str) -> Iterator[tuple[str, datetime]]:
@@ -264,6 +268,40 @@ class ModelImports(Protocol):
 
     def delete(self, name: str) -> None:
         """Delete an imported model; one that is gone counts as deleted. Raises RequestDeniedError."""
+
+
+class EndpointState(Record):
+    """Say how far an endpoint is."""
+
+    status: Literal["coming", "in-service", "failed"]
+    reason: str = ""
+    """What it waits for, or SageMaker's own words of why it failed."""
+    model_arn: str | None = None
+
+
+class Endpoints(Protocol):
+    """Serve models on SageMaker, each by one component of an endpoint of the same name."""
+
+    def bring_up(self, wanted: EndpointRequests) -> EndpointState:
+        """Make what is missing next, and say how far it is; what was made before, by whomever, is found.
+
+        Raises TransientError, QuotaExceededError, RequestRefusedError.
+        """
+
+    def take_down(self, name: str) -> bool:
+        """Delete all that there is under the name, as far as that can be done now; tell whether nothing is left.
+
+        Raises TransientError, RequestDeniedError.
+        """
+
+    def model(self, model_arn: str) -> ServedModel:
+        """Describe the model of a component; raises ModelUnavailableError when there is none."""
+
+    def models(self, name_prefix: str) -> Iterator[tuple[str, datetime]]:
+        """Yield the names of endpoints that begin so, and when each was made."""
+
+    def called_since(self, name: str, since: datetime, now: datetime) -> bool:
+        """Tell whether anybody called the component in that time."""
 
 
 class Turn(Record):
@@ -300,7 +338,7 @@ class Answer(Record):
 
 
 class Conversation(Protocol):
-    """Ask a model on Bedrock."""
+    """Ask a model on Bedrock or SageMaker."""
 
     def ask(self, model_id: str, call: ModelCall, question: Question, max_tokens: int) -> Answer:
         """Return the greedy answer; whichever call it is, the same answer is told in the same words.

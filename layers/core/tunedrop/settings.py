@@ -19,6 +19,7 @@ class Settings(BaseModel):
     drop_bucket: str = Field(alias="DROP_BUCKET", default="")
     run_bucket: str = Field(alias="RUN_BUCKET", default="")
     training_role_arn: str = Field(alias="TRAINING_ROLE_ARN", default="")
+    hosting_role_arn: str = Field(alias="HOSTING_ROLE_ARN", default="")
     import_role_arn: str = Field(alias="IMPORT_ROLE_ARN", default="")
     mlflow_server_arn: str = Field(alias="MLFLOW_SERVER_ARN", default="")
     """The managed MLflow tracking server that runs are told to."""

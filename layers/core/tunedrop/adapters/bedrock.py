@@ -23,7 +23,7 @@ from tunedrop.errors import (
     TransientError,
     UnavailableError,
 )
-from tunedrop.ports import Answer, ImportedModel, ImportState, Question
+from tunedrop.ports import Answer, ImportState, Question, ServedModel
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -88,7 +88,7 @@ class BedrockModelImports:
             model_arn=job.get("importedModelArn"),
         )
 
-    def model(self, model_arn: str) -> ImportedModel:
+    def model(self, model_arn: str) -> ServedModel:
         """Describe an imported model."""
         return imported_model(self._client, model_arn)
 
@@ -131,7 +131,7 @@ class BedrockModelImports:
             raise
 
 
-def imported_model(client: "BaseClient", model_arn: str) -> ImportedModel:
+def imported_model(client: "BaseClient", model_arn: str) -> ServedModel:
     """Describe an imported model with a Bedrock client; raises ModelUnavailableError when there is none."""
     bedrock: Any = client
     try:
@@ -141,7 +141,7 @@ def imported_model(client: "BaseClient", model_arn: str) -> ImportedModel:
         if failures.code(error) == "ResourceNotFoundException":
             raise ModelUnavailableError(failures.message(error)) from error
         raise
-    return ImportedModel(
+    return ServedModel(
         arn=model["modelArn"],
         name=model["modelName"],
         source_uri=model["modelDataSource"]["s3DataSource"]["s3Uri"],
@@ -163,24 +163,34 @@ class BedrockConversation:
 
     def ask(self, model_id: str, call: ModelCall, question: Question, max_tokens: int) -> Answer:
         """Return the answer at temperature 0."""
-        asked: dict[str, Any] = {
-            "messages": _messages(question),
-            **({"system": [{"text": question.system}]} if question.system else {}),
-            "inferenceConfig": {"maxTokens": max_tokens, "temperature": 0.0},
-        }
+        asked = greedy(question, max_tokens)
         with refusals():
             if call is ModelCall.CONVERSE:
                 answer = self._client.converse(modelId=model_id, **asked)
             else:
                 answer, _ = invoked(self._client, model_id, chat_form.body(asked))
-        blocks = answer["output"]["message"]["content"]
-        return Answer(
-            text="".join(block.get("text", "") for block in blocks),
-            stop_reason=answer["stopReason"],
-            latency_ms=answer["metrics"]["latencyMs"],
-            input_tokens=answer["usage"]["inputTokens"],
-            output_tokens=answer["usage"]["outputTokens"],
-        )
+        return told(answer)
+
+
+def greedy(question: Question, max_tokens: int) -> dict[str, Any]:
+    """Write a question as Converse takes it, to be answered at temperature 0."""
+    return {
+        "messages": _messages(question),
+        **({"system": [{"text": question.system}]} if question.system else {}),
+        "inferenceConfig": {"maxTokens": max_tokens, "temperature": 0.0},
+    }
+
+
+def told(answer: Mapping[str, Any]) -> Answer:
+    """Read an answer as Converse tells it."""
+    blocks = answer["output"]["message"]["content"]
+    return Answer(
+        text="".join(block.get("text", "") for block in blocks),
+        stop_reason=answer["stopReason"],
+        latency_ms=answer["metrics"]["latencyMs"],
+        input_tokens=answer["usage"]["inputTokens"],
+        output_tokens=answer["usage"]["outputTokens"],
+    )
 
 
 @contextmanager

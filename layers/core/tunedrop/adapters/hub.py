@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from tunedrop.adapters import failures
 from tunedrop.adapters.jumpstart_documents import SUGGESTIONS, ManifestRow, ModelDocument, Place
-from tunedrop.domain.jumpstart import JumpStartModel, TrainingArtifacts
+from tunedrop.domain.jumpstart import HostingArtifacts, JumpStartModel, TrainingArtifacts
 from tunedrop.errors import UnknownModelError, UnknownModelVersionError, UnreadableModelError
 
 if TYPE_CHECKING:
@@ -67,6 +67,13 @@ class HubCatalogue:
         found = self._document(model.model_id, model.version).artifacts(instance_type)
         if not found.image_uri:
             raise UnreadableModelError(model.model_id, f"its document in the hub names no image for {instance_type}")
+        return found
+
+    def hosting(self, model: JumpStartModel, instance_type: str) -> HostingArtifacts:
+        """Say what serves the model; raises UnreadableModelError when the document names no image."""
+        found = self._document(model.model_id, model.version).hosting(instance_type)
+        if not found.image_uri:
+            raise UnreadableModelError(model.model_id, "its document in the hub names no image to serve it")
         return found
 
     def _document(self, model_id: str, version: str | None) -> ModelDocument:

@@ -19,7 +19,7 @@ from sagemaker.core.jumpstart.utils import get_jumpstart_content_bucket, get_jum
 
 from tunedrop.adapters import failures
 from tunedrop.adapters.jumpstart_documents import Place, SpecCatalogue
-from tunedrop.domain.jumpstart import JumpStartModel, TrainingArtifacts
+from tunedrop.domain.jumpstart import HostingArtifacts, JumpStartModel, TrainingArtifacts
 from tunedrop.errors import UnreadableModelError
 
 if TYPE_CHECKING:
@@ -64,14 +64,32 @@ class JumpStartCatalogue:
         found = document.artifacts(instance_type)
         if found.image_uri:
             return found
+        return found.model_copy(update={"image_uri": self._image(model, document.framework, instance_type, "training")})
+
+    def hosting(self, model: JumpStartModel, instance_type: str) -> HostingArtifacts:
+        """Say with which image and environment JumpStart serves the model; raises as `artifacts` does."""
+        with failures.transient():
+            document = self._documents.document(model)
+        found = document.hosting(instance_type)
+        if found.image_uri:
+            return found
+        image = self._image(model, document.hosting_framework, instance_type, "inference")
+        return found.model_copy(update={"image_uri": image})
+
+    def _image(
+        self,
+        model: JumpStartModel,
+        framework: Mapping[str, str],
+        instance_type: str,
+        scope: str,
+    ) -> str:
         try:
-            image = self._image(document.framework, instance_type)
+            return self._image_of(framework, instance_type, scope)
         except (KeyError, ValueError) as error:
             reason = f"the SageMaker SDK knows no image of its framework for {instance_type} ({error})"
             raise UnreadableModelError(model.model_id, reason) from error
-        return found.model_copy(update={"image_uri": image})
 
-    def _image(self, framework: Mapping[str, str], instance_type: str) -> str:
+    def _image_of(self, framework: Mapping[str, str], instance_type: str, scope: str) -> str:
         """Ask the SDK, whose tables tell the registry and the tag of a framework's version."""
         version, transformers = framework["framework_version"], framework.get("huggingface_transformers_version")
         found = image_uris.retrieve(
@@ -81,7 +99,7 @@ class JumpStartCatalogue:
             base_framework_version=f"pytorch{version}" if transformers else None,
             py_version=framework["py_version"],
             instance_type=instance_type,
-            image_scope="training",
+            image_scope=scope,
         )
         return str(found)
 

@@ -21,6 +21,7 @@ from tunedrop.adapters.recipes import listed_hyperparameters, recipes
 from tunedrop.domain.accelerators import family
 from tunedrop.domain.jumpstart import (
     CustomizationRecipe,
+    HostingArtifacts,
     HyperparameterSpec,
     JumpStartModel,
     MetricDefinition,
@@ -135,6 +136,10 @@ class SpecCatalogue:
         """Locate script, weights and, where the spec names it, the image; `image_uri` is empty where it does not."""
         return self.document(model).artifacts(instance_type)
 
+    def hosting(self, model: JumpStartModel, instance_type: str) -> HostingArtifacts:
+        """Say what serves the model; `image_uri` is empty where the spec names no image."""
+        return self.document(model).hosting(instance_type)
+
     def document(self, model: JumpStartModel) -> "ModelDocument":
         """Return the model's document, without reading it again for the one that was looked up last."""
         if self._latest is None or not self._latest.describes(model):
@@ -185,10 +190,8 @@ class ModelDocument:
         self._body = body
         self._place = place
         self._hub_content_arn = hub_content_arn
-        variants = field(body, "training_instance_type_variants") or {}
-        self._variants: Mapping[str, Any] = field(variants, "variants") or {}
-        regional = field(variants, "regional_aliases") or {}
-        self._aliases: Mapping[str, str] = regional.get(place.region) or field(variants, "aliases") or {}
+        self._training = _Variants(field(body, "training_instance_type_variants") or {}, place.region)
+        self._hosting = _Variants(field(body, "hosting_instance_type_variants") or {}, place.region)
 
     def describes(self, model: JumpStartModel) -> bool:
         """Tell whether it is the model's own document."""
@@ -207,14 +210,31 @@ class ModelDocument:
         # A private hub gives out gated weights through the `model` channel alone, and the two ways exclude each other.
         by_channel = self._hub_content_arn is not None
         return TrainingArtifacts(
-            image_uri=self._image(instance_type),
+            image_uri=self._training_image(instance_type),
             script_uri=self._script(),
             model_uri=(gated if by_channel else None) or (self._open_weights(instance_type) if self._is_open else None),
             environment={
-                **self._properties(instance_type, "environment_variables"),
+                **self._training.properties(instance_type, "environment_variables"),
                 **({GATED_WEIGHTS: gated} if gated and not by_channel else {}),
             },
             hyperparameters=self.model().on(instance_type).defaults,
+        )
+
+    def hosting(self, instance_type: str) -> HostingArtifacts:
+        """Say what serves the model, or one tuned from it, on the instance type, as JumpStart's SDK does."""
+        variables = self._get("inference_environment_variables") or ()
+        needs = self._get("hosting_resource_requirements") or {}
+        return HostingArtifacts(
+            image_uri=self._hosting.image(instance_type) or self._text("hosting_ecr_uri") or "",
+            environment={
+                **{
+                    str(field(each, "name")): str(field(each, "default"))
+                    for each in variables
+                    if field(each, "required_for_model_class")
+                },
+                **self._hosting.properties(instance_type, "environment_variables"),
+            },
+            memory_mb=field(needs, "min_memory_mb"),
         )
 
     def _model(self) -> JumpStartModel:
@@ -237,7 +257,7 @@ class ModelDocument:
             licence=self._text("license"),
             eula_uri=self._place.url(eula),
             hyperparameters=tuple(map(_hyperparameter, self._get("hyperparameters") or ())) if trainable else (),
-            instance_defaults=dict(self._instance_defaults()) if trainable else {},
+            instance_defaults=dict(self._training.defaults()) if trainable else {},
             instance_types=types,
             default_instance_type=default if default in types else next(iter(types), None),
             metrics=tuple(
@@ -259,6 +279,9 @@ class ModelDocument:
             network_isolation=self._get("training_enable_network_isolation", default=True),
             deprecated=bool(self._get("deprecated")),
             vulnerabilities=tuple(self._get("training_vulnerabilities") or ()),
+            hosting_instance_types=tuple(self._get("supported_inference_instance_types") or ()),
+            default_hosting_instance_type=self._text("default_inference_instance_type"),
+            hosting_network_isolation=self._get("inference_enable_network_isolation", default=True),
             hub_content_arn=self._hub_content_arn,
         )
 
@@ -282,36 +305,33 @@ class ModelDocument:
             raise UnreadableModelError(self._model_id, "its document names no training script")
         return _uri(key, self._place.content_bucket)
 
-    def _image(self, instance_type: str) -> str:
-        """Find the image of the type, else of its family, else of the model; a name with `$` stands for an alias."""
-        for variant in self._variants_of(instance_type):
-            for properties in (field(variant, "regional_properties"), field(variant, "properties")):
-                image = field(properties or {}, "image_uri")
-                if image and image.startswith("$"):
-                    image = self._aliases.get(image[1:])
-                if image:
-                    return str(image)
-        return self._text("training_ecr_uri") or ""
-
     def _has_image(self, instance_type: str) -> bool:
         """Tell whether there is an image for the type in the Region: one that is named, or that the SDK can find."""
-        return bool(self._image(instance_type) or self.framework)
+        return bool(self._training_image(instance_type) or self.framework)
 
     @property
     def framework(self) -> Mapping[str, str]:
         """Return the framework whose image the training takes where none is named, with its versions."""
         return self._get("training_ecr_specs") or {}
 
+    @property
+    def hosting_framework(self) -> Mapping[str, str]:
+        """Return the framework whose image serves the model where none is named, with its versions."""
+        return self._get("hosting_ecr_specs") or {}
+
+    def _training_image(self, instance_type: str) -> str:
+        return self._training.image(instance_type) or self._text("training_ecr_uri") or ""
+
     def _gated_weights(self, instance_type: str) -> str | None:
-        named = self._property(instance_type, "gated_model_env_var_uri") or self._property(
+        named = self._training.property(instance_type, "gated_model_env_var_uri") or self._training.property(
             instance_type, "gated_model_key_env_var_value"
         )
         return _uri(named, self._place.gated_bucket) if named else None
 
     def _open_weights(self, instance_type: str) -> str | None:
         named = (
-            self._property(instance_type, "training_artifact_uri")
-            or self._property(instance_type, "training_artifact_key")
+            self._training.property(instance_type, "training_artifact_uri")
+            or self._training.property(instance_type, "training_artifact_key")
             or self._text("training_artifact_uri")
             or self._text("training_artifact_key")
         )
@@ -324,27 +344,48 @@ class ModelDocument:
             return False
         return not self._get("training_model_package_artifact_uris")
 
-    def _property(self, instance_type: str, name: str) -> str | None:
-        for variant in self._variants_of(instance_type):
+
+class _Variants:
+    """Read what differs by instance type: of a type itself, else of its family."""
+
+    def __init__(self, document: Mapping[str, Any], region: str) -> None:
+        self._variants: Mapping[str, Any] = field(document, "variants") or {}
+        regional = field(document, "regional_aliases") or {}
+        self._aliases: Mapping[str, str] = regional.get(region) or field(document, "aliases") or {}
+
+    def image(self, instance_type: str) -> str | None:
+        """Find the image; a name with `$` stands for an alias."""
+        for variant in self._of(instance_type):
+            for properties in (field(variant, "regional_properties"), field(variant, "properties")):
+                image = field(properties or {}, "image_uri")
+                if image and image.startswith("$"):
+                    image = self._aliases.get(image[1:])
+                if image:
+                    return str(image)
+        return None
+
+    def property(self, instance_type: str, name: str) -> str | None:
+        for variant in self._of(instance_type):
             if value := field(field(variant, "properties") or {}, name):
                 return str(value)
         return None
 
-    def _properties(self, instance_type: str, name: str) -> dict[str, str]:
+    def properties(self, instance_type: str, name: str) -> dict[str, str]:
         """Join the entries of the type and of its family; the type's go first."""
-        found = [field(field(each, "properties") or {}, name) or {} for each in self._variants_of(instance_type)]
+        found = [field(field(each, "properties") or {}, name) or {} for each in self._of(instance_type)]
         return {key: str(value) for each in reversed(found) for key, value in each.items()}
 
-    def _variants_of(self, instance_type: str) -> Iterator[Mapping[str, Any]]:
-        for name in (instance_type, family(instance_type)):
-            if name in self._variants:
-                yield self._variants[name]
-
-    def _instance_defaults(self) -> Iterator[tuple[str, dict[str, str]]]:
+    def defaults(self) -> Iterator[tuple[str, dict[str, str]]]:
+        """Yield each type or family that has other hyperparameters, and their defaults."""
         for name, variant in self._variants.items():
             specs = field(field(variant, "properties") or {}, "hyperparameters") or ()
             if specs:
                 yield name, {str(field(each, "name")): str(field(each, "default")) for each in specs}
+
+    def _of(self, instance_type: str) -> Iterator[Mapping[str, Any]]:
+        for name in (instance_type, family(instance_type)):
+            if name in self._variants:
+                yield self._variants[name]
 
 
 def _uri(key: str, bucket: str) -> str:

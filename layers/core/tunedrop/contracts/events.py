@@ -115,6 +115,21 @@ class PromotionRequested(Event):
     detail: PromotionRequestedDetail
 
 
+class EndpointWantedDetail(Event):
+    """Name a run whose endpoint was taken down."""
+
+    run_id: str = Field(pattern=r"^[a-z2-7]{26}$")
+    requested_by: str = Field(pattern=r"^[A-Za-z0-9_+=,.@:/-]{1,512}$")
+    """The principal's ARN, as the command tells it: EventBridge adds none."""
+
+
+class EndpointWanted(Event):
+    """Ask to bring an endpoint back that was taken down; sent by `tunedrop wake`."""
+
+    detail_type: Literal["Endpoint Wanted"] = Field(alias="detail-type")
+    detail: EndpointWantedDetail
+
+
 class ModelPromotedDetail(Event):
     """Hold the detail of our announcement of a new champion; a dataset's first one has no previous one."""
 
@@ -164,6 +179,22 @@ class ApprovalRefused(Event):
     detail: ApprovalRefusedDetail
 
 
+class EndpointStateChangeDetail(Event):
+    """Hold what is used of SageMaker's announcement; it spells statuses otherwise than its API, so they are not read.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html
+    """
+
+    endpoint_name: str = Field(alias="EndpointName")
+
+
+class EndpointStateChange(Event):
+    """Announce that an endpoint came into service, failed or is going."""
+
+    detail_type: Literal["SageMaker Endpoint State Change"] = Field(alias="detail-type")
+    detail: EndpointStateChangeDetail
+
+
 class Tick(Event):
     """Announce that a schedule's time has come."""
 
@@ -183,10 +214,16 @@ class WorkflowEvent(RootModel[ExecutionStatusChange | RunStatusChanged]):
     root: ExecutionStatusChange | RunStatusChanged = Field(discriminator="detail_type")
 
 
-class ChampionEvent(RootModel[PromotionRequested | RunStatusChanged]):
+class ChampionEvent(RootModel[PromotionRequested | EndpointWanted | RunStatusChanged]):
     """Hold what promote_model reacts to, told apart by its detail type."""
 
-    root: PromotionRequested | RunStatusChanged = Field(discriminator="detail_type")
+    root: PromotionRequested | EndpointWanted | RunStatusChanged = Field(discriminator="detail_type")
+
+
+class DeploymentEvent(RootModel[EndpointStateChange | Tick]):
+    """Hold what track_deployment reacts to, told apart by its detail type."""
+
+    root: EndpointStateChange | Tick = Field(discriminator="detail_type")
 
 
 class ApprovalEvent(RootModel[ApprovalGiven | ApprovalRefused]):

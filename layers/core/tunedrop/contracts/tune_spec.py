@@ -51,6 +51,22 @@ class EvaluateSpec(_Strict):
         return against
 
 
+class EndpointSpec(_Strict):
+    """Say how an endpoint is to serve the tuned model."""
+
+    instance_type: str | None = Field(
+        None,
+        pattern=r"^ml\.[a-z0-9-]{1,30}\.[a-z0-9-]{1,30}$",
+        description="an instance to serve on, such as ml.g5.2xlarge",
+    )
+    scale_to_zero: bool = Field(default=True, description="true or false")
+    max_instances: int = Field(1, ge=1, le=20, description="a number from 1 to 20")
+    ttl_hours: FiniteFloat | None = Field(
+        None, ge=1, le=8760, description="hours without a call, from 1 to 8760, such as 72"
+    )
+    """None: never for an endpoint that scales to zero; another one is taken down after a day."""
+
+
 class TuneSpec(_Strict):
     """Hold a `tune.yaml`; what is left out has its default."""
 
@@ -79,8 +95,11 @@ class TuneSpec(_Strict):
     max_wait_hours: FiniteFloat | None = Field(
         None, gt=0, le=672, description="hours to wait for spot capacity, above 0 and at most 672, such as 12"
     )
-    serve: Annotated[ServeTarget, Field(strict=False)] = Field(
-        ServeTarget.BEDROCK, description=" or ".join(ServeTarget)
+    serve: Annotated[ServeTarget, Field(strict=False)] | None = Field(
+        None, description=f"{' or '.join(ServeTarget)}; left out, bedrock where it imports the model, else endpoint"
+    )
+    endpoint: EndpointSpec | None = Field(
+        None, description="a mapping of instance_type, scale_to_zero, max_instances, ttl_hours"
     )
     evaluate: EvaluateSpec = Field(EvaluateSpec(), description="a mapping of metric, against, min_gain, held_out_ratio")
 
@@ -89,6 +108,9 @@ class TuneSpec(_Strict):
     def where(self, path: str) -> str:
         """Locate a key, such as `hyperparameters.epoch`, as `tune.yaml:<line>`; without a line if it was left out."""
         return _where(self._lines, path)
+
+
+_NESTED: Mapping[str, type[_Strict]] = {"evaluate": EvaluateSpec, "endpoint": EndpointSpec}
 
 
 class TuneSpecError(Exception):
@@ -267,7 +289,7 @@ def _problem(error: ErrorDetails, lines: Mapping[str, int]) -> Problem:
     path = _key_path(names, lines)
     shown = excerpt(path)
     if error["type"] == "extra_forbidden":
-        known = sorted((EvaluateSpec if len(names) > 1 else TuneSpec).model_fields)
+        known = sorted((_NESTED[names[0]] if len(names) > 1 else TuneSpec).model_fields)
         near = get_close_matches(names[-1], known, n=1)
         fix = f"Did you mean {near[0]}? " if near else ""
         return Problem(
@@ -293,8 +315,8 @@ def _problem(error: ErrorDetails, lines: Mapping[str, int]) -> Problem:
 
 def _field(names: list[str]) -> FieldInfo:
     """Find the field that the names lead to; below a list or the hyperparameters, the field that holds them."""
-    if names[0] == "evaluate" and len(names) > 1:
-        return EvaluateSpec.model_fields[names[1]]
+    if names[0] in _NESTED and len(names) > 1:
+        return _NESTED[names[0]].model_fields[names[1]]
     return TuneSpec.model_fields[names[0]]
 
 

@@ -24,7 +24,8 @@ from tunedrop.domain.observations import (
     DatasetAccepted,
     DatasetRefused,
     DeletionDenied,
-    ImportDeleted,
+    EndpointNamed,
+    EndpointSeen,
     ImportSeen,
     ImportSlotWanted,
     ImportStarted,
@@ -33,6 +34,7 @@ from tunedrop.domain.observations import (
     JobRefused,
     JobSeen,
     Looked,
+    ModelDeleted,
     ModelLimitReached,
     NoticeClaimed,
     NoticeSent,
@@ -51,8 +53,9 @@ from tunedrop.domain.observations import (
     ScoringPaused,
     Unavailable,
     WaitOver,
+    WakeRequested,
 )
-from tunedrop.domain.plan import Plan, TrainingPlan
+from tunedrop.domain.plan import Plan, ServeTarget, TrainingPlan
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import (
     EDGES,
@@ -86,6 +89,9 @@ class Effect(StrEnum):
     TAKE_IMPORT_SLOT = "take-import-slot"
     START_IMPORT = "start-import"
     DESCRIBE_IMPORT = "describe-import"
+    NAME_ENDPOINT = "name-endpoint"
+    BRING_UP = "bring-endpoint-up"
+    TAKE_DOWN = "take-endpoint-down"
     SCORE = "score"
     PROMOTE = "promote"
     PUBLISH_ALIAS = "publish-alias"
@@ -121,6 +127,9 @@ ROOM_MADE = timedelta(minutes=1)
 
 NOTICE_LEASE = timedelta(seconds=45)
 """How long one invocation may take to send a notice: longer than notify's timeout, shorter than a retry's delay."""
+
+NO_WAKE = "It did not come back: "
+"""Begins the reason why an endpoint that was to be woken is taken down again."""
 
 NEXT_TICK = timedelta(0)
 """The wait of a run that track_deployment's own schedule wakes."""
@@ -176,7 +185,8 @@ def effects_due(run: Run, now: datetime) -> tuple[Effect, ...]:
 def settled(run: Run) -> bool:
     """Tell whether nothing is left to do for a run, ever."""
     told = run.status not in NOTIFIED or _told(run)
-    left = _retirement_due(run) or _publication_due(run) or _report_due(run) or run.charge
+    waking = run.deployment is not None and run.deployment.waking
+    left = _retirement_due(run) or _publication_due(run) or _report_due(run) or run.charge or waking
     return run.status.terminal and told and not left
 
 
@@ -205,14 +215,20 @@ def _work_due(run: Run, now: datetime) -> tuple[Effect, ...]:
         case RunStatus.TRAINING:
             return (Effect.DESCRIBE_TRAINING,)
         case RunStatus.DEPLOYING:
-            return (_import_due(run),)
+            return (_deployment_due(run),)
         case RunStatus.EVALUATING:
             return (_evaluation_due(run),)
         case _:
             return tuple(_left_over(run))
 
 
-def _import_due(run: Run) -> Effect:
+def _on_endpoint(run: Run) -> bool:
+    return run.plan is not None and run.plan.serve is ServeTarget.ENDPOINT
+
+
+def _deployment_due(run: Run) -> Effect:
+    if _on_endpoint(run):
+        return Effect.BRING_UP if run.deployment else Effect.NAME_ENDPOINT
     if run.deployment:
         return Effect.DESCRIBE_IMPORT
     if run.room_from:
@@ -230,10 +246,16 @@ def _left_over(run: Run) -> Iterator[Effect]:
     if _publication_due(run):
         yield Effect.PUBLISH_ALIAS
     if run.deployment and _retirement_due(run):
-        yield Effect.DELETE_IMPORT if run.deployment.retirement else Effect.RETIRE
+        yield _deletion(run.deployment) if run.deployment.retirement else Effect.RETIRE
+    elif run.deployment and run.deployment.waking:
+        yield Effect.BRING_UP
     if run.charge:
         # A run that ended while its launch was tried does not know whether there is a job that costs something.
         yield Effect.SETTLE
+
+
+def _deletion(deployment: Deployment) -> Effect:
+    return Effect.TAKE_DOWN if deployment.target is ServeTarget.ENDPOINT else Effect.DELETE_IMPORT
 
 
 def _room_due(run: Run) -> bool:
@@ -299,6 +321,8 @@ def _after(run: Run, observation: Observation, now: datetime) -> Run:
         case Refused(problem=problem):
             # A champion does not fail: what is left to do is to write its alias.
             fails = RunStatus.FAILED in EDGES[run.status] and not run.promotion
+            if run.deployment and run.deployment.waking:
+                return _retiring(run, f"{NO_WAKE}{problem}", now)
             return _end(run, RunStatus.FAILED, now, (problem,)) if fails else run
     return _JUDGES[run.status](run, observation, now)
 
@@ -552,13 +576,15 @@ def _plan_of(run: Run) -> Plan:
 
 
 def _deploying(run: Run, observation: Observation, now: datetime) -> Run:
+    if _on_endpoint(run):
+        return _going_into_service(run, observation, now)
     match observation:
         case ImportSlotWanted() if not run.deployment:
             return _change(run, now, claims=run.claims | {names.IMPORT_SLOT}, next_try_at=None)
         case ClaimRefused(holder=holder) if not run.deployment:
             reason = f"Waits for run {holder}: Bedrock imports one model at a time."
             return _wait(run, reason, NEXT_TICK, now)
-        case ModelLimitReached() if _import_due(run) is Effect.START_IMPORT:
+        case ModelLimitReached() if _deployment_due(run) is Effect.START_IMPORT:
             if observation.former:
                 return _change(run, now, room_from=observation.former, reason=observation.reason)
             wait = Unavailable(reason=observation.reason, retry_after=observation.retry_after)
@@ -581,6 +607,19 @@ def _deploying(run: Run, observation: Observation, now: datetime) -> Run:
                 fix="Choose a model that Bedrock Custom Model Import supports; the trained artifact is kept.",
             )
             return _end(run, RunStatus.FAILED, now, (problem,))
+    return run
+
+
+def _going_into_service(run: Run, observation: Observation, now: datetime) -> Run:
+    match observation:
+        case EndpointNamed(name=name) if not run.deployment:
+            deployment = Deployment(target=ServeTarget.ENDPOINT, model_name=name)
+            return _change(run, now, deployment=deployment, next_try_at=None)
+        case EndpointSeen(in_service=True, model_arn=model_arn) if run.deployment and model_arn:
+            deployment = run.deployment.model_copy(update={"model_arn": model_arn})
+            return _enter(run, RunStatus.EVALUATING, now, deployment=deployment)
+        case EndpointSeen(reason=reason) if run.deployment:
+            return _waited(run, reason, NEXT_TICK, now)
     return run
 
 
@@ -625,6 +664,9 @@ def _unpromotable(run: Run, asked: PromotionRequested | ChampionChanged) -> str:
     """Say why the run's model cannot become the champion; empty when it can."""
     if run.status not in EVALUATED or run.deployment is None or run.deployment.model_arn is None:
         return f"The run ended {run.status}: its model was not evaluated."
+    if run.deployment.target is ServeTarget.ENDPOINT and (run.deployment.retirement or run.deployment.waking):
+        wake = f"Wait until `tunedrop wake {run.run_id}` has brought it back."
+        return f"Its endpoint was taken down. {run.deployment.retirement} {wake}".replace("  ", " ")
     if run.deployment.retirement:
         return f"Its imported model is deleted. {run.deployment.retirement}"
     if isinstance(asked, ChampionChanged):
@@ -640,10 +682,17 @@ def _over(run: Run, observation: Observation, now: datetime) -> Run:
             return _settled_late(run, observation, now)
         case RetirementWanted(because=because):
             return _retiring(run, because, now)
-        case ImportDeleted():
+        case ModelDeleted():
             return _retired(run, now)
         case DeletionDenied(reason=reason) if run.deployment and _retirement_due(run):
             return _denied(run, run.deployment, reason, now)
+        case WakeRequested():
+            return _woken(run, now)
+        case EndpointSeen() if run.deployment and run.deployment.waking:
+            if not observation.in_service:
+                return _wait(run, run.reason, NEXT_TICK, now)
+            awake = run.deployment.model_copy(update={"waking": False})
+            return _change(run, now, deployment=awake, next_try_at=None)
         case PromotionRequested() | ChampionChanged():
             return _asked_for(run, observation, now)
         case AliasPublished() if run.promotion:
@@ -717,7 +766,7 @@ def _retiring(run: Run, because: str, now: datetime) -> Run:
     """Give the imported model up, which cannot be taken back; the write fails when a promotion was first."""
     if run.deployment is None or run.deployment.retirement or _publication_due(run):
         return run
-    deployment = run.deployment.model_copy(update={"retirement": because})
+    deployment = run.deployment.model_copy(update={"retirement": because, "waking": False})
     # Who retires a former champion does not delete it himself.
     change = Change.DUE if run.promotion else Change.PROGRESS
     return _change(run, now, change=change, deployment=deployment, next_try_at=None)
@@ -736,6 +785,16 @@ def _denied(run: Run, deployment: Deployment, reason: str, now: datetime) -> Run
     left = reason if denials == DELETIONS else ""
     deployment = deployment.model_copy(update={"denials": denials, "left": left})
     return _change(run, now, deployment=deployment, next_try_at=None if left else now + DELETION_PAUSE)
+
+
+def _woken(run: Run, now: datetime) -> Run:
+    """Bring an endpoint back that was taken down, of a run that was promoted once: others are judged anew."""
+    deployment = run.deployment
+    wakes = deployment is not None and deployment.target is ServeTarget.ENDPOINT and deployment.deleted
+    if deployment is None or not wakes or run.promotion is None:
+        return run
+    awake = deployment.model_copy(update={"retirement": "", "deleted": False, "waking": True})
+    return _change(run, now, change=Change.DUE, deployment=awake, next_try_at=None)
 
 
 def _wait(run: Run, reason: str, delay: timedelta, now: datetime, **update: object) -> Run:

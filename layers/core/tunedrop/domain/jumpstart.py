@@ -88,6 +88,10 @@ class JumpStartModel(Record):
     deprecated: bool = False
     vulnerabilities: tuple[str, ...] = ()
     """Known security problems of the packages in the training script."""
+    hosting_instance_types: tuple[str, ...] = ()
+    """On which JumpStart serves it; empty where it does not."""
+    default_hosting_instance_type: str | None = None
+    hosting_network_isolation: bool = True
     hub_content_arn: str | None = None
     """The entry of the private hub that the model was found in, which the job must name; None for JumpStart itself."""
 
@@ -122,3 +126,12 @@ class TrainingArtifacts(Record):
     environment: dict[str, str]
     hyperparameters: dict[str, str]
     """The defaults on this instance type."""
+
+
+class HostingArtifacts(Record):
+    """Say with what JumpStart serves one model, or one tuned from it, on one instance type."""
+
+    image_uri: str
+    environment: dict[str, str]
+    memory_mb: int | None = None
+    """Memory of the host that a copy takes at least; None where JumpStart does not say."""

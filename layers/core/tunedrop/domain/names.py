@@ -84,7 +84,17 @@ def endpoint(stack: str, run: str) -> str:
     it as it was given.
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpoint.html
     """
-    return f"{stack}-{run}".lower()
+    return f"{endpoint_stack(stack)}-{run}"
+
+
+def endpoint_stack(stack: str) -> str:
+    """Return how the names of a stack's endpoints begin."""
+    return stack.lower()
+
+
+def run_of_endpoint(stack: str, name: str) -> str | None:
+    """Read the run's id from the name of an endpoint; None for one that is not this stack's."""
+    return run_of_imported_model(endpoint_stack(stack), name)
 
 
 def endpoint_of(model_arn: str) -> str | None:

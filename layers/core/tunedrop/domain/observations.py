@@ -159,8 +159,29 @@ class ImportSeen(Observation):
     model_arn: str | None = None
 
 
-class ImportDeleted(Observation):
-    """No imported model of this run is left."""
+class EndpointNamed(Observation):
+    """The run's endpoint is about to be made under this name; from now on it is the run's to take down."""
+
+    name: str
+
+
+class EndpointSeen(Observation):
+    """What there is of the run's endpoint was looked at, and what was missing next was made."""
+
+    in_service: bool
+    reason: str = ""
+    """What it is waiting for."""
+    model_arn: str | None = None
+
+
+class WakeRequested(Observation):
+    """A person wants an endpoint back that was taken down."""
+
+    by: str
+
+
+class ModelDeleted(Observation):
+    """Nothing that served this run's model is left."""
 
 
 class DeletionDenied(Observation):

@@ -28,6 +28,9 @@ class ServeTarget(StrEnum):
     """Where the tuned model answers."""
 
     BEDROCK = "bedrock"
+    """By Custom Model Import."""
+    ENDPOINT = "endpoint"
+    """By an inference component on a SageMaker endpoint."""
 
 
 class FileRole(StrEnum):
@@ -226,6 +229,28 @@ class EvaluationPlan(Record):
     """Bedrock's own on-demand model that corresponds to the JumpStart model; None when there is none."""
 
 
+class HostingPlan(Record):
+    """Hold what the endpoint of a tuned model is made of."""
+
+    image_uri: str
+    environment: dict[str, str]
+    instance_type: str
+    accelerators: int
+    """GPUs that a copy takes: all of an instance; 0 where it has none."""
+    memory_mb: int
+    """Memory of the host that a copy takes at least."""
+    max_instances: int
+    scale_to_zero: bool
+    ttl_hours: float | None
+    """Hours without a call after which the endpoint is taken down; None for never."""
+    network_isolation: bool
+    kms_key_arn: str | None = None
+    vpc: VpcConfig | None = None
+    usd_per_hour: float | None
+    """Of one instance; None when no price is known."""
+    price_source: str | None = None
+
+
 class Plan(Record):
     """Freeze what a run will do."""
 
@@ -240,6 +265,8 @@ class Plan(Record):
     fingerprint: str
     """Hex digest of the dataset's name and the ETag of every file and image: equal for a drop uploaded twice."""
     training: TrainingPlan | ServerlessTrainingPlan
+    hosting: HostingPlan | None = None
+    """The endpoint; None where Bedrock serves the model."""
     evaluation: EvaluationPlan
     usd_per_hour: float | None
     """Price of the instances; None when no price is known."""

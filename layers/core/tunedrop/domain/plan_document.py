@@ -5,10 +5,11 @@ from typing import Literal
 
 from tunedrop.domain import approval, serverless
 from tunedrop.domain.budget import limit_cents, words
+from tunedrop.domain.hosting import hosting_words
 from tunedrop.domain.import_room import ImportRoom
 from tunedrop.domain.jumpstart import JumpStartModel
 from tunedrop.domain.model import Record
-from tunedrop.domain.model_call import expected_call
+from tunedrop.domain.model_call import ModelCall, expected_call
 from tunedrop.domain.offer import Offer
 from tunedrop.domain.plan import Plan, Technique, TrainingPlan
 from tunedrop.domain.problem import Problem
@@ -100,6 +101,20 @@ def _defaults(model: JumpStartModel, plan: Plan) -> dict[str, str]:
     return next((serverless.defaults(each) for each in model.recipes if each.name == plan.training.recipe), {})
 
 
+def _serving(plan: Plan, offer: Offer) -> Iterator[str]:
+    if plan.hosting:
+        call = ModelCall.INVOKE_ENDPOINT.words
+        yield f"The tuned model is served by an inference component on a SageMaker endpoint, called through {call}."
+        yield from hosting_words(plan.hosting)
+        return
+    call = expected_call(offer.converse, pictures=plan.data.technique is Technique.VISUAL_QA)
+    yield f"The tuned model is served by {plan.serve}: Custom Model Import, called through {call}."
+
+
+def _served_as(plan: Plan) -> str:
+    return "endpoint" if plan.hosting else "import"
+
+
 def _then(plan: Plan, offer: Offer) -> Iterator[str]:
     hours = plan.training.max_runtime_seconds / 3600
     yield "Every row of the dataset is validated; a faulty one refuses the drop, and nothing is paid."
@@ -111,8 +126,7 @@ def _then(plan: Plan, offer: Offer) -> Iterator[str]:
             f"{plan.approval.hours:g} hours at most, and nothing is paid."
         )
     yield f"SageMaker trains on {plan.training.place}, and stops the job itself after {hours:.3g} hours."
-    call = expected_call(offer.converse, pictures=plan.data.technique is Technique.VISUAL_QA)
-    yield f"The tuned model is served by {plan.serve}: Custom Model Import, called through {call}."
+    yield from _serving(plan, offer)
     evaluation = plan.evaluation
     rivals = []
     if "base" in evaluation.against:
@@ -125,6 +139,6 @@ def _then(plan: Plan, offer: Offer) -> Iterator[str]:
         rivals.append("the dataset's promoted model, if there is one")
     yield f"It is judged on held-out rows by {evaluation.metric}, against {' and '.join(rivals) or 'nothing'}."
     yield (
-        f"It is promoted when it is at least {evaluation.min_gain:.3f} better; otherwise its import is deleted, and "
-        "its weights stay in the run bucket."
+        f"It is promoted when it is at least {evaluation.min_gain:.3f} better; otherwise its {_served_as(plan)} is "
+        "deleted, and its weights stay in the run bucket."
     )

@@ -13,6 +13,7 @@ from tunedrop.domain.cost_estimate import CostEstimate, TokenCount
 from tunedrop.domain.data_target import batch_size, data_target
 from tunedrop.domain.drop_files import DropFiles, assign_roles, names_in
 from tunedrop.domain.estimate import estimate, guessed_tokens
+from tunedrop.domain.hosting import hosting_problems
 from tunedrop.domain.hyperparameters import choose_hyperparameters, techniques_of
 from tunedrop.domain.import_compatibility import Findings, ModelFacts, compatibility
 from tunedrop.domain.jumpstart import JumpStartModel, TrainingArtifacts
@@ -131,12 +132,17 @@ def make_plan(
     seen = seen_technique(asked, found, lambda name: head_of(found[name])) or asked or Technique.INSTRUCTION
     technique = asked or seen
     drop_files = assign_roles(prefix, objects, seen)
-    served = _served(spec, model, rules)
+    serve, served = _served(spec, model, rules)
     any_trainer = (
         *_technique_contradicted(spec, seen),
         *_eula_problems(spec, model),
         *above_limit,
         *served.problems,
+        *(
+            hosting_problems(spec, model, rules.policy)
+            if serve is ServeTarget.ENDPOINT
+            else _endpoint_contradicted(spec)
+        ),
     )
     if model.training_supported:
         prepared = _by_script(spec, model, artifacts_for, technique, drop_files, rules, any_trainer)
@@ -145,7 +151,7 @@ def make_plan(
     if not isinstance(prepared, _Prepared):
         return prepared
     return Plan(
-        serve=spec.serve,
+        serve=serve,
         model_id=model.model_id,
         model_version=model.version,
         region=rules.region,
@@ -248,8 +254,8 @@ def _by_script(
             kms_key_arn=rules.kms_key_arn,
             vpc=rules.vpc,
             metrics=model.metrics,
-            # Bedrock imports a folder of weights, not an archive.
-            compress_output=model.compress_output and spec.serve is not ServeTarget.BEDROCK,
+            # What serves the model reads a folder of weights, not an archive.
+            compress_output=False,
             encrypt_inter_container_traffic=model.encrypt_inter_container_traffic or rules.isolated,
             network_isolation=model.network_isolation or rules.isolated,
         ),
@@ -500,11 +506,33 @@ def _technique_problems(
     ]
 
 
-def _served(spec: TuneSpec, model: JumpStartModel, rules: PlanRules) -> Findings:
-    """Ask before GPUs are paid for whether what serves the tuned model will take it."""
-    if spec.serve is not ServeTarget.BEDROCK:
-        return Findings()
-    return compatibility(ModelFacts(model_id=model.model_id, vision=model.vision), rules.region)
+def _served(spec: TuneSpec, model: JumpStartModel, rules: PlanRules) -> tuple[ServeTarget, Findings]:
+    """Choose what serves the tuned model, and ask before GPUs are paid for whether it will take it."""
+    if spec.serve is ServeTarget.ENDPOINT:
+        return ServeTarget.ENDPOINT, Findings()
+    findings = compatibility(ModelFacts(model_id=model.model_id, vision=model.vision), rules.region)
+    if not findings.problems or not model.hosting_instance_types:
+        return ServeTarget.BEDROCK, findings
+    if spec.serve is None:
+        instead = "An endpoint serves it instead, as `serve: endpoint` would."
+        told = tuple(each.model_copy(update={"fix": instead}) for each in findings.problems)
+        return ServeTarget.ENDPOINT, Findings(warnings=told)
+    instead = "Write `serve: endpoint`, or leave serve out: SageMaker serves it then."
+    told = tuple(each.model_copy(update={"fix": f"{each.fix} Or: {instead}"}) for each in findings.problems)
+    return ServeTarget.BEDROCK, Findings(problems=told, warnings=findings.warnings)
+
+
+def _endpoint_contradicted(spec: TuneSpec) -> list[Problem]:
+    if spec.endpoint is None:
+        return []
+    return [
+        Problem(
+            code="endpoint.not-asked",
+            message="endpoint says how an endpoint serves the model, and Bedrock is to serve it.",
+            where=spec.where("endpoint"),
+            fix="Write `serve: endpoint`, or leave endpoint out.",
+        )
+    ]
 
 
 def _eula_problems(spec: TuneSpec, model: JumpStartModel) -> list[Problem]:

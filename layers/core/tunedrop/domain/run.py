@@ -9,7 +9,7 @@ from pydantic import Field
 from tunedrop.domain.budget import Charge
 from tunedrop.domain.model import Record
 from tunedrop.domain.model_call import ModelCall
-from tunedrop.domain.plan import MetricName, Plan
+from tunedrop.domain.plan import MetricName, Plan, ServeTarget
 from tunedrop.domain.problem import Problem
 
 
@@ -164,28 +164,35 @@ class FailedAttempt(Record):
 
 
 class Deployment(Record):
-    """Describe the Bedrock import of the run's artifact."""
+    """Describe what serves the run's model: its import into Bedrock, or its endpoint on SageMaker."""
 
-    import_job_name: str
-    import_job_arn: str
+    target: ServeTarget = ServeTarget.BEDROCK
+    import_job_name: str = ""
+    """Empty for an endpoint, as the next."""
+    import_job_arn: str = ""
     model_name: str
+    """Of the imported model; or of the endpoint, its component, configuration and model."""
     model_arn: str | None = None
+    """None until the model can be asked; of an endpoint it is the component's (`names.endpoint_of`)."""
     retirement: str = ""
-    """Why the imported model is deleted, or about to be; empty while it is kept. Once said, it is for good."""
+    """Why it is deleted, or about to be; empty while it is kept. Once said, only an endpoint that is woken forgets it.
+    """
     deleted: bool = False
     denials: int = 0
     """How often a policy of the account forbade to delete the model."""
     left: str = ""
     """Why the model stays at Bedrock for good, though nobody wants it; empty while its deletion is still tried."""
+    waking: bool = False
+    """Whether an endpoint that was taken down is on its way back."""
 
 
 class AnswerPrice(Record):
-    """Estimate what a thousand answers of an imported model cost, in US dollars: Bedrock bills copies by the minute."""
+    """Estimate what a thousand answers of a tuned model cost, in US dollars: copies are billed by time, not tokens."""
 
     busy: float
     """When one copy answers without a pause, as during the evaluation."""
     alone: float
-    """When each call comes by itself and pays for five minutes of a copy."""
+    """When each call comes by itself and pays for all the time until the copy is given back."""
 
 
 class Score(Record):

@@ -1,4 +1,4 @@
-"""What answers of an imported model cost: Bedrock bills its copies in windows of five minutes, not its tokens."""
+"""What answers of a tuned model cost: Bedrock bills an import's copies in windows of five minutes, SageMaker hours."""
 
 from tunedrop.domain.run import AnswerPrice
 
@@ -26,3 +26,16 @@ def answer_price(units_per_copy: int, mean_latency_ms: float, at_once: int) -> A
     usd_per_minute = units_per_copy * USD_PER_UNIT_MINUTE
     busy_minutes = _THOUSAND * mean_latency_ms / 60_000 / at_once
     return AnswerPrice(busy=usd_per_minute * busy_minutes, alone=usd_per_minute * WINDOW_MINUTES * _THOUSAND)
+
+
+IDLE_MINUTES = 15
+"""How long an endpoint keeps its instance after the last call: what a target tracking policy's alarm looks at.
+
+https://docs.aws.amazon.com/autoscaling/application/userguide/application-auto-scaling-target-tracking.html
+"""
+
+
+def hosted_answer_price(usd_per_hour: float, mean_latency_ms: float, at_once: int) -> AnswerPrice:
+    """Estimate the same of one instance of an endpoint that scales to zero; one that does not costs its hours."""
+    busy_hours = _THOUSAND * mean_latency_ms / 3_600_000 / at_once
+    return AnswerPrice(busy=usd_per_hour * busy_hours, alone=usd_per_hour * IDLE_MINUTES / 60 * _THOUSAND)

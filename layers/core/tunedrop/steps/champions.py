@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from tunedrop.domain import names
 from tunedrop.domain.alias import Alias
@@ -16,8 +17,9 @@ from tunedrop.domain.observations import (
     RoomMade,
 )
 from tunedrop.domain.run import Run
-from tunedrop.errors import ModelUnavailableError, VersionConflictError
-from tunedrop.ports import Aliases, Clock, ModelImports, RunStore
+from tunedrop.errors import VersionConflictError
+from tunedrop.ports import Aliases, Clock, RunStore
+from tunedrop.steps.endpoint import ServedModels
 
 NOT_PROMOTED = "The model was not promoted."
 
@@ -71,14 +73,11 @@ def publish(runs: RunStore, aliases: Aliases, stack: str, dataset: str) -> bool:
     return written
 
 
-def request(imports: ModelImports, run: Run | None, request_id: str, by: str, instead_of: str | None) -> Observation:
-    """Return a person's wish as `decide` is told of it: with what Bedrock says of the model."""
+def request(served: ServedModels, run: Run | None, request_id: str, by: str, instead_of: str | None) -> Observation:
+    """Return a person's wish as `decide` is told of it: with what AWS says of the model."""
     missing = ""
-    if run and run.deployment and run.deployment.model_arn:
-        try:
-            imports.model(run.deployment.model_arn)
-        except ModelUnavailableError as error:
-            missing = f"Bedrock does not have its imported model: {error}"
+    if run and run.deployment and run.deployment.model_arn and (why := served.why_missing(run.deployment.model_arn)):
+        missing = f"Its model cannot be asked: {why}"
     return PromotionRequested(request=request_id, by=by, instead_of=instead_of, missing=missing)
 
 
@@ -87,14 +86,22 @@ def unwanted(_run: Run) -> Observation:
     return RetirementWanted(because=NOT_PROMOTED)
 
 
+class Served(Protocol):
+    """Know what is there of one way to serve: `ModelImports` or `Endpoints`."""
+
+    def models(self, name_prefix: str) -> Iterator[tuple[str, datetime]]:
+        """Yield the names of models that begin so, and when each was made."""
+
+
 @dataclass(frozen=True)
 class FormerChampions:
     """Find the runs whose models no alias names any more, and retire them."""
 
     runs: RunStore
-    imports: ModelImports
+    served: Served
     clock: Clock
     stack: str
+    """As the models' names begin."""
 
     def kept(self) -> Iterator[tuple[datetime, Run]]:
         """Yield when each ceased to be a champion, and the run, of those whose imports are kept."""
@@ -103,8 +110,8 @@ class FormerChampions:
                 yield ended, run
 
     def promoted(self) -> Iterator[Run]:
-        """Yield the runs that were ever promoted, of those whose imported models Bedrock has."""
-        for name, _ in self.imports.models(f"{self.stack}-"):
+        """Yield the runs that were ever promoted, of those whose models are still there."""
+        for name, _ in self.served.models(f"{self.stack}-"):
             run_id = names.run_of_imported_model(self.stack, name)
             run = self.runs.get(run_id) if run_id else None
             if run and run.promotion and run.status.terminal:

@@ -1,40 +1,33 @@
 """Bring the tuned weights behind Bedrock, and take them away again."""
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
 from tunedrop.domain import names
 from tunedrop.domain.artifact import weights_uri
-from tunedrop.domain.chat_template import adds_bos, training_chat_template
 from tunedrop.domain.import_compatibility import NO_CHAT_TEMPLATE, Findings, artifact_compatibility
 from tunedrop.domain.observations import (
     DeletionDenied,
-    ImportDeleted,
     ImportSlotWanted,
     ImportStarted,
+    ModelDeleted,
     ModelLimitReached,
     Observation,
     Refused,
     Unavailable,
 )
-from tunedrop.domain.plan import Plan, ServerlessTrainingPlan, Technique
+from tunedrop.domain.plan import Plan, ServerlessTrainingPlan
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import Run
 from tunedrop.errors import ModelLimitError, RequestDeniedError, RequestRefusedError, UnavailableError
 from tunedrop.ports import ModelImports, RunFiles
 from tunedrop.steps.champions import FormerChampions
+from tunedrop.steps.chat_template import TOKENIZER_CONFIG, ChatTemplate
 
 SLOT_WAIT = timedelta(minutes=1)
 """How long to wait when Bedrock has no room: another import runs in the account, or it holds no more models."""
 
 IMPORT_STILL_RUNNING = timedelta(minutes=2)
-
-_TOKENIZER_CONFIG = "tokenizer_config.json"
-
-_BY_THE_MODELS_TEMPLATE = frozenset({Technique.CHAT, Technique.VISUAL_QA})
-"""Techniques whose rows are trained with the chat template that the model brings; nobody else can write it."""
 
 
 def take_import_slot(_run: Run) -> Observation:
@@ -65,13 +58,10 @@ class StartImport:
         missing = next((each for each in findings.warnings if each.code == NO_CHAT_TEMPLATE), None)
         if problems := tuple(each for each in findings.problems if each.code not in _TRIED_ALL_THE_SAME):
             return Refused(problem=_unfit(problems, artifact_uri))
-        if missing and run.plan.data.technique in _BY_THE_MODELS_TEMPLATE:
+        template = ChatTemplate(self.files)
+        if missing and template.missing(run.plan, prefix):
             return Refused(problem=_unfit((missing,), artifact_uri))
-        # By a recipe, prompts are trained as a user's turns, with the chat template that the model brings, if any.
-        if missing or (not serverless and run.plan.data.technique not in _BY_THE_MODELS_TEMPLATE):
-            # A separate file wins over the template in tokenizer_config.json, and Bedrock adds none of its own.
-            # https://docs.aws.amazon.com/bedrock/latest/userguide/model-customization-import-model.html
-            self.files.write(prefix + "chat_template.jinja", self._chat_template(run.plan, prefix).encode())
+        template.write(run.plan, prefix)
         name = names.imported_model(self.stack, run.run_id)
         try:
             job_arn = self.imports.start(name, artifact_uri, run.run_id)
@@ -89,20 +79,8 @@ class StartImport:
 
     def _findings(self, plan: Plan, prefix: str) -> Findings:
         """Look for what Bedrock would refuse, in words that help less, an hour later."""
-        config, tokenizer_config = self.files.read(prefix + "config.json"), self.files.read(prefix + _TOKENIZER_CONFIG)
+        config, tokenizer_config = self.files.read(prefix + "config.json"), self.files.read(prefix + TOKENIZER_CONFIG)
         return artifact_compatibility(self.files.sizes(prefix), config or b"{}", tokenizer_config, plan.region)
-
-    def _chat_template(self, plan: Plan, prefix: str) -> str:
-        """Return the template of the training's own prompts."""
-        tokenizer = self._json(prefix + "tokenizer.json")
-        settings = self._json(prefix + _TOKENIZER_CONFIG)
-        demarcation = plan.data.technique is Technique.INSTRUCTION and plan.data.demarcation
-        return training_chat_template(demarcation=demarcation, bos=adds_bos(tokenizer, settings))
-
-    def _json(self, key: str) -> Mapping[str, object]:
-        data = self.files.read(key)
-        value = json.loads(data) if data else {}
-        return value if isinstance(value, dict) else {}
 
 
 _TRIED_ALL_THE_SAME = frozenset({"import.context", "import.tokenizer-class"})
@@ -118,7 +96,7 @@ class DeleteImport:
     def __call__(self, run: Run) -> Observation:
         """Delete the model, once its import is over; say so when the account's policies forbid it."""
         if run.deployment is None:
-            return ImportDeleted()
+            return ModelDeleted()
         state = self.imports.state(run.deployment.import_job_arn)
         if state and state.status == "InProgress":
             reason = "The import has to end before it can be deleted."
@@ -127,7 +105,7 @@ class DeleteImport:
             self.imports.delete(run.deployment.model_name)
         except RequestDeniedError as error:
             return DeletionDenied(reason=str(error))
-        return ImportDeleted()
+        return ModelDeleted()
 
 
 def _denied(error: RequestDeniedError) -> Problem:

@@ -14,11 +14,11 @@ from tunedrop.domain.observations import Observation, Refused, Scored, ScoringPa
 from tunedrop.domain.plan import EvaluationPlan, Technique
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import AnswerPrice, Evaluation, Run
-from tunedrop.domain.serving_price import answer_price
+from tunedrop.domain.serving_price import answer_price, hosted_answer_price
 from tunedrop.errors import ModelNotReadyError, ModelUnavailableError, TransientError
 from tunedrop.evaluation.results import results
 from tunedrop.evaluation.rows import BASE, CANDIDATE, HeldOut
-from tunedrop.ports import ImportedModel, ModelImports, RunFiles, RunStore, Workflows
+from tunedrop.ports import RunFiles, RunStore, ServedModel, Workflows
 from tunedrop.steps.ask_rows import (
     CALLS_AT_ONCE,
     AskingOrder,
@@ -31,6 +31,7 @@ from tunedrop.steps.ask_rows import (
     write_order,
     write_ranges,
 )
+from tunedrop.steps.endpoint import ServedModels
 from tunedrop.steps.executions import LOOK_AGAIN, SUCCEEDED, failed, gave_up, latest
 
 WARMING_UP = timedelta(minutes=1)
@@ -43,7 +44,7 @@ class ScoreModels:
     More rows than `at_once_rows` are asked by a workflow, in ranges of `range_rows`.
     """
 
-    imports: ModelImports
+    served: ServedModels
     runs: RunStore
     files: RunFiles
     workflows: Workflows
@@ -55,7 +56,7 @@ class ScoreModels:
         """Have answered what is not answered yet, then judge."""
         if run.plan is None or run.deployment is None or run.deployment.model_arn is None:
             raise AssertionError(f"run {run.run_id} is {run.status} without a model")
-        candidate = self.imports.model(run.deployment.model_arn)
+        candidate = self.served.model(run.deployment.model_arn)
         champion = self.runs.alias(run.dataset).champion if "champion" in run.plan.evaluation.against else None
         sides = self._sides(run.plan.evaluation, candidate.arn, champion)
         models = {candidate.arn: candidate, **self._imported(sides)}
@@ -63,7 +64,8 @@ class ScoreModels:
             return Refused(problem=problem)
         held_out = HeldOut.of(self._held_out(run))
         calls = {
-            side: Side(model_id=model_id, call=_call(run, models.get(model_id))) for side, model_id in sides.items()
+            side: Side(model_id=model_id, call=_call(run, model_id, models.get(model_id)))
+            for side, model_id in sides.items()
         }
         order = self._order(run, run.plan.evaluation, calls, held_out)
         if unanswered := self._unanswered(order, held_out):
@@ -117,13 +119,16 @@ class ScoreModels:
         plan: EvaluationPlan,
         order: AskingOrder,
         held_out: HeldOut,
-        models: Mapping[str, ImportedModel],
+        models: Mapping[str, ServedModel],
     ) -> Observation:
         whole = whole_result(self.files, order)
         if CANDIDATE in whole.silent:
             return Refused(problem=_silent_candidate(whole.silent[CANDIDATE]))
 
         def price_of(model_id: str, latency_ms: float) -> AnswerPrice | None:
+            hosting = run.plan.hosting if run.plan else None
+            if hosting and hosting.usd_per_hour and names.endpoint_of(model_id):
+                return hosted_answer_price(hosting.usd_per_hour, latency_ms, min(CALLS_AT_ONCE, order.rows))
             units = models[model_id].units_per_copy if model_id in models else None
             return answer_price(units, latency_ms, min(CALLS_AT_ONCE, order.rows)) if units else None
 
@@ -159,13 +164,13 @@ class ScoreModels:
             raise AssertionError(f"run {run.run_id} has no held-out rows")
         return data
 
-    def _imported(self, sides: Mapping[str, str]) -> dict[str, ImportedModel]:
-        """Describe the imported models among the candidate's rivals; one that is gone is left out."""
-        found: dict[str, ImportedModel] = {}
+    def _imported(self, sides: Mapping[str, str]) -> dict[str, ServedModel]:
+        """Describe the tuned models among the candidate's rivals; one that is gone is left out."""
+        found: dict[str, ServedModel] = {}
         for side, model_id in sides.items():
-            if side != CANDIDATE and ":imported-model/" in model_id:
+            if side != CANDIDATE and (":imported-model/" in model_id or names.endpoint_of(model_id)):
                 with suppress(ModelUnavailableError):  # asking it says so
-                    found[model_id] = self.imports.model(model_id)
+                    found[model_id] = self.served.model(model_id)
         return found
 
     def _sides(self, plan: EvaluationPlan, candidate: str, champion: Champion | None) -> dict[str, str]:
@@ -177,8 +182,10 @@ class ScoreModels:
         return sides
 
 
-def _call(run: Run, model: ImportedModel | None) -> ModelCall:
-    """Choose for an imported model; Bedrock's own know Converse, and an imported one that is gone says so to it."""
+def _call(run: Run, model_id: str, model: ServedModel | None) -> ModelCall:
+    """Choose for a tuned model; Bedrock's own know Converse, and an imported one that is gone says so to it."""
+    if names.endpoint_of(model_id):
+        return ModelCall.INVOKE_ENDPOINT
     if model is None:
         return ModelCall.CONVERSE
     pictures = run.plan is not None and run.plan.data.technique is Technique.VISUAL_QA
@@ -193,20 +200,20 @@ def _silent_candidate(message: str) -> Problem:
     )
 
 
-def _stranger(run: Run, model: ImportedModel) -> Problem | None:
+def _stranger(run: Run, model: ServedModel) -> Problem | None:
     """Return a problem unless Bedrock's model was made from this very run's artifact."""
     artifact = weights_uri(run) or ""
     if _folder(model.source_uri) != _folder(artifact):
         return Problem(
             code="evaluate.identity",
-            message=f"{model.arn} was imported from {model.source_uri}, not from this run's {artifact}.",
-            fix="Delete that model in the Bedrock console, then drop the dataset again.",
+            message=f"{model.arn} was made from {model.source_uri}, not from this run's {artifact}.",
+            fix="Delete that model in its console, then drop the dataset again.",
         )
     return None
 
 
 def _same_weights(
-    candidate: ImportedModel, sides: Mapping[str, str], models: Mapping[str, ImportedModel]
+    candidate: ServedModel, sides: Mapping[str, str], models: Mapping[str, ServedModel]
 ) -> Problem | None:
     """Return a problem when the candidate would be compared with itself: the same model, or the same artifact's."""
     for side, model_id in sides.items():

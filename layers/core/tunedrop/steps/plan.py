@@ -7,6 +7,7 @@ from functools import partial
 
 from tunedrop.contracts.tune_spec import SIZE_LIMIT, TuneSpec, TuneSpecError, parse_tune_yaml
 from tunedrop.domain import names
+from tunedrop.domain.hosting import HostingRules, hosting_plan, hosting_quota_name, hosting_within_quota
 from tunedrop.domain.import_room import (
     QUOTA_CODE,
     QUOTA_SERVICE,
@@ -18,7 +19,7 @@ from tunedrop.domain.import_room import (
 from tunedrop.domain.jumpstart import JumpStartModel
 from tunedrop.domain.observations import Observation, PlanMade, PlanRefused
 from tunedrop.domain.offer import Offer, offer
-from tunedrop.domain.plan import PinnedObject, Plan
+from tunedrop.domain.plan import PinnedObject, Plan, ServeTarget
 from tunedrop.domain.plan_document import PlanDocument, plan_document, refused
 from tunedrop.domain.planning import PlanRules, make_plan, unknown_model, unknown_model_version, unreadable_model
 from tunedrop.domain.problem import Problem
@@ -141,6 +142,8 @@ def plan_folder(
     try:
         model = catalogue.model(spec.model, spec.model_version)
         made = make_plan(spec, model, partial(catalogue.artifacts, model), drop, objects, head_of, rules, now)
+        if isinstance(made, Plan) and made.serve is ServeTarget.ENDPOINT:
+            made = _hosted(made, spec, model, catalogue, rules)
     except UnknownModelError as error:
         return (unknown_model(spec, error.suggestions, error.hub),)
     except UnknownModelVersionError as error:
@@ -149,11 +152,20 @@ def plan_folder(
         return (unreadable_model(spec, error.reason),)
     if isinstance(made, Plan) and (needed := quota_names(made)):
         made = within_quotas(made, account.quotas.quotas(needed))
+    if isinstance(made, Plan) and made.hosting:
+        made = hosting_within_quota(made, account.quotas.quotas([hosting_quota_name(made.hosting)])) or made
     found = account.room() if isinstance(made, Plan) and served_by_bedrock(made) else None
     if isinstance(made, Plan) and found:
         made = with_room(made, found)
     dataset = names.dataset_of(drop.key) or drop.key
     return plan_document(dataset, model, offered(model, rules), spec.hyperparameters, made, found)
+
+
+def _hosted(plan: Plan, spec: TuneSpec, model: JumpStartModel, catalogue: Catalogue, rules: PlanRules) -> Plan:
+    """Add what the endpoint is made of."""
+    artifacts_for = partial(catalogue.hosting, model)
+    around = HostingRules(rules.policy, rules.price, rules.vpc, rules.kms_key_arn, isolated=rules.isolated)
+    return plan.model_copy(update={"hosting": hosting_plan(spec, model, artifacts_for, around)})
 
 
 def offered(model: JumpStartModel, rules: PlanRules) -> Offer:

@@ -9,7 +9,7 @@ from tunedrop.domain.decide import decide
 from tunedrop.domain.observations import Nudged
 from tunedrop.domain.run import Change, Drop, Run
 from tunedrop.errors import VersionConflictError
-from tunedrop.ports import Aliases, Clock, Drops, ModelImports, RunStore, TrainingJobs
+from tunedrop.ports import Aliases, Clock, Drops, Endpoints, ModelImports, RunStore, TrainingJobs
 from tunedrop.steps.champions import FormerChampions, publish
 
 LOST_AFTER = timedelta(minutes=10)
@@ -52,6 +52,7 @@ class Reconcile:
     drops: Drops
     jobs: TrainingJobs
     imports: ModelImports
+    endpoints: Endpoints
     aliases: Aliases
     clock: Clock
     stack: str
@@ -67,6 +68,8 @@ class Reconcile:
             "nudged": self._nudge_runs,
             "stopped": self._stop_jobs,
             "deleted": self._delete_models,
+            "taken down": self._take_endpoints_down,
+            "unused": self._retire_unused,
             "retired": self._retire_champions,
             "published": self._publish_aliases,
             "started": self._start_drops,
@@ -96,20 +99,52 @@ class Reconcile:
     def _delete_models(self) -> Iterator[str]:
         for name, created_at in self.imports.models(f"{self.stack}-"):
             run_id = names.run_of_imported_model(self.stack, name)
-            if run_id and self.clock.now() - created_at >= ORPHAN_AFTER:
-                run = self.runs.get(run_id)
-                # A model that its run knows of, the run keeps or deletes; what comes after that is a dead worker's.
-                if run is None or (run.status.terminal and (run.deployment is None or run.deployment.deleted)):
-                    self.imports.delete(name)
-                    yield name
+            old = self.clock.now() - created_at >= ORPHAN_AFTER
+            if run_id and old and self._is_unknown(run_id):
+                self.imports.delete(name)
+                yield name
+
+    def _take_endpoints_down(self) -> Iterator[str]:
+        for name, created_at in self.endpoints.models(f"{names.endpoint_stack(self.stack)}-"):
+            run_id = names.run_of_endpoint(self.stack, name)
+            old = self.clock.now() - created_at >= ORPHAN_AFTER
+            if run_id and old and self._is_unknown(run_id):
+                self.endpoints.take_down(name)
+                yield name
+
+    def _retire_unused(self) -> Iterator[str]:
+        """Give up the endpoints that nobody has called for the time that their plans name."""
+        (_, former), now = self._former(), self.clock.now()
+        for name, created_at in self.endpoints.models(f"{names.endpoint_stack(self.stack)}-"):
+            run_id = names.run_of_endpoint(self.stack, name)
+            run = self.runs.get(run_id) if run_id else None
+            hours = run.plan.hosting.ttl_hours if run and run.plan and run.plan.hosting else None
+            if run is None or hours is None or not run.status.terminal:
+                continue
+            since = now - timedelta(hours=hours)
+            unused = created_at <= since and not self.endpoints.called_since(name, since, now)
+            if unused and former.retire(run, f"Nobody had called it for {hours:g} hours."):
+                yield run.run_id
 
     def _retire_champions(self) -> Iterator[str]:
-        former = FormerChampions(self.runs, self.imports, self.clock, self.stack)
         days = self.keep_champions / timedelta(days=1)
-        for ended, run in former.kept():
-            over = self.clock.now() - ended >= self.keep_champions
-            if over and former.retire(run, f"It has not been the champion for {days:g} days."):
-                yield run.run_id
+        for former in self._former():
+            for ended, run in former.kept():
+                over = self.clock.now() - ended >= self.keep_champions
+                if over and former.retire(run, f"It has not been the champion for {days:g} days."):
+                    yield run.run_id
+
+    def _former(self) -> tuple[FormerChampions, FormerChampions]:
+        """Return those that Bedrock serves, and those that endpoints serve."""
+        return (
+            FormerChampions(self.runs, self.imports, self.clock, self.stack),
+            FormerChampions(self.runs, self.endpoints, self.clock, names.endpoint_stack(self.stack)),
+        )
+
+    def _is_unknown(self, run_id: str) -> bool:
+        """Tell whether no run keeps the model or deletes it: what comes after that is a dead worker's."""
+        run = self.runs.get(run_id)
+        return run is None or (run.status.terminal and (run.deployment is None or run.deployment.deleted))
 
     def _publish_aliases(self) -> Iterator[str]:
         for alias in self.runs.aliases():

@@ -10,7 +10,20 @@ from tests.stack import ROOT
 
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 FAMILIES = (
-    *("approval", "budget", "cap", "data", "drop", "evaluate", "hyperparameter", "import", "instance", "kms", "launch"),
+    *(
+        "approval",
+        "budget",
+        "cap",
+        "data",
+        "drop",
+        "endpoint",
+        "evaluate",
+        "hyperparameter",
+        "import",
+        "instance",
+        "kms",
+        "launch",
+    ),
     *("model", "parameter", "policy", "quota", "run", "serverless", "spec", "spot", "template", "training"),
     *("validation", "vpc", "wait"),
 )

@@ -103,6 +103,7 @@ MUTANTS = (
                 '            "ConditionExpression": "version > :version OR attribute_exists(id)",\n',
             ),
         ),
+        story={"write_report r1: write": 4},
     ),
     Mutant(
         "money is reserved outside the transaction",

@@ -1,4 +1,4 @@
-"""`make simulate`: every check of the simulator, over all processors, within a minute on two of them.
+"""`make simulate`: every check of the simulator, over all processors.
 
     python -m tests.simulation                  5,000 seeds, one fault anywhere, two workers, mutants
     python -m tests.simulation --seeds 100000   the long form

@@ -22,7 +22,6 @@ from functools import partial
 from tests.simulation.mutants import MUTANTS, planted
 from tests.simulation.play import History, by_schedule, by_seed, shrunk
 from tests.simulation.world import FATES, FAULTS_OF_WRITES
-from tunedrop.domain.decide import Effect
 from tunedrop.domain.run import RunStatus
 
 SEEDS = 5000
@@ -135,7 +134,6 @@ def sometimes(met: Counter[str]) -> Iterator[str]:
     """Yield what was never met, though a search that finds anything must meet it."""
     wanted = {
         *(f"status {status}" for status in RunStatus),
-        *(f"effect {effect}" for effect in Effect),
         *FAULTS_OF_WRITES[1:],
         *(f"event {fate}" for fate in FATES[1:]),
         *("clock skew", "stale read", "dead letter", "redrive"),

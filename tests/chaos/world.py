@@ -25,6 +25,7 @@ from tests.deployed import COLOURS, TEMPLATE, Application, lines, rows
 from tunedrop.adapters.dynamodb import NOBODY
 from tunedrop.domain import names
 from tunedrop.domain.decide import NOTIFIED, settled
+from tunedrop.domain.plan import Plan
 from tunedrop.domain.run import Run, RunStatus
 
 STACK = "tunedrop"
@@ -270,9 +271,16 @@ def _jobs(world: World, runs: dict[str, Run]) -> Iterator[str]:
             yield f"{name} belongs to no run"
     yield from (f"{run_id} was trained {count} times" for run_id, count in completed.items() if count > 1)
     charged = {charge.job_name for run in runs.values() for charge in run.charges}
-    yield from (
-        f"{job['TrainingJobName']} is not accounted for" for job in jobs if job["TrainingJobName"] not in charged
-    )
+    for name in {job["TrainingJobName"] for job in jobs} - charged:
+        run = runs.get(str(names.run_of_training_job(STACK, name)))
+        instance = sagemaker.describe_training_job(TrainingJobName=name)["ResourceConfig"]["InstanceType"]
+        # A job whose price nobody knows has no charge.
+        if not run or not run.plan or (instance, None) not in _prices(run.plan):
+            yield f"{name} on {instance} is not accounted for"
+
+
+def _prices(plan: Plan) -> set[tuple[str, float | None]]:
+    return {(each.instance_type, each.usd_per_hour) for each in plan.choices}
 
 
 def _models(world: World, runs: dict[str, Run]) -> Iterator[str]:

@@ -8,6 +8,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from tunedrop.domain.import_compatibility import REGIONS
+from tunedrop.domain.problem import excerpt
 from tunedrop_cli.errors import CommandError, code
 
 DEFAULT_STACK = "tunedrop"
@@ -44,11 +46,27 @@ class Stack:
         return self.session.client(service, config=config)
 
 
+def open_session(target: Target) -> boto3.Session:
+    """Open a session in the Region that is asked for, or set; raises CommandError where there is none of that name."""
+    session = boto3.Session(region_name=target.region)
+    region = session.region_name
+    if region is None:
+        raise CommandError("No AWS region is set.", "Pass --region, or set AWS_REGION.")
+    known = (
+        session.get_available_regions("cloudformation", partition_name=each)
+        for each in session.get_available_partitions()
+    )
+    if not any(region in regions for regions in known):
+        raise CommandError(
+            f"There is no AWS Region {excerpt(region)} that is known here.",
+            f"Choose one of {', '.join(REGIONS)} with --region: Bedrock imports models nowhere else.",
+        )
+    return session
+
+
 def open_stack(target: Target) -> Stack:
     """Look the stack up; needs `cloudformation:DescribeStacks` and nothing else."""
-    session = boto3.Session(region_name=target.region)
-    if session.region_name is None:
-        raise CommandError("No AWS region is set.", "Pass --region, or set AWS_REGION.")
+    session = open_session(target)
     try:
         description = session.client("cloudformation").describe_stacks(StackName=target.stack)["Stacks"][0]
     except ClientError as error:

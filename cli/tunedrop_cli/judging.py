@@ -10,6 +10,7 @@ from tunedrop.contracts.tune_spec import EvaluateSpec, TuneSpec, TuneSpecError, 
 from tunedrop.domain.contradictions import contradictions
 from tunedrop.domain.data_target import DEFAULT_VALIDATION_SPLIT, devices
 from tunedrop.domain.drop_files import DropFiles
+from tunedrop.domain.hyperparameters import no_numbers
 from tunedrop.domain.plan import DataTarget, FileRole, Technique
 from tunedrop.domain.planning import HELD_OUT_SEED
 from tunedrop.domain.problem import Problem, excerpt
@@ -116,7 +117,11 @@ def _spec(root: Path) -> tuple[TuneSpec | None, tuple[Problem, ...]]:
     except TuneSpecError as error:
         return None, error.problems
     asked, instance_type = spec.hyperparameters, spec.instance_type or ""
-    return spec, contradictions(spec.model, asked, instance_type, lambda name: spec.where(f"hyperparameters.{name}"))
+
+    def where(name: str) -> str:
+        return spec.where(f"hyperparameters.{name}")
+
+    return spec, (*no_numbers(asked, where), *contradictions(spec.model, asked, instance_type, where))
 
 
 def _misnamed(name: str) -> Problem:

@@ -49,7 +49,8 @@ class PlannedDrop:
         return {
             **document,
             "dataset": self.dataset,
-            "accepted": self.ready,
+            # None where nobody knows.
+            "accepted": False if self.refused else self.ready or None,
             "problems": [each.model_dump() for each in self.problems],
             "data": self.data.model_dump(mode="json") if self.data else None,
             "unknown": list(self.unknown),

@@ -18,7 +18,7 @@ from tunedrop.domain.stack_parameters import StackParameterError
 from tunedrop.settings import Settings
 from tunedrop.steps.plan_rules import rules_of
 from tunedrop_cli import options
-from tunedrop_cli.aws import Client, Stack, open_stack
+from tunedrop_cli.aws import Client, Stack, open_session, open_stack
 from tunedrop_cli.catalogue import MANY_CALLS, open_catalogue
 from tunedrop_cli.errors import CommandError, explained
 
@@ -65,9 +65,7 @@ def ground(context: typer.Context) -> Ground:
     # What could not be read is told by the command; the adapters' own words are for the functions' logs.
     logging.getLogger("tunedrop").addHandler(logging.NullHandler())
     target = options.options(context).target
-    session = boto3.Session(region_name=target.region)
-    if session.region_name is None:
-        raise CommandError("No AWS region is set.", "Pass --region, or set AWS_REGION.")
+    session = open_session(target)
     unknown: list[str] = []
     stack = _stack(context, unknown)
     parameters = stack.parameters if stack else {}

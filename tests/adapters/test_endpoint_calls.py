@@ -78,3 +78,11 @@ def test_log_probabilities_in_a_list_are_read_too() -> None:
     told = [{"content": [{"token": " Oh", "logprob": -4.5}]}]
     said = {"choices": [{"delta": {"content": " Oh"}, "logprobs": told}]}
     assert list(chat_form.tokens(said)) == [(" Oh", -4.5)]
+
+
+def test_a_stream_that_ends_before_the_answer_does_is_no_answer() -> None:
+    events = chat_form.events([chunk("Hel"), chunk("lo")], lambda: 1.0)
+    told = [next(events) for _ in range(3)]
+    assert "".join(event["contentBlockDelta"]["delta"]["text"] for event in told[1:]) == "Hello"
+    with pytest.raises(TransientError, match="broke off"):
+        next(events)

@@ -322,3 +322,41 @@ def test_the_stacks_key_is_looked_at_here_as_there(
     assert [each["code"] for each in disabled["problems"]] == ["kms.unavailable"]
     assert hidden["problems"] == []
     assert any("with the credentials at hand" in each for each in hidden["unknown"])
+
+
+@pytest.mark.usefixtures("account", "catalogue")
+def test_a_faulty_tune_yaml_does_not_keep_the_rows_from_being_judged(tunedrop: Command, folder: Path) -> None:
+    (folder / "tune.yaml").write_text("model: a model\nbudgt_usd: 3\n")
+    write(folder / "more.jsonl", [{"instruction": "a", "context": "b"}])
+
+    result = tunedrop("plan", str(folder))
+    document = as_json(tunedrop("plan", str(folder), "--json"))
+
+    assert result.exit_code == 1
+    shown = in_one_line(result)
+    for value in ("spec.value", "Did you mean budget_usd?", "Fields missing: 1 first at more.jsonl:1", "for 3 reasons"):
+        assert value in shown
+    assert document["accepted"] is False
+    assert [each["code"] for each in document["problems"]] == ["spec.value", "spec.unknown-key"]
+    assert "data.missing-field" in document["data"]["counts"]
+
+
+def test_what_is_not_known_is_neither_accepted_nor_refused(
+    tunedrop: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    tune(folder)
+
+    assert as_json(tunedrop("plan", str(folder), "--json"))["accepted"] is None
+
+
+@pytest.mark.parametrize("command", [("plan",), ("models",), ("runs",)])
+def test_an_unknown_region_is_told_with_those_that_will_do(
+    tunedrop: Command, folder: Path, command: tuple[str, ...]
+) -> None:
+    tune(folder)
+    result = tunedrop("--region", "us-east-11", *command, *([str(folder)] if command == ("plan",) else []))
+
+    assert result.exit_code == 2
+    for value in ("no AWS Region us-east-11", "us-east-1, us-east-2, us-west-2, eu-central-1"):
+        assert value in " ".join(result.stderr.split())

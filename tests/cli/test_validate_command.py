@@ -582,3 +582,26 @@ def test_ctrl_c_while_the_command_is_imported_leaves_no_traceback(
         start()
 
     assert capsys.readouterr().err == "Interrupted.\n"
+
+
+def test_the_model_of_a_tune_yaml_that_could_not_be_read_is_not_said_to_be_missing(
+    tunedrop: Command, folder: Path
+) -> None:
+    (folder / "tune.yaml").write_text("model: a-model\nbudgt_usd: 3\n")
+
+    assert "Model: not known, for tune.yaml could not be read." in " ".join(
+        tunedrop("validate", str(folder)).stdout.split()
+    )
+
+
+def test_text_where_every_script_wants_a_number_is_told_without_aws(tunedrop: Command, folder: Path) -> None:
+    given = "{epoch: three, lora_r: 8.5, learning_rate: 1e-4, lora_dropout: none, name_of_no_number: text}"
+    (folder / "tune.yaml").write_text(f"model: a-model\nhyperparameters: {given}\n")
+
+    report = as_json(tunedrop("validate", str(folder), "--json"))
+
+    assert report.counts == {"hyperparameter.value": 3} | {
+        code: number for code, number in report.counts.items() if code.startswith("data.")
+    }
+    told = [each.message for each in report.findings if each.code == "hyperparameter.value"]
+    assert told == ["epoch cannot be three.", "lora_dropout cannot be none.", "lora_r cannot be 8.5."]

@@ -168,7 +168,7 @@ def test_a_model_that_tells_no_log_probabilities_says_so(account: Account) -> No
 @pytest.mark.parametrize(
     ("block", "part"),
     [
-        ({"document": {"name": "x"}}, '"document" cannot be told'),
+        ({"document": {"name": "x", "source": {"text": "x"}}}, '"document" cannot be told'),
         ({"image": {"format": "png", "source": {"s3Location": {"uri": "s3://x"}}}}, "must come with its bytes"),
     ],
 )
@@ -177,6 +177,24 @@ def test_what_the_chat_form_has_no_word_for_is_refused(account: Account, block: 
     account.has_imported(MODEL_ARN)
     with pytest.raises(PromptRefusedError, match=part):
         model(account).converse([{"role": "user", "content": [block]}], confidence=True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "part"),
+    [
+        ({"messages": [{"role": "user"}]}, 'Missing required parameter in messages\\[0\\]: "content"'),
+        (
+            {"messages": HELLO, "inferenceConfig": {"max_tokens": 3}},
+            'Unknown parameter in inferenceConfig: "max_tokens"',
+        ),
+        ({"messages": HELLO, "system": "Be brief."}, "Invalid type for parameter system"),
+    ],
+)
+def test_what_is_malformed_is_refused_before_any_call(account: Account, asked: dict[str, Any], part: str) -> None:
+    with pytest.raises(PromptRefusedError, match=part):
+        model(account).converse(**asked)
+    with pytest.raises(PromptRefusedError, match=part):
+        model(account).converse_stream(**asked)
 
 
 def test_the_champion_is_looked_up_once_a_minute(account: Account, clock: Clock) -> None:

@@ -5,7 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunedrop.domain import drop_files
-from tunedrop.domain.drop_files import NAMES_SHOWN, DropFiles, assign_roles, images_of, is_image, names_in, pin_images
+from tunedrop.domain.drop_files import (
+    NAMES_SHOWN,
+    DropFiles,
+    assign_roles,
+    conversion,
+    images_of,
+    is_image,
+    names_in,
+    pin_images,
+)
 from tunedrop.domain.plan import FileRole, PinnedObject, Technique
 
 PREFIX = "datasets/receipts/"
@@ -127,8 +136,8 @@ def test_data_in_another_folder_is_told_with_where_it_should_lie(name: str) -> N
 
 
 def test_data_of_no_technique_is_named() -> None:
-    (problem,) = assigned(Technique.INSTRUCTION, "data.parquet", "train.jsonl.zip").problems
-    assert "there is data.parquet, train.jsonl.zip." in problem.message
+    (problem,) = assigned(Technique.INSTRUCTION, "data.xlsx", "train.jsonl.zip").problems
+    assert "there is data.xlsx, train.jsonl.zip." in problem.message
     assert problem.fix.startswith("Upload train.jsonl")
 
 
@@ -229,3 +238,25 @@ def test_a_file_whose_name_speaks_of_measuring_is_not_trained_on(name: str) -> N
 
 def test_a_file_whose_name_only_begins_like_one_is_trained_on() -> None:
     assert not assigned(Technique.INSTRUCTION, "train.jsonl", "tests-of-engines.jsonl", "values.jsonl").problems
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("train.ndjson", "mv train.ndjson train.jsonl"),
+        ("my train.jsonlines.gz", "mv 'my train.jsonlines.gz' 'my train.jsonl.gz'"),
+        ("train.jsonl.gzip", "mv train.jsonl.gzip train.jsonl.gz"),
+        ("train.parquet", 'lines=True)" train.parquet train.jsonl'),
+    ],
+)
+def test_rows_by_another_name_are_told_with_the_command_that_makes_them_part(name: str, command: str) -> None:
+    alone = assigned(Technique.INSTRUCTION, name)
+    assert command in alone.problems[0].fix
+    beside = assigned(Technique.INSTRUCTION, "train.jsonl", name)
+    assert beside.problems == ()
+    assert command in beside.warnings[0]
+
+
+@pytest.mark.parametrize("name", ["notes.md", "a\nb.ndjson", "ü.ndjson", f"{'x' * 200}.ndjson"])
+def test_no_command_is_written_of_what_a_shell_might_misread(name: str) -> None:
+    assert conversion(name) is None

@@ -30,6 +30,8 @@ def line(row: object) -> bytes:
         ({"dialog": [{"role": "user", "content": "a"}], "id": 1}, Technique.CHAT),
         ({"conversations": [{"from": "human", "value": "a"}]}, Technique.CHAT),
         ([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], Technique.CHAT),
+        ({"conversation": [{"role": "user", "content": "a"}]}, Technique.CHAT),
+        ({"tags": [{"name": "a"}], "texts": ["a"], "none": []}, Technique.INSTRUCTION),
         ({"messages": "a text", "response": "b"}, Technique.INSTRUCTION),
         ({"prompt": "a", "chosen": "b", "rejected": "c"}, Technique.DPO),
         ({"chosen": [], "rejected": [], "messages": []}, Technique.DPO),

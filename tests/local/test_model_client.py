@@ -18,6 +18,7 @@ from local.sagemaker.settings import Settings
 from tests.local.fake_host import BUCKET, ROLE, FakeHost, connect, eventually, fake_host
 from tunedrop.adapters.bedrock import BedrockModelImports
 from tunedrop.client import model as client
+from tunedrop.errors import TunedropError
 
 WEIGHTS = {"converse": tiny_llama, "invoke-model": tiny_qwen3, "invoke-endpoint": tiny_llama}
 """A model of each kind, under the dataset's name."""
@@ -44,7 +45,12 @@ class Session:
 
     def __init__(self, host: FakeHost, bedrock: Bedrock, sagemaker: SageMaker) -> None:
         self._host = host
-        self._services = {"bedrock": bedrock, "bedrock-runtime": bedrock, "sagemaker-runtime": sagemaker}
+        self._services = {
+            "bedrock": bedrock,
+            "bedrock-runtime": bedrock,
+            "sagemaker-runtime": sagemaker,
+            "sagemaker": sagemaker,
+        }
 
     def client(self, service: str, **_: Any) -> Any:
         if service in self._services:
@@ -154,3 +160,29 @@ def test_the_stream_tells_what_the_whole_answer_does(model: tuple[tunedrop.Model
     )
     assert metadata["metadata"]["usage"] == whole["usage"]
     assert metadata["metadata"].get("confidence") == whole.get("confidence")
+
+
+def test_a_component_without_a_copy_is_waited_for_until_it_is_back(session: Session) -> None:
+    sagemaker, name = session.client("sagemaker"), "invoke-endpoint"
+
+    def copies(count: int) -> None:
+        sagemaker.update_inference_component_runtime_config(
+            InferenceComponentName=name, DesiredRuntimeConfig={"CopyCount": count}
+        )
+
+    def current() -> int:
+        described = sagemaker.describe_inference_component(InferenceComponentName=name)
+        return int(described["RuntimeConfig"]["CurrentCopyCount"])
+
+    copies(0)
+    eventually(lambda: current() == 0)
+    told: list[str] = []
+
+    def waiting(error: TunedropError, _waited: float) -> None:
+        if not told:
+            copies(1)  # as the alarm on such a call does
+        told.append(str(error))
+
+    answer = tunedrop.Model(name, session=session, waiting=waiting).converse(**ASKED)  # type: ignore[arg-type]
+    assert answer["stopReason"] in {"end_turn", "max_tokens"}
+    assert "has no capacity" in told[0]

@@ -136,7 +136,9 @@ def test_a_line_of_any_length_takes_flat_memory() -> None:
     ],
 )
 def test_a_foreign_format_is_named(head: bytes, named: str) -> None:
-    assert named in (foreign_format(head) or "")
+    found = foreign_format(head)
+    assert found
+    assert named in found.name
 
 
 @pytest.mark.parametrize("head", [b"", b"{", b"\xef\xbb\xbf{", b"text", b"\n"])

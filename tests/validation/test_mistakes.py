@@ -1,5 +1,6 @@
 """Mistakes that people make in each technique: each is told at its line, with its code, and its neighbours are not."""
 
+import gzip
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,8 @@ from datasets import (
 from PIL import Image
 
 from tunedrop.domain.plan import Technique
+from tunedrop.domain.prompt_template import PromptTemplate
+from tunedrop.validation.findings import MEANINGS, Finding
 from tunedrop.validation.limits import Limits
 
 _ASKED = {"role": "user", "content": "What was my balance at the end of last month?"}
@@ -222,3 +225,86 @@ def test_each_mistake_is_told_at_its_line_and_no_other(
             told.setdefault(each.line, []).append(each.code)
     assert told.keys() == expected.keys()
     assert {line: codes for line, codes in told.items() if expected[line] not in codes} == {}
+
+
+def only(files: Mapping[str, bytes], technique: Technique, code: str) -> Finding:
+    """Return the finding of the code; there is one fix for all of them."""
+    found = [each for each in judge(files, technique).findings if each.code == code]
+    assert len({each.fix for each in found}) == 1
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("row", "template"),
+    [
+        ({"question": "a", "answer": "b"}, {"prompt": "{question}", "completion": "{answer}"}),
+        (
+            {"Output": "c", "instruction": "a", "input": "b"},
+            {"prompt": "{instruction}\n\n{input}", "completion": "{Output}"},
+        ),
+        ({"id": 7, "text": "a", "class_name": "b", "segment": "x"}, {"prompt": "{text}", "completion": "{class_name}"}),
+    ],
+)
+def test_rows_of_other_fields_are_told_with_the_template_that_reads_them(
+    row: dict[str, object], template: dict[str, str]
+) -> None:
+    fix = only({"train.jsonl": lines([row] * 20)}, INSTRUCTION, "data.missing-field").fix
+    written = json.loads(fix[fix.index("{") :])
+    assert written == template
+    PromptTemplate.parse(json.dumps(written).encode())
+
+
+@pytest.mark.parametrize(
+    "row",
+    [{"instruction": "a", "context": "b", "Response": "c"}, {"a text": "a", "the answer": "b"}, {"only": "a"}, {}],
+)
+def test_no_template_is_written_for_a_mistyped_field_nor_of_names_that_none_takes(row: dict[str, str]) -> None:
+    usual = MEANINGS["data.missing-field"].fix
+    assert only({"train.jsonl": lines([row] * 20)}, INSTRUCTION, "data.missing-field").fix == usual
+
+
+def test_a_conversation_under_another_key_is_told_with_that_key() -> None:
+    rows = lines([{"conversation": [_ASKED, _ANSWERED]}] * 20)
+    assert (
+        '"conversation" holds one: call that key "messages"'
+        in only({"train.jsonl": rows}, CHAT, "data.no-messages").fix
+    )
+    assert "It looks like a conversation" in only({"train.jsonl": rows}, INSTRUCTION, "data.missing-field").fix
+
+
+@pytest.mark.parametrize(
+    ("technique", "name", "content", "command"),
+    [
+        (INSTRUCTION, "train.jsonl", gzip.compress(lines([_ROW])), "mv train.jsonl train.jsonl.gz"),
+        (
+            INSTRUCTION,
+            "my rows.jsonl",
+            lines([_ROW]).decode().encode("utf-16"),
+            "-t UTF-8 'my rows.jsonl' > rows.jsonl",
+        ),
+        (INSTRUCTION, "train.jsonl", b"PAR1" + bytes(20), "read_parquet"),
+        (TEXT, "train.csv", "text\nSome text.\n".encode("utf-16"), "iconv -f UTF-16 -t UTF-8 train.csv > rows.csv"),
+        (TEXT, "train.json", gzip.compress(b'{"text": "Some text."}'), "mv train.json train.json.gz"),
+    ],
+)
+def test_a_file_of_another_format_is_told_with_the_command_that_mends_it(
+    technique: Technique, name: str, content: bytes, command: str
+) -> None:
+    assert command in only({name: content}, technique, "data.foreign-format").fix
+
+
+def test_records_of_an_array_are_named_by_their_place_for_all_may_stand_on_one_line() -> None:
+    records = [{"text": "Some text."}, {"text": 5}, {"other": "x"}]
+    found = judge({"train.json": json.dumps(records).encode()}, TEXT).findings
+    assert [(each.code, each.path) for each in found if each.code != "data.few-rows" and each.severity == "error"] == [
+        ("data.not-text", "[1].text"),
+        ("data.missing-field", "[2]"),
+    ]
+
+
+def test_a_dataset_of_one_row_is_told() -> None:
+    said = "data.all-equal"
+    assert judge({"train.jsonl": lines([_ROW] * 30)}, INSTRUCTION).counts[said] == 1
+    held_out = {"train.jsonl": lines([_ROW] * 30), "held-out.jsonl": lines([_ROW] * 5)}
+    assert judge(held_out, INSTRUCTION).counts[said] == 1
+    assert said not in judge({"train.jsonl": lines([_ROW] * 30 + instruction_rows(1))}, INSTRUCTION).counts

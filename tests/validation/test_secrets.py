@@ -27,6 +27,11 @@ SECRETS = [
     ("API key", "sk" + "-proj-" + "a1B2_c-" * 6),
     ("Hugging Face token", "h" + "f_" + "aBcDeF" * 6),
     ("JSON web token", JWT),
+    ("password or token", "password" + "=hunter2-and-more"),
+    ("password or token", "DB_PASSWORD"[3:] + ": Winter2024!"),
+    ("password or token", "token" + " = a1b2c3d4e5f6"),
+    ("password or token", 'api_key\\": \\"a1b2' + "c3d4e5f6"),
+    ("password or token", "Pwd" + ": Tr0ub4dor&3"),
 ]
 PERSONAL = [
     ("e-mail address", MAIL),
@@ -45,6 +50,9 @@ PERSONAL = [
     ("credit card number", CARD.replace(" ", "-")),
     ("credit card number", CARD.replace(" ", "")),
     ("credit card number", "3782" + " 822463 " + "10005"),
+    ("bank account (IBAN)", "DE89 3704 0044" + " 0532 0130 00"),
+    ("bank account (IBAN)", "GB82WEST1234" + "5698765432"),
+    ("bank account (IBAN)", "NO93 8601 1117 947"),
 ]
 HARMLESS = [
     "AKIA" + "IOSFODNN7EXAMPLE",
@@ -88,6 +96,17 @@ HARMLESS = [
     CARD[:-1] + "2",
     "9" + CARD,
     "1111 1111 1111 1117",
+    "DE88 3704 0044 0532 0130 00",  # another check digit
+    "DE89 3704 0044 0532 0130",  # too short
+    "ZZ89 3704 0044 0532 0130 00",
+    "AB12 CDEF 3456 7890",
+    "the password: it is on the card",
+    "reset your password: resetting takes a minute",
+    "password=${PASSWORD1} or password=<your password 1>",
+    "token: well-known-and-long, secret: abcdefghijkl",
+    "password: ********1a",
+    "https://example.com/?token=example1234",
+    "tokens: 1234567890",
 ]
 
 

@@ -44,7 +44,8 @@ Examples:
 Launches nothing and uploads nothing. It is the very plan that a drop would be given: the stack's policy, prices and
 limits if there is a stack, JumpStart's public catalogue, and every row of the folder judged on this machine.
 
-Exit status: 0 a drop would be launched, 1 it would be refused, 2 it could not be planned.
+Exit status: 0 a drop would be launched, 1 it would be refused, 2 it could not be planned; with --json, `accepted` is
+true, false, or null.
 """
 
 WHOEVER = "whoever uploads tune.yaml"
@@ -74,12 +75,14 @@ def plan(
 
 
 def _planned(context: typer.Context, folder: Path, dataset: str) -> PlannedDrop:
+    unknown: list[str] = []
     try:
         spec = parse_tune_yaml(_tune_yaml(folder))
     except TuneSpecError as error:
-        return PlannedDrop(dataset, None, error.problems, None, ())
+        report = _judged(folder, None, unknown)
+        unknown.append("The model's plan: tune.yaml has to be mended first.")
+        return PlannedDrop(dataset, None, error.problems, report, tuple(unknown))
     opened = Folder.open(folder)
-    unknown: list[str] = []
     outcome = _plan(context, opened, spec, dataset, unknown)
     document = outcome if isinstance(outcome, PlanDocument) else None
     problems = document.problems if document else outcome if isinstance(outcome, tuple) else ()

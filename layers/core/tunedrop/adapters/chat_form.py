@@ -11,7 +11,7 @@ import base64
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tunedrop.errors import PromptRefusedError
+from tunedrop.errors import PromptRefusedError, TransientError
 
 _SAMPLING = {"maxTokens": "max_tokens", "temperature": "temperature", "topP": "top_p", "stopSequences": "stop"}
 """Converse's names → OpenAI's."""
@@ -29,8 +29,6 @@ def body(asked: Mapping[str, Any]) -> dict[str, Any]:
     if asked.get("system"):
         said.insert(0, {"role": "system", "content": _text(asked["system"])})
     sampling = asked.get("inferenceConfig") or {}
-    if unknown := sorted(set(sampling) - set(_SAMPLING)):
-        raise PromptRefusedError(f"inferenceConfig knows {', '.join(_SAMPLING)}; not {', '.join(unknown)}.")
     return {"messages": said, **{_SAMPLING[name]: value for name, value in sampling.items()}}
 
 
@@ -50,10 +48,10 @@ def answer(completion: Mapping[str, Any], latency_ms: float) -> dict[str, Any]:
 def events(chunks: Iterable[Mapping[str, Any]], latency_ms: Callable[[], float]) -> Iterator[dict[str, Any]]:
     """Tell the chunks of a stream as ConverseStream does; `latency_ms` is asked at the end.
 
-    The last event has no `usage` where no chunk tells it.
+    The last event has no `usage` where no chunk tells it. Raises TransientError where the chunks end before the answer.
     """
     yield {"messageStart": {"role": "assistant"}}
-    reason = "stop"
+    reason = ""
     metadata: dict[str, Any] = {}
     for chunk in chunks:
         for choice in chunk.get("choices") or ():
@@ -62,6 +60,8 @@ def events(chunks: Iterable[Mapping[str, Any]], latency_ms: Callable[[], float])
             reason = choice.get("finish_reason") or reason
         if usage := _usage(chunk):
             metadata["usage"] = usage
+    if not reason:
+        raise TransientError("The answer broke off: no reason was told why it ends.")
     yield {"contentBlockStop": {"contentBlockIndex": 0}}
     yield {"messageStop": {"stopReason": _stop_reason(reason)}}
     yield {"metadata": {**metadata, "metrics": {"latencyMs": latency_ms()}}}

@@ -3,11 +3,14 @@
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from threading import Lock
 from typing import Any, NamedTuple, TypeVar
 
 import boto3
+import botocore.session
 from botocore.config import Config
+from botocore.validate import ParamValidator
 
 from tunedrop.adapters.ssm import SSMAliases
 from tunedrop.client.endpoint import EndpointServing
@@ -18,6 +21,7 @@ from tunedrop.errors import (
     ModelNotReadyError,
     ModelUnavailableError,
     NothingPromotedError,
+    PromptRefusedError,
     TransientError,
     TunedropError,
 )
@@ -176,6 +180,19 @@ def _asked(
     system: Sequence[Mapping[str, Any]] | None,
     inference_config: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """Put Converse's parameters together; those that are left out are not sent."""
-    given = {"messages": list(messages), "system": system, "inferenceConfig": inference_config}
-    return {name: value for name, value in given.items() if value is not None}
+    """Put Converse's parameters together, those that are given; raises PromptRefusedError where one is malformed.
+
+    What Converse itself would refuse before it is called is refused for every kind of model, in the same words.
+    """
+    given = {"messages": messages, "system": system, "inferenceConfig": inference_config}
+    asked = {name: value for name, value in given.items() if value is not None}
+    report = ParamValidator().validate({"modelId": "champion", **asked}, _converse_parameters())
+    if report.has_errors():
+        raise PromptRefusedError(report.generate_report())
+    return asked
+
+
+@cache
+def _converse_parameters() -> Any:
+    service = botocore.session.get_session().get_service_model("bedrock-runtime")
+    return service.operation_model("Converse").input_shape

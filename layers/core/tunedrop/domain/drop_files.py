@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from tunedrop.domain.model import Record
@@ -20,6 +21,9 @@ WHOLE_LIMIT_BYTES = 1 << 30
 
 COMPRESSED_LIMIT_BYTES = 256 << 20
 """The same for a gzip file, which inflates to several times as much."""
+
+NAME_SHOWN_WHOLE = 100
+"""Characters of a name that a command may hold."""
 
 NAMES_SHOWN = 10
 """Names of ignored or refused files that are told one by one; the others are counted."""
@@ -68,6 +72,34 @@ _EXAMPLE: Mapping[Technique, str] = {
     Technique.DOMAIN_ADAPTATION: "train.txt, train.csv or train.json",
     Technique.VISUAL_QA: f"{METADATA_FILE} and the images that it names",
 }
+
+
+_LINES_BY_ANOTHER_NAME = re.compile(
+    r"(?P<stem>.+)\.(ndjson|jsonlines|jsonl\.txt|jl|ldjson)(?P<gz>\.gz(ip)?)?", re.IGNORECASE
+)
+_GZIP_BY_ANOTHER_NAME = re.compile(r"(?P<name>.+\.jsonl)\.(gzip|z)", re.IGNORECASE)
+_PARQUET = re.compile(r"(?P<stem>.+)\.parquet", re.IGNORECASE)
+
+
+def parquet_command(source: str, target: str) -> str:
+    """Write the command that makes JSON lines of a Parquet file; both names as a shell takes them."""
+    program = "import sys, pandas; pandas.read_parquet(sys.argv[1]).to_json(sys.argv[2], orient='records', lines=True)"
+    return f'python3 -c "{program}" {source} {target}'
+
+
+def conversion(name: str) -> str | None:
+    """Return the command that makes a file part of the layout, where its name says that it holds rows."""
+    if not name.isascii() or not name.isprintable() or len(name) > NAME_SHOWN_WHOLE:
+        return None
+    if match := _LINES_BY_ANOTHER_NAME.fullmatch(name):
+        target = f"{match['stem']}.jsonl{'.gz' if match['gz'] else ''}"
+    elif match := _GZIP_BY_ANOTHER_NAME.fullmatch(name):
+        target = f"{match['name']}.gz"
+    elif match := _PARQUET.fullmatch(name):
+        return parquet_command(shlex.quote(name), shlex.quote(f"{match['stem']}.jsonl"))
+    else:
+        return None
+    return f"mv {shlex.quote(name)} {shlex.quote(target)}"
 
 
 class DropFiles(Record):
@@ -251,7 +283,10 @@ def _no_training_file(technique: Technique, found: Sequence[str]) -> Problem:
     """Say where data was looked for, and what lies there instead."""
     message = "There is no training data beside tune.yaml, nor in training/ or train/"
     misplaced = list(filter(_is_misplaced, found))
-    if misplaced:
+    command = next(filter(None, map(conversion, found)), None)
+    if command and _DATA[technique] is _LINES:
+        fix = f"Make it JSON lines: {command}; then upload it, and tune.yaml again."
+    elif misplaced:
         fix = f"Move {excerpt(misplaced[0])} up, beside tune.yaml, or into training/; then upload tune.yaml again."
     else:
         fix = f"Upload {_EXAMPLE[technique]} into the same folder, then tune.yaml again."
@@ -301,7 +336,13 @@ def _missing_or_too_many(files: Sequence[PinnedFile], technique: Technique, foun
 
 
 def _ignored(files: Sequence[str]) -> tuple[str, ...]:
-    named = [f"{excerpt(each)} is not part of the layout and is ignored." for each in files[:NAMES_SHOWN]]
+    named = []
+    for each in files[:NAMES_SHOWN]:
+        command = conversion(each)
+        named.append(
+            f"{excerpt(each)} is not part of the layout and is ignored"
+            + (f"; it becomes part of it by: {command}" if command else ".")
+        )
     more = len(files) - len(named)
     return (*named, f"{more:,} more files are ignored.") if more else tuple(named)
 

@@ -61,19 +61,57 @@ def choose_hyperparameters(
         if spec is None or spec.container:
             problems.append(_unknown(name, specs, where(name)))
         elif (value := _canonical(spec, text)) is None:
-            problems.append(
-                Problem(
-                    code="hyperparameter.value",
-                    message=f"{name} cannot be {excerpt(text)}.",
-                    where=where(name),
-                    fix=f"Set it to {_allowed(spec)}.",
-                )
-            )
+            problems.append(_refused(spec, text, where(name)))
         else:
             chosen[name] = value
     problems.extend(_contradictions(technique, specs, chosen, where))
     problems.extend(_memory_mode(specs, chosen, where))
     return chosen, tuple(problems)
+
+
+def no_numbers(asked: Mapping[str, str], where: Callable[[str], str]) -> tuple[Problem, ...]:
+    """Refuse text where every training script wants a number; for who has no spec at hand, which alone has bounds."""
+    specs = (
+        HyperparameterSpec(name=name, type="int" if name in _WHOLE else "float", default=_USUAL[name])
+        for name in asked.keys() & _USUAL.keys()
+    )
+    return tuple(
+        _refused(spec, asked[spec.name], where(spec.name))
+        for spec in sorted(specs, key=lambda each: each.name)
+        if _canonical(spec, asked[spec.name]) is None
+    )
+
+
+_WHOLE = {
+    "epoch": "3",
+    "epochs": "3",
+    "gradient_accumulation_steps": "4",
+    "lora_alpha": "32",
+    "lora_r": "8",
+    "max_input_length": "1024",
+    "max_train_samples": "1000",
+    "per_device_eval_batch_size": "1",
+    "per_device_train_batch_size": "1",
+    "seed": "10",
+}
+_USUAL: Mapping[str, str] = {
+    **_WHOLE,
+    "learning_rate": "0.0001",
+    "lora_dropout": "0.05",
+    "validation_split_ratio": "0.2",
+    "warmup_ratio": "0.1",
+    "weight_decay": "0.01",
+}
+"""Hyperparameters that are numbers whichever script has them, each with a value that is none too far off."""
+
+
+def _refused(spec: HyperparameterSpec, text: str, where: str) -> Problem:
+    return Problem(
+        code="hyperparameter.value",
+        message=f"{spec.name} cannot be {excerpt(text)}.",
+        where=where,
+        fix=f"Set it to {_allowed(spec)}.",
+    )
 
 
 def _unknown(name: str, specs: Mapping[str, HyperparameterSpec], where: str) -> Problem:

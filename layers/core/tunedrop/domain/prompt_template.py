@@ -1,7 +1,8 @@
 """How a row becomes a prompt and a completion: JumpStart's `template.json`, by a substitution that runs no code."""
 
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Self
 
 from tunedrop.domain.model import Record
@@ -157,3 +158,21 @@ def _text_problems(key: str, text: str) -> Iterator[Problem]:
 
 def _problem(code: str, predicate: str, fix: str) -> Problem:
     return Problem(code=code, message=f"The template {predicate}.", where=TEMPLATE_FILE, fix=fix)
+
+
+_ANSWERS = frozenset(
+    {"answer", "answers", "chosen", "completion", "label", "output", "reply", "response", "summary", "target"}
+)
+"""What people call the text to learn, in lower case."""
+
+
+def suggested(fields: Sequence[str]) -> str | None:
+    """Write a `template.json` for rows of these text fields: an answer by its name, else the last of them.
+
+    None where there is nothing to choose from, or a name that no template takes.
+    """
+    if len(fields) < len(("prompt", "completion")) or not all(_FIELD.fullmatch(f"{{{each}}}") for each in fields):
+        return None
+    answer = next((each for each in fields if each.lower() in _ANSWERS), fields[-1])
+    prompt = "\n\n".join(f"{{{each}}}" for each in fields if each != answer)
+    return json.dumps({"prompt": prompt, "completion": f"{{{answer}}}"})

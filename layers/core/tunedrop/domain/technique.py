@@ -73,13 +73,20 @@ def first_row(head: bytes) -> dict[str, object] | None:
     return row if isinstance(row, dict) else None
 
 
+def is_conversation(value: object) -> bool:
+    """Tell whether a value is a list of messages, whatever key it stands under."""
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict) and value[0].keys() >= _MESSAGE
+
+
 def _technique_of_record(head: bytes) -> Technique | None:
     row = first_row(head)
     if row is None:
         return None
     if row.keys() >= _PAIR:
         return Technique.DPO
-    if any(isinstance(row.get(key), list) for key in _CONVERSATIONS) or row.keys() >= _MESSAGE:
+    listed = any(isinstance(row.get(key), list) for key in _CONVERSATIONS)
+    # A key that nobody reads, such as "conversation", is the validator's to name.
+    if listed or row.keys() >= _MESSAGE or any(map(is_conversation, row.values())):
         return Technique.CHAT
     return Technique.VISUAL_QA if row.keys() >= _PICTURE_ROW else Technique.INSTRUCTION
 

@@ -316,6 +316,8 @@ class _Assessment:
             self._rows.forget(index, evaluated[rows])
         self._tell_pairs("data.duplicate", "The row equals {}.", copied, exact)
         self._tell_pairs("data.leakage", "The row equals {}, which is trained on.", shared, leaked)
+        if compared > 1 and exact + leaked >= compared - 1:
+            self._tell(Flaw("data.all-equal", f"All {compared:,} rows that were compared are the same row."))
         good = sum(sum(summary.rows.values()) for _, summary in self._files)
         if compared < good:
             self._not_checked.append(

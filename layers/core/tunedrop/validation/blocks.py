@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from tunedrop.domain.drop_files import parquet_command
 from tunedrop.validation.findings import Flaw
 from tunedrop.validation.limits import Limits
 
@@ -16,16 +17,37 @@ CUT_BYTES = 256 << 10
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
+
+class Foreign(NamedTuple):
+    """Describe a format that is not read."""
+
+    name: str
+    fix: str
+    """The command that makes text, `{rows}`, of `{file}`."""
+
+
+_IN_ITS_PLACE = ", and use {rows} in its place."
+_UTF_16 = Foreign("UTF-16", "Save it as UTF-8: iconv -f UTF-16 -t UTF-8 {file} > {rows}" + _IN_ITS_PLACE)
 _FOREIGN_FORMATS = {
-    b"\x1f\x8b": "gzip-compressed; such a file is named .jsonl.gz",
-    b"PK\x03\x04": "a zip archive",
-    b"BZh": "bzip2-compressed",
-    b"\xfd7zXZ": "xz-compressed",
-    b"\x28\xb5\x2f\xfd": "zstd-compressed",
-    b"PAR1": "Parquet",
-    b"\xff\xfe": "UTF-16",
-    b"\xfe\xff": "UTF-16",
+    b"\x1f\x8b": Foreign(
+        "gzip-compressed; such a file is named .gz",
+        "Give it its name: mv {file} {file}.gz; that is read as it is.",
+    ),
+    b"PK\x03\x04": Foreign("a zip archive", "Take the files out of it: unzip {file}, and drop those."),
+    b"BZh": Foreign("bzip2-compressed", "Write the text itself: bzcat {file} > {rows}" + _IN_ITS_PLACE),
+    b"\xfd7zXZ": Foreign("xz-compressed", "Write the text itself: xzcat {file} > {rows}" + _IN_ITS_PLACE),
+    b"\x28\xb5\x2f\xfd": Foreign("zstd-compressed", "Write the text itself: zstdcat {file} > {rows}" + _IN_ITS_PLACE),
+    b"PAR1": Foreign(
+        "Parquet",
+        "Write one JSON object a line, with pandas and pyarrow: " + parquet_command("{file}", "{rows}") + _IN_ITS_PLACE,
+    ),
+    b"\xff\xfe": _UTF_16,
+    b"\xfe\xff": _UTF_16,
 }
+
+
+MAGIC_BYTES = max(map(len, _FOREIGN_FORMATS))
+"""What a format is told by, at most."""
 
 
 class Block(NamedTuple):
@@ -55,8 +77,8 @@ class FileFault(Exception):  # noqa: N818 - a fault of the user's file, not of t
         self.line = line
 
 
-def foreign_format(head: bytes) -> str | None:
-    """Name the format that a file's first bytes betray; None for text."""
+def foreign_format(head: bytes) -> Foreign | None:
+    """Tell the format that a file's first bytes betray; None for text."""
     return next((kind for magic, kind in _FOREIGN_FORMATS.items() if head.startswith(magic)), None)
 
 

@@ -56,6 +56,8 @@ class Flaw(NamedTuple):
     column: int = 0
     """Bytes from the start of the line."""
     excerpt: str = ""
+    fix: str = ""
+    """What mends this one, where more is known than the code's `Meaning` says."""
 
 
 class Meaning(NamedTuple):
@@ -252,6 +254,11 @@ MEANINGS: dict[str, Meaning] = {
         "Shorten them, or raise max_input_length in tune.yaml if the model allows it.",
     ),
     "data.near-empty-answer": Meaning(_WARNING, "Answers of next to nothing", "Check that nothing was lost."),
+    "data.all-equal": Meaning(
+        _WARNING,
+        "Datasets of one row, many times",
+        "Add rows that differ: from these a model learns one answer by heart.",
+    ),
     "data.duplicate": Meaning(_WARNING, "Rows that stand twice", "Remove the copies."),
     "data.near-duplicate": Meaning(_WARNING, "Rows that are nearly the same", "Keep the better of the two."),
     "data.leakage": Meaning(
@@ -285,5 +292,5 @@ def finding(flaw: Flaw, file: str = "", line: int | None = None, start: int | No
         offset=offset,
         path=flaw.path,
         excerpt=flaw.excerpt,
-        fix=meaning.fix,
+        fix=flaw.fix or meaning.fix,
     )

@@ -4,6 +4,7 @@ import csv
 import gc
 import io
 import json
+import shlex
 import string
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -18,7 +19,16 @@ from tunedrop.domain.plan import FileRole, Technique
 from tunedrop.domain.problem import excerpt
 from tunedrop.domain.strict_json import quoted
 from tunedrop.validation import near_duplicates, tables, tokens
-from tunedrop.validation.blocks import BYTE_ORDER_MARK, Block, FileFault, LongLine, cut, foreign_format, inflate
+from tunedrop.validation.blocks import (
+    BYTE_ORDER_MARK,
+    MAGIC_BYTES,
+    Block,
+    FileFault,
+    LongLine,
+    cut,
+    foreign_format,
+    inflate,
+)
 from tunedrop.validation.documents import one_a_line
 from tunedrop.validation.findings import Flaw
 from tunedrop.validation.near_duplicates import BANDS
@@ -93,7 +103,7 @@ def scan(
     table = TABLES.get(file.extension)
     with _uncollected():
         if table:
-            scanner.read_table(table(chunks, settings.limits), file.extension)
+            scanner.read_table(table(_of_text(chunks, file), settings.limits), file.extension)
         else:
             scanner.read_lines(chunks, part.start, part.end)
     return scanner.partial()
@@ -114,6 +124,23 @@ def _uncollected() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+def _of_text(chunks: Iterable[bytes], file: DataFile) -> Iterator[bytes]:
+    """Pass the bytes of a table on, unless the first ones betray another format."""
+    rest = iter(chunks)
+    head = b""
+    while len(head) < MAGIC_BYTES and (piece := next(rest, None)) is not None:
+        head += piece
+    _refuse_foreign(head, file)
+    yield head
+    yield from rest
+
+
+def _refuse_foreign(head: bytes, file: DataFile) -> None:
+    if foreign := foreign_format(head):
+        fix = foreign.fix.format(file=shlex.quote(file.name), rows=f"rows{file.extension}")
+        raise FileFault(Flaw("data.foreign-format", f"The file is {foreign.name}.", fix=fix), 0)
 
 
 def _told(chunks: Iterable[bytes], progress: Callable[[int], None] | None) -> Iterator[bytes]:
@@ -246,8 +273,7 @@ class _Scanner:
 
     def _head(self, block: Block) -> None:
         """Read the first block of a file, where its format shows."""
-        if kind := foreign_format(block.data):
-            raise FileFault(Flaw("data.foreign-format", f"The file is {kind}."), 0)
+        _refuse_foreign(block.data, self._file)
         # Of a line that is too long nothing else is told, whether or not it came as a block.
         readable = block.data.find(b"\n") < self._limits.line_bytes
         skipped = len(BYTE_ORDER_MARK) if readable and block.data.startswith(BYTE_ORDER_MARK) else 0

@@ -141,6 +141,22 @@ def _has_check_digit(number: bytes) -> bool:
     return (sum(digits[::2]) + sum(sum(divmod(2 * digit, 10)) for digit in digits[1::2])) % 10 == 0
 
 
+def _is_iban(account: bytes) -> bool:
+    """Tell whether a country has such numbers, and the check digits are right (ISO 13616)."""
+    plain = account.replace(b" ", b"").decode()
+    if _IBAN_LENGTHS.get(plain[:2]) != len(plain):
+        return False
+    return int("".join(str(int(each, 36)) for each in plain[4:] + plain[:4])) % 97 == 1
+
+
+def _is_no_placeholder(assignment: bytes) -> bool:
+    """Tell whether what is assigned looks chosen or drawn: letters and a digit or a sign, and no other kind's token."""
+    _, value = _SIGN_BETWEEN.split(assignment, maxsplit=1)
+    if _PLACEHOLDER.search(value) or value.startswith(_TOKENS):
+        return False
+    return bool(_LETTER.search(value) and _DIGIT_OR_SIGN.search(value))
+
+
 def _token(name: str, anchor: bytes, characters: int, rest: bytes) -> _Kind:
     """Describe a secret with a telling beginning: `anchor` matches its first `characters`, and `rest` what follows."""
     pattern = re.compile(_START + anchor + rest + rb"(?![A-Za-z0-9_])")
@@ -156,6 +172,7 @@ _BEFORE_NUMBER = rb"(?:^|[^0-9.])"
 _NUMBER_END = rb"(?![A-Za-z0-9_\-]|\.[0-9])"
 _LONGEST_TOKEN = 4096
 _LONGEST_NUMBER = 32
+_LONGEST_IBAN = 48
 _LOCAL_PART = rb"A-Za-z0-9._%+\-"
 _OCTET = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 
@@ -165,6 +182,41 @@ def _number(name: str, anchor: bytes, pattern: bytes, accepts: Callable[[bytes],
     compiled = re.compile(_NUMBER_START + pattern + _NUMBER_END)
     return _Kind("data.personal", name, _BEFORE_NUMBER + anchor, compiled, _LONGEST_NUMBER, _LONGEST_NUMBER, accepts)
 
+
+_ASSIGNED = rb"(?i:pass(?:wor[dt]|wd|phrase)|pwd|secret(?:[_-]?key)?|(?:api|access|auth)[_-]?(?:key|token)|token)"
+_BETWEEN = rb"(?:\\[\"'])?[ ]{0,2}[=:][ ]{0,2}(?:\\[\"']|')?"
+_VALUE = rb"(?:[^\s=:\"'\\,;]{7,200}[^\s=:\"'\\,;.)\]}>])"
+_SIGN_BETWEEN = re.compile(_BETWEEN)
+_PLACEHOLDER = re.compile(rb"(?i)^[$<{\[(%*]|\*\*|x{4}|example|your|placeholder|changeme|redacted|://")
+_LETTER, _DIGIT_OR_SIGN = re.compile(rb"[A-Za-z]"), re.compile(rb"[0-9!#$%&*+?@^~]")
+_TOKENS = (b"AKIA", b"ASIA", b"AIza", b"eyJ", b"gh", b"hf_", b"sk-", b"sk_live_", b"xox")
+"""What other kinds tell more of."""
+
+# Characters of a country's numbers: https://www.swift.com/standards/data-standards/iban-international-bank-account-number
+_IBAN_LENGTHS = {
+    country: length
+    for length, countries in {
+        15: "NO",
+        16: "BE",
+        18: "DK FI FO GL NL SD",
+        19: "MK SI",
+        20: "AT BA EE KZ LT LU MN XK",
+        21: "CH HR LI LV",
+        22: "BG BH CR DE GB GE IE ME RS VA",
+        23: "AE GI IL IQ OM SO TL",
+        24: "AD CZ ES MD PK RO SA SE SK TN VG",
+        25: "LY PT ST",
+        26: "IS TR",
+        27: "BI DJ FR GR IT MC MR SM",
+        28: "AL AZ BY CY DO GT HN HU LB NI PL SV",
+        29: "BR EG PS QA UA",
+        30: "JO KW MU",
+        31: "MT SC",
+        32: "LC",
+        33: "RU",
+    }.items()
+    for country in countries.split()
+}
 
 _SECRETS_AND_MAIL = (
     _token("AWS access key", rb"(?:AKIA|ASIA|AGPA|AIDA|AROA)[A-Z0-9]{16}", 20, rb"")._replace(
@@ -182,6 +234,16 @@ _SECRETS_AND_MAIL = (
         rb"eyJ[A-Za-z0-9_\-]{10}",
         13,
         rb"[A-Za-z0-9_\-]{0,1000}\.eyJ[A-Za-z0-9_\-]{10,2000}\.[A-Za-z0-9_\-]{0,1000}",
+    ),
+    _Kind(
+        "data.secret",
+        "password or token",
+        _ASSIGNED + _BETWEEN + rb"[^\s=:\"'\\,;]{8}",
+        # A name such as DB_PASSWORD is meant, too.
+        re.compile(rb"(?:(?<![A-Za-z0-9])|" + _ESCAPE + rb")" + _ASSIGNED + _BETWEEN + _VALUE),
+        40,
+        200,
+        _is_no_placeholder,
     ),
     _Kind(
         "data.secret",
@@ -223,6 +285,12 @@ _NUMBERS = (
         rb"\+[1-9][0-9]{0,2}(?:[ .\-]?\(?[0-9]{1,4}\)?){2,6}",
         _has_digits_of_a_phone,
     ),
+    _number(
+        "bank account (IBAN)",
+        rb"[A-Z]{2}[0-9]{2} ?[A-Z0-9]{4} ?[A-Z0-9]{2}",
+        rb"[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?",
+        _is_iban,
+    )._replace(ahead=_LONGEST_IBAN),
     _number(
         "IPv4 address",
         rb"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]",

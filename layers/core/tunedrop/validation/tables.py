@@ -14,7 +14,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, count
 from typing import NamedTuple
 
 import msgspec
@@ -70,6 +70,16 @@ class Record(NamedTuple):
     """
     flaws: tuple[Flaw, ...] = ()
     warnings: tuple[Flaw, ...] = ()
+
+    def at(self, index: int) -> "Record":
+        """Name the record by its place in an array, from 0: a whole array may stand on one line."""
+        if not self.flaws and not self.warnings:
+            return self
+        named = (
+            tuple(each._replace(path=f"[{index}].{each.path}".rstrip(".")) for each in flaws)
+            for flaws in (self.flaws, self.warnings)
+        )
+        return Record(self.text, self.line, self.offset, self.size, *named)
 
 
 def read_csv(blocks: Iterable[bytes], limits: Limits) -> Iterator[Record]:
@@ -443,8 +453,10 @@ class _Array:
         if self._next() == "]":
             mark = "]"
             self._take(self._at + 1)
-        while mark != "]":
-            record = self._item(keys)
+        for index in count():
+            if mark == "]":
+                break
+            record = self._item(keys).at(index)
             yield record
             # Beyond some depth Python does not find an item's end; the same is to follow from any that is too deep.
             if not record.size or any(flaw.code == "data.nested-too-deep" for flaw in record.flaws):

@@ -71,7 +71,9 @@ def rows(report: ValidationReport) -> str:
 def subject(report: ValidationReport) -> str:
     """Say what the rules were chosen for."""
     told = "asked for" if report.technique_from == "tune.yaml" else "told by the files"
-    return f"Technique: {report.technique} ({told}). Model: {report.model_id or 'not named'}."
+    unread = any(code.startswith("spec.") for code in report.counts)
+    model = report.model_id or ("not known, for tune.yaml could not be read" if unread else "not named")
+    return f"Technique: {report.technique} ({told}). Model: {model}."
 
 
 def token_facts(tokens: Tokens) -> tuple[Fact, ...]:
@@ -130,14 +132,17 @@ _PROBLEMS = {
 
 
 def _group(code: str, severity: Severity, count: int, findings: list[Finding]) -> Group:
-    if code in MEANINGS:
-        return Group(code, severity, MEANINGS[code].title, MEANINGS[code].fix, count, tuple(findings))
-    title = _PROBLEMS.get(code.partition(".")[0], code)
-    fixes = {each.fix for each in findings}
+    meaning = MEANINGS.get(code)
+    title = meaning.title if meaning else _PROBLEMS.get(code.partition(".")[0], code)
+    usual = meaning.fix if meaning else ""
+    fixes = {each.fix for each in findings} or {usual}
     if len(fixes) == 1:
         return Group(code, severity, title, fixes.pop(), count, tuple(findings))
-    told = (each.model_copy(update={"message": f"{each.message} {each.fix}"}) for each in findings)
-    return Group(code, severity, title, "", count, tuple(told))
+    told = (
+        each if each.fix == usual else each.model_copy(update={"message": f"{each.message} {each.fix}"})
+        for each in findings
+    )
+    return Group(code, severity, title, usual, count, tuple(told))
 
 
 def _looked_for(count: int | None) -> str:

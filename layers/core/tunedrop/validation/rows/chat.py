@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunedrop.domain.strict_json import JsonValue, quoted
+from tunedrop.domain.technique import is_conversation
 from tunedrop.validation.findings import Flaw
 from tunedrop.validation.rows import Judged
 from tunedrop.validation.rows.json_lines import (
@@ -206,4 +207,7 @@ def _several_keys(keys: Sequence[str]) -> Flaw:
 
 
 def _no_key(document: Mapping[str, JsonValue]) -> Flaw:
-    return Flaw("data.no-messages", f"The row has no conversation; it has {named(document)}.")
+    message = f"The row has no conversation; it has {named(document)}."
+    talk = next((name for name, value in document.items() if is_conversation(value)), None)
+    fix = f'{quoted(talk)} holds one: call that key "messages".' if talk is not None else ""
+    return Flaw("data.no-messages", message, fix=fix)

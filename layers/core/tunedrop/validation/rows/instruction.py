@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic_core import ErrorDetails
 
-from tunedrop.domain.prompt_template import PROMPT_AND_COMPLETION, PromptTemplate
+from tunedrop.domain.prompt_template import PROMPT_AND_COMPLETION, PromptTemplate, suggested
 from tunedrop.domain.strict_json import JsonValue, kind_of, quoted
+from tunedrop.domain.technique import is_conversation
 from tunedrop.validation.findings import Flaw
 from tunedrop.validation.rows import Judged
 from tunedrop.validation.rows.json_lines import (
+    MEASURING_FIELDS,
     dotted,
     faults,
     has_only,
@@ -130,10 +132,21 @@ class InstructionRows(TypedLines):
         if error["type"] == "missing":
             missing = [each for each in self._fields if each not in document]
             message = f"The row lacks {named(missing)}; it has {named(document)}."
-            return Flaw("data.missing-field", message, named(missing))
+            return Flaw("data.missing-field", message, named(missing), fix=self._remedy(document))
         value = document.get(field)
         message = f"The row holds {kind_of(value)} in {quoted(field)}."
         return Flaw("data.not-text", message, dotted(place), excerpt=shown(value))
+
+    def _remedy(self, document: Mapping[str, JsonValue]) -> str:
+        """Say what mends a row that lacks fields, where its own tell: another template, or another technique."""
+        if talk := next((name for name, value in document.items() if is_conversation(value)), None):
+            return f"It looks like a conversation: call the key {quoted(talk)} messages, and leave template.json out."
+        texts = [name for name, value in document.items() if isinstance(value, str) and name not in MEASURING_FIELDS]
+        # Of a row that has most of the fields, a name is mistyped.
+        if 2 * len(document.keys() & set(self._fields)) >= len(self._fields):
+            return ""
+        template = suggested(texts)
+        return f"If all rows are so, write this into template.json, beside them: {template}" if template else ""
 
 
 def _row_type(fields: tuple[str, ...], filled: set[str]) -> type[msgspec.Struct]:

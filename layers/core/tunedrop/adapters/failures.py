@@ -17,6 +17,8 @@ from tunedrop.errors import TransientError
 
 TRANSIENT = frozenset(
     {
+        # botocore's code for an answer that names none, as MLflow's; Bedrock's 429 of a cold model has its own.
+        "429",
         "ExecutionLimitExceeded",
         "InternalError",
         "InternalFailure",
@@ -60,7 +62,6 @@ def transient() -> Iterator[None]:
         raise TransientError(f"The answer broke off: {message(error)}") from error
     except ClientError as error:
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        throttled = status == HTTPStatus.TOO_MANY_REQUESTS
-        if code(error) in TRANSIENT or throttled or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        if code(error) in TRANSIENT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise TransientError(str(error)) from error
         raise

@@ -90,3 +90,10 @@ def test_throttling_passes(script: Script) -> None:
     script.fails("describe_key", "ThrottlingException")
     with pytest.raises(TransientError):
         KMSKeys(script.client).key(ARN)
+
+
+def test_of_a_subnet_whose_route_tables_cannot_be_seen_nothing_is_held_against_it() -> None:
+    lent = {"SubnetId": "subnet-1", "VpcId": "vpc-1", "AvailableIpAddressCount": 5}
+    script = Script("ec2").answers("describe_subnets", {"Subnets": [lent]})
+    script.answers("describe_route_tables", {"RouteTables": []}).answers("describe_vpc_endpoints", {"VpcEndpoints": []})
+    assert EC2Network(script.client).subnets(["subnet-1"])["subnet-1"].reaches_s3

@@ -252,11 +252,22 @@ def test_a_file_whose_name_only_begins_like_one_is_trained_on() -> None:
 def test_rows_by_another_name_are_told_with_the_command_that_makes_them_part(name: str, command: str) -> None:
     alone = assigned(Technique.INSTRUCTION, name)
     assert command in alone.problems[0].fix
-    beside = assigned(Technique.INSTRUCTION, "train.jsonl", name)
+    beside = assigned(Technique.INSTRUCTION, "more.jsonl", name)
     assert beside.problems == ()
     assert command in beside.warnings[0]
 
 
-@pytest.mark.parametrize("name", ["notes.md", "a\nb.ndjson", "ü.ndjson", f"{'x' * 200}.ndjson"])
+@pytest.mark.parametrize("name", ["notes.md", "-f.ndjson", "a\nb.ndjson", "ü.ndjson", f"{'x' * 200}.ndjson"])
 def test_no_command_is_written_of_what_a_shell_might_misread(name: str) -> None:
-    assert conversion(name) is None
+    assert conversion(name, ()) is None
+
+
+@pytest.mark.parametrize("name", ["train.ndjson", "train.parquet", "train.jsonl.gzip"])
+def test_no_command_writes_over_a_file_that_is_there(name: str) -> None:
+    beside = assigned(Technique.INSTRUCTION, "train.jsonl", "train.jsonl.gz", name)
+    assert beside.warnings == (f"{name} is not part of the layout and is ignored.",)
+
+
+def test_without_training_data_the_command_is_for_a_file_to_train_on() -> None:
+    (problem,) = assigned(Technique.INSTRUCTION, "held-out.ndjson", "rows.ndjson").problems
+    assert "mv rows.ndjson rows.jsonl" in problem.fix

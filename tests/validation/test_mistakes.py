@@ -307,4 +307,8 @@ def test_a_dataset_of_one_row_is_told() -> None:
     assert judge({"train.jsonl": lines([_ROW] * 30)}, INSTRUCTION).counts[said] == 1
     held_out = {"train.jsonl": lines([_ROW] * 30), "held-out.jsonl": lines([_ROW] * 5)}
     assert judge(held_out, INSTRUCTION).counts[said] == 1
-    assert said not in judge({"train.jsonl": lines([_ROW] * 30 + instruction_rows(1))}, INSTRUCTION).counts
+    two = lines([_ROW] * 30 + instruction_rows(1))
+    assert said not in judge({"train.jsonl": two}, INSTRUCTION).counts
+    assert said not in judge({"train.jsonl": two, "held-out.jsonl": lines([_ROW] * 5)}, INSTRUCTION).counts
+    apart = {"train.jsonl": lines([_ROW] * 30), "held-out.jsonl": lines(instruction_rows(1) * 5)}
+    assert said not in judge(apart, INSTRUCTION).counts

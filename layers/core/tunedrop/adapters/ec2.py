@@ -64,12 +64,15 @@ def _reaches_s3(
     table = next((table for table, link in links if link.get("SubnetId") == subnet["SubnetId"]), None)
     # A subnet without a table of its own has the VPC's main one.
     table = table or next((table for table, link in links if link.get("Main")), None)
+    if table is None:
+        # Every VPC has one; who was lent a subnet by another account may not see it, and nothing is known then.
+        return True
     here = [each for each in endpoints if each["VpcId"] == subnet["VpcId"]]
     if any(each.get("VpcEndpointType") == "Interface" for each in here):
         return True
     # A gateway endpoint is a route of the tables that it was made for.
     gateways = {each["VpcEndpointId"] for each in here}
-    return any(_leads_out(route, gateways) for route in (table["Routes"] if table else ()))
+    return any(_leads_out(route, gateways) for route in table["Routes"])
 
 
 def _leads_out(route: Mapping[str, Any], endpoints: Collection[str]) -> bool:

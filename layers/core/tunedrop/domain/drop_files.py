@@ -87,19 +87,25 @@ def parquet_command(source: str, target: str) -> str:
     return f'python3 -c "{program}" {source} {target}'
 
 
-def conversion(name: str) -> str | None:
-    """Return the command that makes a file part of the layout, where its name says that it holds rows."""
-    if not name.isascii() or not name.isprintable() or len(name) > NAME_SHOWN_WHOLE:
+def conversion(name: str, taken: Collection[str]) -> str | None:
+    """Return the command that makes a file part of the layout, where its name says that it holds rows.
+
+    None, too, where it would write over one of the files that are there already, which are `taken`.
+    """
+    if not name.isascii() or not name.isprintable() or name.startswith("-") or len(name) > NAME_SHOWN_WHOLE:
         return None
     if match := _LINES_BY_ANOTHER_NAME.fullmatch(name):
         target = f"{match['stem']}.jsonl{'.gz' if match['gz'] else ''}"
     elif match := _GZIP_BY_ANOTHER_NAME.fullmatch(name):
         target = f"{match['name']}.gz"
     elif match := _PARQUET.fullmatch(name):
-        return parquet_command(shlex.quote(name), shlex.quote(f"{match['stem']}.jsonl"))
+        target = f"{match['stem']}.jsonl"
     else:
         return None
-    return f"mv {shlex.quote(name)} {shlex.quote(target)}"
+    if target in taken:
+        return None
+    names = shlex.quote(name), shlex.quote(target)
+    return parquet_command(*names) if match.re is _PARQUET else f"mv {' '.join(names)}"
 
 
 class DropFiles(Record):
@@ -189,7 +195,7 @@ def assign_roles(prefix: str, objects: Sequence[PinnedObject], technique: Techni
             *_image_problems(images, prefix),
             *_missing_or_too_many(files, technique, list(found)),
         ),
-        warnings=_ignored([name for name in found if name not in roles and name not in paths]),
+        warnings=_ignored([name for name in found if name not in roles and name not in paths], found),
     )
 
 
@@ -283,7 +289,8 @@ def _no_training_file(technique: Technique, found: Sequence[str]) -> Problem:
     """Say where data was looked for, and what lies there instead."""
     message = "There is no training data beside tune.yaml, nor in training/ or train/"
     misplaced = list(filter(_is_misplaced, found))
-    command = next(filter(None, map(conversion, found)), None)
+    to_train_on = [each for each in found if each.partition(".")[0] not in _ROLE_OF_STEM]
+    command = next((command for each in to_train_on if (command := conversion(each, found))), None)
     if command and _DATA[technique] is _LINES:
         fix = f"Make it JSON lines: {command}; then upload it, and tune.yaml again."
     elif misplaced:
@@ -335,10 +342,10 @@ def _missing_or_too_many(files: Sequence[PinnedFile], technique: Technique, foun
     return problems
 
 
-def _ignored(files: Sequence[str]) -> tuple[str, ...]:
+def _ignored(files: Sequence[str], found: Collection[str]) -> tuple[str, ...]:
     named = []
     for each in files[:NAMES_SHOWN]:
-        command = conversion(each)
+        command = conversion(each, found)
         named.append(
             f"{excerpt(each)} is not part of the layout and is ignored"
             + (f"; it becomes part of it by: {command}" if command else ".")

@@ -297,7 +297,7 @@ class _Assessment:
 
     def _copies(self) -> tuple[int, int, int]:
         """Tell of equal rows; returns how many were compared, stand twice on one side, and stand on both."""
-        compared = exact = leaked = 0
+        compared = exact = leaked = measured = 0
         copied: list[tuple[int, int]] = []
         shared: list[tuple[int, int]] = []
         kept = self._limits.findings_per_warning
@@ -305,6 +305,7 @@ class _Assessment:
             compared += int(np.count_nonzero(digests))
             evaluated = np.flatnonzero(apart)
             asked = digests[evaluated]
+            measured += int(np.count_nonzero(asked))
             digests[evaluated] = 0
             for rows, firsts in (_at(None, *duplicates.copies(digests)), _at(evaluated, *duplicates.copies(asked))):
                 exact += len(rows)
@@ -316,7 +317,9 @@ class _Assessment:
             self._rows.forget(index, evaluated[rows])
         self._tell_pairs("data.duplicate", "The row equals {}.", copied, exact)
         self._tell_pairs("data.leakage", "The row equals {}, which is trained on.", shared, leaked)
-        if compared > 1 and exact + leaked >= compared - 1:
+        # One row is left on each side, and it is the same: a copy of a row that is trained on may be a copy among those
+        # to measure with, too.
+        if compared > 1 and exact == compared - (2 if measured else 1) and leaked == measured:
             self._tell(Flaw("data.all-equal", f"All {compared:,} rows that were compared are the same row."))
         good = sum(sum(summary.rows.values()) for _, summary in self._files)
         if compared < good:

@@ -152,3 +152,9 @@ def test_how_full_bedrock_is_counts_everybodys_models(imports: BedrockModelImpor
     script.answers("list_imported_models", {"modelSummaries": [model]}, {"nextToken": "more"})
     script.answers("list_model_import_jobs", {"modelImportJobSummaries": [_job()]}, {"statusEquals": "InProgress"})
     assert imports.occupancy() == (2, MODEL_NAME)
+
+
+def test_how_full_bedrock_is_may_be_denied(imports: BedrockModelImports, script: Script) -> None:
+    script.fails("list_imported_models", "AccessDeniedException", status=403)
+    with pytest.raises(RequestDeniedError):
+        imports.occupancy()

@@ -28,7 +28,7 @@ from tunedrop.domain.plan_document import PlanDocument
 from tunedrop.domain.planning import PlanRules
 from tunedrop.domain.surroundings import Key, Subnet
 from tunedrop.domain.technique import HEAD_BYTES
-from tunedrop.errors import UnreadableModelError
+from tunedrop.errors import RequestDeniedError, UnreadableModelError
 from tunedrop.steps.champions import FormerChampions
 from tunedrop.steps.plan import Account, BedrockRoom, PlanRun
 
@@ -283,6 +283,20 @@ def test_pain_36_an_import_that_runs_is_told() -> None:
 
     assert isinstance(made, PlanMade)
     assert "theirs is being imported now" in made.plan.warnings[-1]
+
+
+class DeniedImports(FakeModelImports):
+    """An account whose policies do not let anybody see what Bedrock has imported."""
+
+    def occupancy(self) -> tuple[int, str | None]:
+        raise RequestDeniedError("explicit deny in a service control policy")
+
+
+def test_a_drop_is_planned_though_nobody_may_see_how_full_bedrock_is() -> None:
+    made = room_of(imports=DeniedImports())
+
+    assert isinstance(made, PlanMade)
+    assert "service control policy" in made.plan.warnings[-1]
 
 
 def test_room_is_what_the_account_s_quota_says() -> None:

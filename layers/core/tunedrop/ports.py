@@ -264,7 +264,10 @@ class ModelImports(Protocol):
         """Yield the names of imported models that begin so, and when each was made."""
 
     def occupancy(self) -> tuple[int, str | None]:
-        """Return how many imported models the account has, anybody's, and the name of the import job that runs."""
+        """Return how many imported models the account has, anybody's, and the name of the import job that runs.
+
+        Raises RequestDeniedError.
+        """
 
     def delete(self, name: str) -> None:
         """Delete an imported model; one that is gone counts as deleted. Raises RequestDeniedError."""

@@ -104,10 +104,15 @@ class BedrockModelImports:
 
     def occupancy(self) -> tuple[int, str | None]:
         """Count the account's imported models, and name the import job that runs."""
-        with failures.transient():
-            pages = self._client.get_paginator("list_imported_models").paginate()
-            models = sum(len(page["modelSummaries"]) for page in pages)
-        return models, self._importing()
+        try:
+            with failures.transient():
+                pages = self._client.get_paginator("list_imported_models").paginate()
+                models = sum(len(page["modelSummaries"]) for page in pages)
+            return models, self._importing()
+        except ClientError as error:
+            if failures.code(error) == "AccessDeniedException":
+                raise RequestDeniedError(failures.message(error)) from error
+            raise
 
     def models(self, name_prefix: str) -> Iterator[tuple[str, datetime]]:
         """Yield the names of imported models that begin with the prefix, and when each was made."""

@@ -67,6 +67,15 @@ def with_room(plan: Plan, room: ImportRoom) -> Plan | tuple[Problem, ...]:
     return plan.model_copy(update={"warnings": tuple(warnings)})
 
 
+def with_room_unseen(plan: Plan, reason: str) -> Plan:
+    """Warn that nobody may see what room there is: whoever may not look, may not import either, it may be."""
+    warning = (
+        "How much room Bedrock has for another imported model is not known, for AWS denies that it is looked at: "
+        f"{reason} Should a policy deny the import as well, the training is in vain; ask those who keep the account."
+    )
+    return plan.model_copy(update={"warnings": (*plan.warnings, warning)})
+
+
 def _request(region: str, wanted: int) -> str:
     return (
         f"`aws service-quotas request-service-quota-increase --service-code {QUOTA_SERVICE} --quota-code {QUOTA_CODE} "

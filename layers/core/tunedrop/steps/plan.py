@@ -15,6 +15,7 @@ from tunedrop.domain.import_room import (
     ImportRoom,
     served_by_bedrock,
     with_room,
+    with_room_unseen,
 )
 from tunedrop.domain.jumpstart import JumpStartModel
 from tunedrop.domain.observations import Observation, PlanMade, PlanRefused
@@ -28,7 +29,13 @@ from tunedrop.domain.run import Drop, Run
 from tunedrop.domain.sensible_defaults import training_instance_type
 from tunedrop.domain.surroundings import key_problems, network_problems
 from tunedrop.domain.technique import HEAD_BYTES
-from tunedrop.errors import ObjectTooLargeError, UnknownModelError, UnknownModelVersionError, UnreadableModelError
+from tunedrop.errors import (
+    ObjectTooLargeError,
+    RequestDeniedError,
+    UnknownModelError,
+    UnknownModelVersionError,
+    UnreadableModelError,
+)
 from tunedrop.ports import Catalogue, Clock, Drops, Keys, ModelImports, Network, Prices, Quotas, RunFiles
 from tunedrop.steps.champions import FormerChampions
 
@@ -154,7 +161,12 @@ def plan_folder(
         made = within_quotas(made, account.quotas.quotas(needed))
     if isinstance(made, Plan) and made.hosting:
         made = hosting_within_quota(made, account.quotas.quotas([hosting_quota_name(made.hosting)])) or made
-    found = account.room() if isinstance(made, Plan) and served_by_bedrock(made) else None
+    found = None
+    if isinstance(made, Plan) and served_by_bedrock(made):
+        try:
+            found = account.room()
+        except RequestDeniedError as error:
+            made = with_room_unseen(made, str(error))
     if isinstance(made, Plan) and found:
         made = with_room(made, found)
     dataset = names.dataset_of(drop.key) or drop.key

@@ -59,14 +59,19 @@ def judge(
     jobs: int | None,
     progress: Callable[[int], None],
     planned: DataTarget | None = None,
+    *,
+    rows_only: bool = False,
 ) -> tuple[ValidationReport, DropFiles]:
     """Validate the files of a folder; raises CommandError for what cannot be read.
 
     A drop that could come no further for its files or its `tune.yaml` has a report, too, that says why; rows are read
-    only when it is clear which ones, and what they must be. `planned` is what a plan says that the data must suit.
+    only when it is clear which ones, and what they must be. `planned` is what a plan says that the data must suit. With
+    `rows_only`, what is wrong with `tune.yaml` is left to whoever planned.
     """
     folder = Folder.open(root)
     spec, problems = _spec(root)
+    if rows_only:
+        problems = ()
     asked = asked or (spec.technique if spec else None)
     seen = folder.technique(asked)
     technique = asked or seen or Technique.INSTRUCTION

@@ -2,42 +2,55 @@
 
 from collections.abc import Iterable, Iterator
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from tunedrop.domain.jumpstart import HyperparameterSpec, JumpStartModel
 from tunedrop.domain.offer import Offer
-from tunedrop.domain.plan import Technique
+
+_COLUMNS = ("Model", "Size", "Family", "Licence", "Techniques", "Instance", "USD/h", "Bedrock", "Converse", "Allowed")
 
 
-def models_table(offers: Iterable[Offer], *, policy_known: bool) -> Table:
-    """Show models, one a row."""
-    names = ("Model", "Size", "Family", "Licence", "Techniques", "Instance", "USD/h", "Bedrock", "Converse", "Allowed")
+def print_models(terminal: Console, offers: Iterable[Offer], *, policy_known: bool) -> None:
+    """Print models, one a row; in a terminal that is too narrow for rows, a paragraph each."""
+    rows = [_row(each, policy_known=policy_known) for each in offers]
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in names:
-        table.add_column(
-            name,
-            overflow="fold",
-            no_wrap=name in {"Model", "Instance"},
-            # The longest technique's name stands on one line.
-            min_width=len(Technique.DOMAIN_ADAPTATION) if name == "Techniques" else None,
-            justify="right" if name == "USD/h" else "left",
-        )
-    for each in offers:
-        table.add_row(
-            each.model_id,
-            _size(each.parameters),
-            each.family or "-",
-            f"{each.licence or 'not told'}{' (EULA)' if each.gated else ''}",
-            ", ".join(each.techniques) or "none",
-            each.default_instance_type or ("serverless" if each.trainer == "serverless" else "-"),
-            "?" if each.usd_per_hour is None else f"{each.usd_per_hour:.2f}",
-            each.bedrock_imports,
-            each.converse,
-            _allowed(each, policy_known=policy_known),
-        )
-    return table
+    for name in _COLUMNS:
+        table.add_column(name, no_wrap=True, justify="right" if name == "USD/h" else "left")
+    for row in rows:
+        table.add_row(*row)
+    needed = terminal.measure(table, options=terminal.options.update(max_width=_WIDEST)).maximum
+    if not terminal.is_terminal:
+        # Whoever reads a pipe reads lines, however long.
+        terminal.width = max(terminal.width, needed)
+    if needed <= terminal.width:
+        terminal.print(table, soft_wrap=False)
+        return
+    for model_id, *facts in rows:
+        told = "; ".join(f"{name}: {value}" for name, value in zip(_COLUMNS[1:], facts, strict=True))
+        terminal.print(model_id)
+        terminal.print(Padding(Text(told), (0, 0, 0, 2)), soft_wrap=False)
+
+
+_WIDEST = 1000
+"""Characters that a row may have: more than any has."""
+
+
+def _row(offer: Offer, *, policy_known: bool) -> tuple[str, ...]:
+    return (
+        offer.model_id,
+        _size(offer.parameters),
+        offer.family or "-",
+        f"{offer.licence or 'not told'}{' (EULA)' if offer.gated else ''}",
+        ", ".join(offer.techniques) or "none",
+        offer.default_instance_type or ("serverless" if offer.trainer == "serverless" else "-"),
+        "?" if offer.usd_per_hour is None else f"{offer.usd_per_hour:.2f}",
+        offer.bedrock_imports,
+        offer.converse,
+        _allowed(offer, policy_known=policy_known),
+    )
 
 
 def model_details(model: JumpStartModel, offer: Offer, *, policy_known: bool) -> RenderableType:

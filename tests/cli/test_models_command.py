@@ -46,6 +46,23 @@ def test_models_that_can_be_tuned_are_listed(tunedrop: Command) -> None:
     assert "4 of 6 models" in result.stdout
 
 
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.usefixtures("account", "catalogue")
+def test_a_narrow_terminal_and_a_pipe_tell_as_much(
+    tunedrop: Command, monkeypatch: pytest.MonkeyPatch, *, terminal: bool
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    if terminal:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+    lines = tunedrop("models").stdout.splitlines()
+
+    (first,) = [number for number, each in enumerate(lines) if each.startswith(GATED)]
+    told = " ".join(" ".join(lines[first : first + 5 if terminal else first + 1]).split())
+    for value in ("1B", "Example Community License (EULA)", "domain-adaptation", "ml.g5.2xlarge", "1.51", "unknown"):
+        assert value in told
+    assert all(len(each) <= 80 for each in lines) is terminal
+
+
 @pytest.mark.usefixtures("account", "catalogue")
 def test_all_models_are_listed_with_why_they_cannot_be_tuned(tunedrop: Command) -> None:
     assert "6 of 6 models" in tunedrop("models", "--all").stdout

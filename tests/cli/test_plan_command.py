@@ -340,6 +340,11 @@ def test_a_faulty_tune_yaml_does_not_keep_the_rows_from_being_judged(tunedrop: C
     assert [each["code"] for each in document["problems"]] == ["spec.value", "spec.unknown-key"]
     assert "data.missing-field" in document["data"]["counts"]
 
+    (folder / "more.jsonl").unlink()
+    document = as_json(tunedrop("plan", str(folder), "--json"))
+    assert document["data"]["accepted"] is True, "what is wrong with tune.yaml is not wrong with the rows"
+    assert document["accepted"] is False
+
 
 def test_what_is_not_known_is_neither_accepted_nor_refused(
     tunedrop: Command, folder: Path, monkeypatch: pytest.MonkeyPatch

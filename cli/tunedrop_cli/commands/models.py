@@ -13,7 +13,7 @@ from tunedrop.adapters.jumpstart_documents import ManifestRow
 from tunedrop.domain.planning import PlanRules
 from tunedrop.steps.plan import offered
 from tunedrop_cli.catalogue import described
-from tunedrop_cli.model_view import model_details, models_table
+from tunedrop_cli.model_view import model_details, print_models
 from tunedrop_cli.rules import Ground, ground
 from tunedrop_cli.views import console
 
@@ -63,7 +63,7 @@ def models(
         return
     terminal = console()
     if shown:
-        terminal.print(models_table(shown, policy_known=here.stack is not None), soft_wrap=False)
+        print_models(terminal, shown, policy_known=here.stack is not None)
         terminal.print(f"{len(shown)} of {len(rows)} models. One in full: tunedrop models MODEL_ID")
         if sources := sorted({each.price_source for each in shown if each.price_source}):
             terminal.print(f"USD/h: {'; '.join(sources)}")

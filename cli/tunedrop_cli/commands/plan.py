@@ -79,7 +79,7 @@ def _planned(context: typer.Context, folder: Path, dataset: str) -> PlannedDrop:
     try:
         spec = parse_tune_yaml(_tune_yaml(folder))
     except TuneSpecError as error:
-        report = _judged(folder, None, unknown)
+        report = _judged(folder, None, unknown, spec_told=True)
         unknown.append("The model's plan: tune.yaml has to be mended first.")
         return PlannedDrop(dataset, None, error.problems, report, tuple(unknown))
     opened = Folder.open(folder)
@@ -87,7 +87,7 @@ def _planned(context: typer.Context, folder: Path, dataset: str) -> PlannedDrop:
     document = outcome if isinstance(outcome, PlanDocument) else None
     problems = document.problems if document else outcome if isinstance(outcome, tuple) else ()
     target = document.plan.data if document and document.plan else None
-    report = _judged(folder, target, unknown)
+    report = _judged(folder, target, unknown, spec_told=target is not None)
     return PlannedDrop(dataset, document, problems, report, tuple(unknown))
 
 
@@ -181,12 +181,15 @@ class _Quotas:
         return found
 
 
-def _judged(folder: Path, target: DataTarget | None, unknown: list[str]) -> ValidationReport | None:
-    """Judge every row; what keeps a dataset from being read is among the plan's problems."""
+def _judged(folder: Path, target: DataTarget | None, unknown: list[str], *, spec_told: bool) -> ValidationReport | None:
+    """Judge every row; what keeps a dataset from being read is among the plan's problems.
+
+    `spec_told` says that the plan's problems have all that is wrong with `tune.yaml`, too.
+    """
     from tunedrop_cli.judging import judge  # noqa: PLC0415 - half a second to import, for this part alone
 
     try:
-        report, _ = judge(folder, None, None, None, None, lambda _bytes: None, target)
+        report, _ = judge(folder, None, None, None, None, lambda _bytes: None, target, rows_only=spec_told)
     except (CommandError, TunedropError, OSError) as error:
         unknown.append(f"The rows were not judged: {error}")
         return None

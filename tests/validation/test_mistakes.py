@@ -284,6 +284,13 @@ def test_a_conversation_under_another_key_is_told_with_that_key() -> None:
         ),
         (INSTRUCTION, "train.jsonl", b"PAR1" + bytes(20), "read_parquet"),
         (TEXT, "train.csv", "text\nSome text.\n".encode("utf-16"), "iconv -f UTF-16 -t UTF-8 train.csv > rows.csv"),
+        (
+            TEXT,
+            "train.csv",
+            b"PAR1" + bytes(20),
+            'to_csv(sys.argv[2], index=False)" train.csv rows.csv, and use rows.csv',
+        ),
+        (TEXT, "train.json", b"PAR1" + bytes(20), 'index=False)" train.json rows.csv, and use rows.csv'),
         (TEXT, "train.json", gzip.compress(b'{"text": "Some text."}'), "mv train.json train.json.gz"),
     ],
 )

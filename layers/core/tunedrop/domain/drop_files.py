@@ -82,9 +82,10 @@ _PARQUET = re.compile(r"(?P<stem>.+)\.parquet", re.IGNORECASE)
 
 
 def parquet_command(source: str, target: str) -> str:
-    """Write the command that makes JSON lines of a Parquet file; both names as a shell takes them."""
-    program = "import sys, pandas; pandas.read_parquet(sys.argv[1]).to_json(sys.argv[2], orient='records', lines=True)"
-    return f'python3 -c "{program}" {source} {target}'
+    """Write the command that makes CSV of a Parquet file, or JSON lines; both names as a shell takes them."""
+    csv = target.endswith(".csv")
+    write = "to_csv(sys.argv[2], index=False)" if csv else "to_json(sys.argv[2], orient='records', lines=True)"
+    return f'python3 -c "import sys, pandas; pandas.read_parquet(sys.argv[1]).{write}" {source} {target}'
 
 
 def conversion(name: str, taken: Collection[str]) -> str | None:

@@ -24,6 +24,8 @@ class Foreign(NamedTuple):
     name: str
     fix: str
     """The command that makes text, `{rows}`, of `{file}`."""
+    table_fix: str = ""
+    """The same where a table is read, if it is another."""
 
 
 _IN_ITS_PLACE = ", and use {rows} in its place."
@@ -40,6 +42,9 @@ _FOREIGN_FORMATS = {
     b"PAR1": Foreign(
         "Parquet",
         "Write one JSON object a line, with pandas and pyarrow: " + parquet_command("{file}", "{rows}") + _IN_ITS_PLACE,
+        "Write a CSV file, with pandas and pyarrow: "
+        + parquet_command("{file}", "rows.csv")
+        + ", and use rows.csv in its place.",
     ),
     b"\xff\xfe": _UTF_16,
     b"\xfe\xff": _UTF_16,

@@ -139,7 +139,8 @@ def _of_text(chunks: Iterable[bytes], file: DataFile) -> Iterator[bytes]:
 
 def _refuse_foreign(head: bytes, file: DataFile) -> None:
     if foreign := foreign_format(head):
-        fix = foreign.fix.format(file=shlex.quote(file.name), rows=f"rows{file.extension}")
+        told = (file.extension in TABLES and foreign.table_fix) or foreign.fix
+        fix = told.format(file=shlex.quote(file.name), rows=f"rows{file.extension}")
         raise FileFault(Flaw("data.foreign-format", f"The file is {foreign.name}.", fix=fix), 0)
 
 

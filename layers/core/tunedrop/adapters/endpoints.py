@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 
 _PERIOD_SECONDS = 3600
 
+_BROKEN = ("Failed", "OutOfService", "UpdateRollbackFailed")
+"""Statuses that an endpoint or a component does not leave; it can only be deleted."""
+
+_GONE = ("ObjectNotFoundException", "ResourceNotFound")
+"""What Application Auto Scaling and CloudWatch say of what is to be deleted and does not exist."""
+
 
 class SageMakerEndpoints:
     """Bring endpoints up and take them down."""
@@ -62,19 +68,20 @@ class SageMakerEndpoints:
         """Delete in the order that leaves nothing paid: what would scale it, the component, the endpoint, the rest."""
         self._unscale(name)
         if component := self._described("InferenceComponent", name):
-            if component["InferenceComponentStatus"] in ("InService", "Failed"):
+            if component["InferenceComponentStatus"] in ("InService", *_BROKEN):
                 self._delete("InferenceComponent", name)
             if self._described("InferenceComponent", name):
                 return False
-        if endpoint := self._described("Endpoint", name):
-            if endpoint["EndpointStatus"] in ("InService", "Failed", "OutOfService"):
-                self._delete("Endpoint", name)
-            if self._described("Endpoint", name):
-                return False
+        endpoint = self._described("Endpoint", name)
+        if endpoint and endpoint["EndpointStatus"] in ("InService", *_BROKEN):
+            self._delete("Endpoint", name)
+            endpoint = self._described("Endpoint", name)
+        if endpoint and endpoint["EndpointStatus"] != "Deleting":
+            return False
+        # The rest goes at once: to an endpoint that no run owns, nobody comes back when it is gone.
         for kind in ("EndpointConfig", "Model"):
-            if self._described(kind, name):
-                self._delete(kind, name)
-        return True
+            self._delete(kind, name)
+        return endpoint is None
 
     def model(self, model_arn: str) -> ServedModel:
         """Describe a component's model, by where its weights lie."""
@@ -129,7 +136,7 @@ class SageMakerEndpoints:
             for each in found["ScalingPolicies"]:
                 _unless_gone(self._scaling.delete_scaling_policy, **target, PolicyName=each["PolicyName"])
             _unless_gone(self._scaling.deregister_scalable_target, **target)
-            self._cloudwatch.delete_alarms(AlarmNames=[wake_alarm_name(name)])
+            _unless_gone(self._cloudwatch.delete_alarms, AlarmNames=[wake_alarm_name(name)])
 
     def _create(self, kind: str, request: Mapping[str, Any]) -> None:
         """Create one of the kinds; that somebody else was faster, the next look tells."""
@@ -155,6 +162,8 @@ class SageMakerEndpoints:
             # As of a training job, SageMaker has no ResourceNotFound of what does not exist.
             if failures.code(error) in ("ValidationException", "ResourceNotFound"):
                 return None
+            if failures.code(error) == "AccessDeniedException":
+                raise RequestDeniedError(failures.message(error)) from error
             raise
 
 
@@ -217,16 +226,16 @@ def _refusals() -> Iterator[None]:
         raise
 
 
-def _unless_gone(call: Callable[..., object], **request: str) -> None:
+def _unless_gone(call: Callable[..., object], **request: object) -> None:
     try:
         call(**request)
     except ClientError as error:
-        if failures.code(error) != "ObjectNotFoundException":
+        if failures.code(error) not in _GONE:
             raise
 
 
 def _standing(what: str, status: str, described: Mapping[str, Any]) -> EndpointState:
     """Say how an endpoint or a component stands that is not in service."""
-    if status in ("Failed", "OutOfService", "UpdateRollbackFailed"):
+    if status in _BROKEN:
         return EndpointState(status="failed", reason=described.get("FailureReason", f"The {what} is {status}."))
     return EndpointState(status="coming", reason=f"SageMaker says of the {what}: {status}.")

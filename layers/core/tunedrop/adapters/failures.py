@@ -19,6 +19,7 @@ TRANSIENT = frozenset(
     {
         # botocore's code for an answer that names none, as MLflow's; Bedrock's 429 of a cold model has its own.
         "429",
+        "ConcurrentUpdateException",
         "ExecutionLimitExceeded",
         "InternalError",
         "InternalFailure",

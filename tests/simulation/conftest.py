@@ -7,7 +7,7 @@ import pytest
 from tests.simulation.stage import stage
 
 
-@pytest.fixture(autouse=True, scope="package")
+@pytest.fixture(autouse=True, scope="module")
 def _staged() -> Iterator[None]:
     yield
     stage().leave()

@@ -62,6 +62,18 @@ def advance(
     raise TransientError(f"run {run_id} was written by others {RELOADS} times in a row")
 
 
+def tell(run: Run, observation: Observation, runs: RunStore, clock: Clock) -> bool:
+    """Write what an observation makes of a run that was read; False where that is nothing, or others wrote it since."""
+    decision = decide(run, observation, clock.now())
+    if decision.run == run:
+        return False
+    try:
+        runs.commit(run, decision.run)
+    except VersionConflictError:
+        return False
+    return True
+
+
 def _commit(run: Run, observation: Observation, runs: RunStore, clock: Clock) -> Decision:
     decision = decide(run, observation, clock.now())
     if decision.run == run:

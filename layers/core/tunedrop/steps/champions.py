@@ -7,7 +7,6 @@ from typing import Protocol
 
 from tunedrop.domain import names
 from tunedrop.domain.alias import Alias
-from tunedrop.domain.decide import decide
 from tunedrop.domain.observations import (
     AliasPublished,
     Observation,
@@ -17,8 +16,8 @@ from tunedrop.domain.observations import (
     RoomMade,
 )
 from tunedrop.domain.run import Run
-from tunedrop.errors import VersionConflictError
 from tunedrop.ports import Aliases, Clock, RunStore
+from tunedrop.steps.advance import tell
 from tunedrop.steps.endpoint import ServedModels
 
 NOT_PROMOTED = "The model was not promoted."
@@ -124,14 +123,7 @@ class FormerChampions:
 
     def retire(self, run: Run, because: str) -> bool:
         """Give a former champion's import up; somebody who wrote the run meanwhile may have promoted it again."""
-        decision = decide(run, RetirementWanted(because=because), self.clock.now())
-        if decision.run == run:
-            return False
-        try:
-            self.runs.commit(run, decision.run)
-        except VersionConflictError:
-            return False
-        return True
+        return tell(run, RetirementWanted(because=because), self.runs, self.clock)
 
     def next_to_go(self) -> tuple[str | None, str]:
         """Choose who makes room for another model: its run, if anybody can, and what there is to say about it.

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from tunedrop.domain import names
-from tunedrop.domain.decide import decide
 from tunedrop.domain.observations import Nudged
 from tunedrop.domain.run import Change, Drop, Run
-from tunedrop.errors import VersionConflictError
 from tunedrop.ports import Aliases, Clock, Drops, Endpoints, ModelImports, RunStore, TrainingJobs
+from tunedrop.steps.advance import tell
 from tunedrop.steps.champions import FormerChampions, publish
 
 LOST_AFTER = timedelta(minutes=10)
@@ -34,14 +33,7 @@ class Nudge:
 
     def __call__(self, run: Run) -> bool:
         """Nudge a run that wants it; somebody who wrote it meanwhile has done as much."""
-        decision = decide(run, Nudged(), self.clock.now())
-        if decision.run == run:
-            return False
-        try:
-            self.runs.commit(run, decision.run)
-        except VersionConflictError:
-            return False
-        return True
+        return tell(run, Nudged(), self.runs, self.clock)
 
 
 @dataclass(frozen=True)

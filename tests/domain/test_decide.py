@@ -117,6 +117,7 @@ GONE = PROMOTION_REQUESTED.model_copy(update={"missing": "Bedrock has no such mo
 DELETION_DENIED = DeletionDenied(reason="not authorized to perform: bedrock:DeleteImportedModel")
 TIME_OVER = RetirementWanted(because="It has not been the champion for 7 days.")
 
+UNUSED = RetirementWanted(because="Nobody had called it for 72 hours.", told=True)
 COMING = EndpointSeen(in_service=False, reason="SageMaker is making the endpoint.")
 IN_SERVICE = EndpointSeen(in_service=True, model_arn=ENDPOINT_ARN)
 WAKE = WakeRequested(by=PERSON)
@@ -266,6 +267,8 @@ def moves_from(run: Run, now: datetime) -> Iterator[Move]:
         seen += ((None, each) for each in (PROMOTION_REQUESTED, GONE))
         if run.promotion:  # the reconciler looks at former champions only
             seen += ((None, each) for each in (TIME_OVER, WAKE))
+            if run.plan and run.plan.serve is ServeTarget.ENDPOINT:
+                seen.append((None, UNUSED))
     for effect in effects_due(run, now):
         seen += (
             (effect, of_attempt(observation, run)) for observation in POSSIBLE[effect] if fits(run, effect, observation)

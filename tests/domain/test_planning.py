@@ -337,6 +337,18 @@ def test_a_model_that_bedrock_does_not_import_is_refused_before_it_is_trained() 
     assert (problem.code, problem.where) == ("import.architecture", "serve")
 
 
+def test_a_stack_whose_name_has_capitals_makes_no_endpoints() -> None:
+    hosted = MODEL.model_copy(
+        update={"hosting_instance_types": ("ml.g5.xlarge",), "default_hosting_instance_type": "ml.g5.xlarge"}
+    )
+    problem = refusal("serve: endpoint", model=hosted, rules=PlanRules(region="us-east-1", stack="Tunedrop"))
+
+    assert problem.code == "endpoint.stack-name"
+    assert "Tunedrop" in problem.message
+    assert plan("serve: endpoint", model=hosted)
+    assert plan(rules=PlanRules(region="us-east-1", stack="Tunedrop"))
+
+
 def test_a_region_where_bedrock_imports_nothing_is_refused() -> None:
     assert refusal(rules=PlanRules(region="eu-west-1")).code == "import.region"
 

@@ -15,10 +15,12 @@ from tests.fakes import (
     InMemoryDrops,
     InMemoryRunFiles,
     InMemoryRunStore,
+    RecordingNotifier,
 )
 from tests.samples import (
     ALIAS_PUBLISHED,
     ARTIFACT_URI,
+    DATASET,
     ENDPOINT_ARN,
     ENDPOINT_NAME,
     HOSTED_PLAN,
@@ -26,6 +28,7 @@ from tests.samples import (
     PERSON,
     PROMOTION_WANTED,
     REFUSED,
+    REGION,
     RUN_BUCKET,
     RUN_ID,
     STACK,
@@ -40,6 +43,7 @@ from tunedrop.domain.observations import (
     EndpointNamed,
     EndpointSeen,
     ModelDeleted,
+    NoticeSent,
     Observation,
     Refused,
     Unavailable,
@@ -52,6 +56,7 @@ from tunedrop.steps.advance import LOOKED, advance
 from tunedrop.steps.champions import unwanted
 from tunedrop.steps.endpoint import GOING, NO_INSTANCE, BringUp, NameEndpoint, ServedModels, TakeDown
 from tunedrop.steps.reconcile import ORPHAN_AFTER, Nudge, Reconcile
+from tunedrop.steps.tell import ClaimNotice, SendNotice
 
 ROLE = "arn:aws:iam::123456789012:role/tunedrop-HostingRole"
 PREFIX = ARTIFACT_URI.removeprefix(f"s3://{RUN_BUCKET}/")
@@ -66,6 +71,7 @@ class World:
         self.runs = InMemoryRunStore()
         self.endpoints = FakeEndpoints(clock=self.clock)
         self.files = InMemoryRunFiles({f"{PREFIX}{name}": content for name, content in ARTIFACT.items()})
+        self.notifier = RecordingNotifier()
         self.runs.create(hosted_run())
 
     @property
@@ -92,6 +98,12 @@ class World:
         self.clock.move(timedelta(minutes=1))
         Nudge(self.runs, self.clock)(self.run)
         return self.deploy()
+
+    def notify(self) -> None:
+        """Be notify, called once."""
+        token = f"request-{self.clock.now()}"
+        send = SendNotice(self.notifier, self.files, self.clock, REGION, token)
+        advance(RUN_ID, {Effect.CLAIM_NOTICE: ClaimNotice(token), Effect.SEND_NOTICE: send}, self.runs, self.clock)
 
     @property
     def run(self) -> Run:
@@ -275,7 +287,8 @@ def test_conversations_need_a_template(world: World) -> None:
 
 def take_down(world: World) -> Run:
     """Have nobody call the promoted run's endpoint for the time that its plan names."""
-    world.promote()
+    if world.run.status is not RunStatus.PROMOTED:
+        world.promote()
     world.clock.move(timedelta(hours=HOSTING.ttl_hours or 0))
     reconcile(world)
     run = world.deploy()
@@ -315,6 +328,38 @@ def test_an_endpoint_that_nobody_calls_for_its_time_is_taken_down(world: World) 
     assert (run.deployment.retirement, run.deployment.deleted) == ("Nobody had called it for 72 hours.", True)
     assert world.endpoints.stages == {}
     assert run.status is RunStatus.PROMOTED
+
+
+def test_people_are_told_once_of_an_endpoint_that_nobody_calls_and_how_it_comes_back(world: World) -> None:
+    world.promote()
+    world.notify()
+    take_down(world)
+    for _ in range(2):
+        world.notify()
+    (promoted, _, first), (gone, body, attributes) = world.notifier.sent
+    assert promoted == f"Tunedrop: {DATASET} promoted ({RUN_ID})"
+    assert "endpoint" not in first
+    assert gone == f"Tunedrop: {DATASET} taken down ({RUN_ID})"
+    assert "Nobody had called it for 72 hours." in body
+    assert f"\n  tunedrop wake {RUN_ID}\n" in body
+    assert attributes["endpoint"] == "taken-down"
+    assert len(attributes) <= 10
+
+
+def test_whose_promotion_was_not_told_yet_is_told_of_the_end_alone(world: World) -> None:
+    world.promote()
+    take_down(world)
+    world.notify()
+    ((subject, _, _),) = world.notifier.sent
+    assert "taken down" in subject
+
+
+def test_a_notice_that_was_on_its_way_meanwhile_does_no_harm(world: World) -> None:
+    world.promote()
+    world.notify()
+    late = NoticeSent(status=RunStatus.PROMOTED, message_id="message-1")
+    take_down(world)
+    assert world.see(late).notices == {}
 
 
 def test_an_endpoint_without_a_time_to_live_stays(world: World) -> None:

@@ -311,7 +311,7 @@ def _after(run: Run, observation: Observation, now: datetime) -> Run:
         case NoticeClaimed(token=token):
             notice = Notice(claimed_by=token, claimed_at=now)
             return _change(run, now, notices={**run.notices, run.status: notice})
-        case NoticeSent(status=status, message_id=message_id):
+        case NoticeSent(status=status, message_id=message_id) if status in run.notices:
             sent = run.notices[status].model_copy(update={"message_id": message_id})
             return _change(run, now, notices={**run.notices, status: sent})
         case ReportWritten(uri=uri) if run.status.terminal:
@@ -680,8 +680,8 @@ def _over(run: Run, observation: Observation, now: datetime) -> Run:
     match observation:
         case JobSeen() | JobMissing():
             return _settled_late(run, observation, now)
-        case RetirementWanted(because=because):
-            return _retiring(run, because, now)
+        case RetirementWanted(because=because, told=told):
+            return _retiring(run, because, now, told=told)
         case ModelDeleted():
             return _retired(run, now)
         case DeletionDenied(reason=reason) if run.deployment and _retirement_due(run):
@@ -762,14 +762,19 @@ def _waited(run: Run, reason: str, delay: timedelta, now: datetime, **update: ob
     return _end(run, RunStatus.FAILED, now, (problem,))
 
 
-def _retiring(run: Run, because: str, now: datetime) -> Run:
-    """Give the imported model up, which cannot be taken back; the write fails when a promotion was first."""
+def _retiring(run: Run, because: str, now: datetime, *, told: bool = False) -> Run:
+    """Give the model up, which cannot be taken back; the write fails when a promotion was first.
+
+    A notice of the status that was sent is forgotten where people are to be told: another one follows, which says so.
+    """
     if run.deployment is None or run.deployment.retirement or _publication_due(run):
         return run
     deployment = run.deployment.model_copy(update={"retirement": because, "waking": False})
     # Who retires a former champion does not delete it himself.
     change = Change.DUE if run.promotion else Change.PROGRESS
-    return _change(run, now, change=change, deployment=deployment, next_try_at=None)
+    again = {run.status} if told and _told(run) else set[RunStatus]()
+    notices = {status: each for status, each in run.notices.items() if status not in again}
+    return _change(run, now, change=change, deployment=deployment, next_try_at=None, notices=notices)
 
 
 def _retired(run: Run, now: datetime) -> Run:

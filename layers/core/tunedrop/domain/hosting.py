@@ -34,8 +34,18 @@ def hosting_instance_type(spec: TuneSpec, model: JumpStartModel, policy: Policy)
     return next((each for each in types if policy.allows_instance_type(each)), default)
 
 
-def hosting_problems(spec: TuneSpec, model: JumpStartModel, policy: Policy) -> tuple[Problem, ...]:
-    """Say what keeps an endpoint from serving the model."""
+def hosting_problems(spec: TuneSpec, model: JumpStartModel, policy: Policy, stack: str) -> tuple[Problem, ...]:
+    """Say what keeps an endpoint of the stack from serving the model."""
+    if stack != stack.lower():
+        return (
+            Problem(
+                code="endpoint.stack-name",
+                message=f"The stack's name, {stack}, has capitals: SageMaker writes an endpoint's in lower case, and "
+                "the stack may only make what begins with its own name.",
+                where=spec.where("serve"),
+                fix="Deploy a stack whose name is in lower case, or choose a model that Bedrock imports.",
+            ),
+        )
     instance_type = hosting_instance_type(spec, model, policy)
     if instance_type is None:
         return (

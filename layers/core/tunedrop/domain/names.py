@@ -80,21 +80,16 @@ def run_of_imported_model(stack: str, model_name: str) -> str | None:
 def endpoint(stack: str, run: str) -> str:
     """Name all that serves a run's model on SageMaker: model, configuration, endpoint and inference component.
 
-    SageMaker allows 63 of `[a-zA-Z0-9-]`. In lower case, for so it writes the name in ARNs, while a call has to spell
-    it as it was given.
+    SageMaker allows 63 of `[a-zA-Z0-9-]`. It writes the name in lower case in ARNs, while a call has to spell it as it
+    was given: a stack whose name has capitals makes no endpoints (`hosting.hosting_problems`).
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpoint.html
     """
-    return f"{endpoint_stack(stack)}-{run}"
-
-
-def endpoint_stack(stack: str) -> str:
-    """Return how the names of a stack's endpoints begin."""
-    return stack.lower()
+    return f"{stack}-{run}"
 
 
 def run_of_endpoint(stack: str, name: str) -> str | None:
     """Read the run's id from the name of an endpoint; None for one that is not this stack's."""
-    return run_of_imported_model(endpoint_stack(stack), name)
+    return run_of_imported_model(stack, name)
 
 
 def endpoint_of(model_arn: str) -> str | None:

@@ -9,7 +9,7 @@ from tunedrop.domain.cost import training_seconds, training_usd
 from tunedrop.domain.cost_estimate import estimate_words
 from tunedrop.domain.model import Record
 from tunedrop.domain.model_call import ModelCall
-from tunedrop.domain.plan import Plan, ServerlessTrainingPlan
+from tunedrop.domain.plan import Plan, ServerlessTrainingPlan, ServeTarget
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import DatasetSummary, Run, RunStatus, Score
 from tunedrop.domain.scoring import gain, interval_words
@@ -53,7 +53,7 @@ def notice(run: Run, now: datetime, report: tuple[str, ...] = ()) -> NoticeText:
     https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
     """
     return NoticeText(
-        subject=f"Tunedrop: {_cut(run.dataset)} {_HAPPENED[run.status]} ({run.run_id})",
+        subject=f"Tunedrop: {_cut(run.dataset)} {_happened(run)} ({run.run_id})",
         body="\n".join(_body(run, now, report)) + "\n",
         attributes=dict(_attributes(run, now)),
     )
@@ -61,6 +61,8 @@ def notice(run: Run, now: datetime, report: tuple[str, ...] = ()) -> NoticeText:
 
 def next_step(run: Run) -> tuple[str, str]:
     """Advise what to do about a run that stands so: a sentence, and the command that does it."""
+    if run.taken_down:
+        return "Bring it back without training, in some minutes", f"tunedrop wake {run.run_id}"
     match run.status:
         case RunStatus.AWAITING_APPROVAL:
             until = f" before {run.approval.lapses_at:%Y-%m-%d %H:%M} UTC" if run.approval else ""
@@ -128,7 +130,9 @@ def report_links(run: Run) -> tuple[str, ...]:
 
 def _body(run: Run, now: datetime, report: tuple[str, ...]) -> Iterator[str]:
     yield _headline(run)
-    if reason := untold_reason(run):
+    if run.deployment and run.taken_down:
+        yield f"Why: {run.deployment.retirement}"
+    elif reason := untold_reason(run):
         yield f"Why: {reason}"
     if run.next_try_at:
         yield f"Next try: {run.next_try_at:%Y-%m-%d %H:%M} UTC"
@@ -198,7 +202,13 @@ def _plan(run: Run, plan: Plan) -> Iterator[str]:
         yield from (f"- {warning}" for warning in plan.warnings)
 
 
+def _happened(run: Run) -> str:
+    return "taken down" if run.taken_down else _HAPPENED[run.status]
+
+
 def _headline(run: Run) -> str:
+    if run.taken_down:
+        return f'The endpoint of "{run.dataset}" is taken down and costs nothing any more; calls of it fail.'
     match run.status:
         case RunStatus.AWAITING_APPROVAL:
             return f'The data of "{run.dataset}" is valid, and its training waits for your approval.'
@@ -206,13 +216,17 @@ def _headline(run: Run) -> str:
             return f'The data of "{run.dataset}" is valid and training has started.'
         case RunStatus.PROMOTED:
             call = run.evaluation.call if run.evaluation else ModelCall.CONVERSE
-            return f'The tuned model for "{run.dataset}" is promoted and answers through Bedrock {call.words}.'
+            return f'The tuned model for "{run.dataset}" is promoted and answers through {_service(call)} {call.words}.'
         case RunStatus.NOT_PROMOTED:
             return f'The tuned model for "{run.dataset}" is not promoted; what answers today has not changed.'
         case RunStatus.REJECTED:
             return f'The drop "{run.dataset}" is rejected; no training was started.'
         case _:
             return f'The run of "{run.dataset}" {_HAPPENED[run.status]} during {run.previous_status.lower()}.'
+
+
+def _service(call: ModelCall) -> str:
+    return "SageMaker" if call is ModelCall.INVOKE_ENDPOINT else "Bedrock"
 
 
 def _cut(dataset: str) -> str:
@@ -258,7 +272,10 @@ def _cost(run: Run, now: datetime) -> str:
         return "0.00 USD (no training was billed)"
     if dollars is None:
         return f"{seconds:,} s of training, no list price known"
-    served = "; Bedrock bills imported models apart" if run.deployment else ""
+    served = ""
+    if run.deployment:
+        on_endpoint = run.deployment.target is ServeTarget.ENDPOINT
+        served = f"; {'SageMaker bills the endpoint' if on_endpoint else 'Bedrock bills imported models'} apart"
     return f"{dollars:.2f} USD ({seconds:,} s of training at list price{served})"
 
 
@@ -266,6 +283,8 @@ def _attributes(run: Run, now: datetime) -> Iterator[tuple[str, str]]:
     yield "status", run.status
     yield "dataset", run.dataset
     yield "run_id", run.run_id
+    if run.taken_down:
+        yield "endpoint", "taken-down"
     if run.plan:
         yield "technique", run.plan.data.technique
         yield "model_id", run.plan.model_id

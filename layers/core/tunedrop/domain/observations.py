@@ -230,9 +230,11 @@ class AliasPublished(Observation):
 
 
 class RetirementWanted(Observation):
-    """The imported model is to be deleted, since no alias needs it."""
+    """The imported model, or the endpoint, is to be deleted, since nobody needs it."""
 
     because: str
+    told: bool = False
+    """Whether people are told: of an endpoint that its dataset's alias may still name."""
 
 
 class ReportWritten(Observation):

@@ -84,6 +84,8 @@ class PlanRules:
     """What the jobs of a month may cost together; a job that may cost more would wait for ever."""
     approval: ApprovalRule | None = None
     """When a person is asked before a run is launched; None for never."""
+    stack: str = "tunedrop"
+    """As the names of endpoints begin."""
 
     def price(self, instance_type: str) -> Price | None:
         """Return the best known price of one instance."""
@@ -139,7 +141,7 @@ def make_plan(
         *above_limit,
         *served.problems,
         *(
-            hosting_problems(spec, model, rules.policy)
+            hosting_problems(spec, model, rules.policy, rules.stack)
             if serve is ServeTarget.ENDPOINT
             else _endpoint_contradicted(spec)
         ),

@@ -348,6 +348,13 @@ class Run(Record):
     """S3 URI of the run's report as a page; empty until it is written, after the end."""
 
     @property
+    def taken_down(self) -> bool:
+        """Tell whether the run was promoted to an endpoint that is gone, or about to go."""
+        deployment = self.deployment
+        hosted = deployment is not None and deployment.target is ServeTarget.ENDPOINT
+        return hosted and self.promotion is not None and bool(deployment and deployment.retirement)
+
+    @property
     def charge(self) -> Charge | None:
         """The charge that is still open."""
         return next((each for each in self.charges if each.cents is None), None)

@@ -121,9 +121,9 @@ class FormerChampions:
         alias: Alias = self.runs.alias(run.dataset)
         return alias.ended(run.run_id)
 
-    def retire(self, run: Run, because: str) -> bool:
+    def retire(self, run: Run, because: str, *, told: bool = False) -> bool:
         """Give a former champion's import up; somebody who wrote the run meanwhile may have promoted it again."""
-        return tell(run, RetirementWanted(because=because), self.runs, self.clock)
+        return tell(run, RetirementWanted(because=because, told=told), self.runs, self.clock)
 
     def next_to_go(self) -> tuple[str | None, str]:
         """Choose who makes room for another model: its run, if anybody can, and what there is to say about it.

@@ -15,6 +15,7 @@ def rules_of(settings: Settings) -> PlanRules:
     limit = settings.auto_approve_usd
     return PlanRules(
         region=settings.region,
+        stack=settings.stack,
         base_models={**base_models(settings.region), **parse_base_models(settings.base_models)},
         instance_prices=parse_instance_prices(settings.instance_prices),
         max_budget_usd=settings.max_budget_usd or None,

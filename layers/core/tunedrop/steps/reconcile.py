@@ -97,7 +97,7 @@ class Reconcile:
                 yield name
 
     def _take_endpoints_down(self) -> Iterator[str]:
-        for name, created_at in self.endpoints.models(f"{names.endpoint_stack(self.stack)}-"):
+        for name, created_at in self.endpoints.models(f"{self.stack}-"):
             run_id = names.run_of_endpoint(self.stack, name)
             old = self.clock.now() - created_at >= ORPHAN_AFTER
             if run_id and old and self._is_unknown(run_id):
@@ -107,7 +107,7 @@ class Reconcile:
     def _retire_unused(self) -> Iterator[str]:
         """Give up the endpoints that nobody has called for the time that their plans name."""
         (_, former), now = self._former(), self.clock.now()
-        for name, created_at in self.endpoints.models(f"{names.endpoint_stack(self.stack)}-"):
+        for name, created_at in self.endpoints.models(f"{self.stack}-"):
             run_id = names.run_of_endpoint(self.stack, name)
             run = self.runs.get(run_id) if run_id else None
             hours = run.plan.hosting.ttl_hours if run and run.plan and run.plan.hosting else None
@@ -115,7 +115,7 @@ class Reconcile:
                 continue
             since = now - timedelta(hours=hours)
             unused = created_at <= since and not self.endpoints.called_since(name, since, now)
-            if unused and former.retire(run, f"Nobody had called it for {hours:g} hours."):
+            if unused and former.retire(run, f"Nobody had called it for {hours:g} hours.", told=True):
                 yield run.run_id
 
     def _retire_champions(self) -> Iterator[str]:
@@ -130,7 +130,7 @@ class Reconcile:
         """Return those that Bedrock serves, and those that endpoints serve."""
         return (
             FormerChampions(self.runs, self.imports, self.clock, self.stack),
-            FormerChampions(self.runs, self.endpoints, self.clock, names.endpoint_stack(self.stack)),
+            FormerChampions(self.runs, self.endpoints, self.clock, self.stack),
         )
 
     def _is_unknown(self, run_id: str) -> bool:

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from botocore.stub import Stubber
 
 from tests.adapters.conftest import Script
 from tunedrop.adapters.ec2 import EC2Network
 from tunedrop.adapters.kms import KMSKeys
 from tunedrop.domain.surroundings import Key, Subnet
-from tunedrop.errors import TransientError
+from tunedrop.errors import RequestDeniedError, TransientError
 
 SERVICE = "kms"
 ARN = "arn:aws:kms:us-east-1:123456789012:key/1"
@@ -54,6 +55,17 @@ def test_a_way_to_s3_is_an_endpoint_or_a_route_that_leaves_the_vpc(aws: Callable
     nat = ec2.create_nat_gateway(SubnetId=one, AllocationId=address)["NatGateway"]["NatGatewayId"]
     ec2.create_route(RouteTableId=main, DestinationCidrBlock="0.0.0.0/0", NatGatewayId=nat)
     assert reached() == (True, True), "a subnet without a table of its own has the main one"
+
+
+def test_a_network_may_be_hidden(aws: Callable[[str], Any]) -> None:
+    ec2 = aws("ec2")
+    with Stubber(ec2) as stub:
+        stub.add_client_error("describe_subnets", "UnauthorizedOperation", http_status_code=403)
+        stub.add_client_error("describe_security_groups", "UnauthorizedOperation", http_status_code=403)
+        with pytest.raises(RequestDeniedError):
+            EC2Network(ec2).subnets(["subnet-1"])
+        with pytest.raises(RequestDeniedError):
+            EC2Network(ec2).security_groups(["sg-1"])
 
 
 def test_a_network_that_names_none_is_not_asked_for(script: Script) -> None:

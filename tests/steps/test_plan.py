@@ -1,6 +1,7 @@
 """A drop is planned from what lies in its folder: names first, and the head of one file where they do not tell."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -294,6 +295,21 @@ class DeniedImports(FakeModelImports):
 
 def test_a_drop_is_planned_though_nobody_may_see_how_full_bedrock_is() -> None:
     made = room_of(imports=DeniedImports())
+
+    assert isinstance(made, PlanMade)
+    assert "service control policy" in made.plan.warnings[-1]
+
+
+class DeniedNetwork(FakeNetwork):
+    """An account whose policies do not let anybody see its subnets."""
+
+    def subnets(self, _ids: Sequence[str]) -> dict[str, Subnet]:
+        raise RequestDeniedError("explicit deny in a service control policy")
+
+
+def test_a_drop_is_planned_though_nobody_may_see_the_network() -> None:
+    rules = PlanRules(REGION, vpc=VPC)
+    made = planned(WatchedDrops(), rules=rules, network=DeniedNetwork(), train_jsonl=b"{}\n")
 
     assert isinstance(made, PlanMade)
     assert "service control policy" in made.plan.warnings[-1]

@@ -22,7 +22,7 @@ from tunedrop.domain.problem import Problem
 from tunedrop.domain.quotas import Quota
 from tunedrop.domain.run import Drop
 from tunedrop.domain.technique import HEAD_BYTES
-from tunedrop.errors import TransientError, TunedropError
+from tunedrop.errors import RequestDeniedError, TransientError, TunedropError
 from tunedrop.ports import Quotas
 from tunedrop.steps.champions import FormerChampions
 from tunedrop.steps.plan import Account, BedrockRoom, key, network, plan_folder
@@ -155,7 +155,7 @@ def _looked(look: Callable[[], Found], what: str, here: Ground) -> Found | None:
         return look()
     except (BotoCoreError, ClientError) as error:
         reason: object = explained(error)
-    except TransientError as error:
+    except (TransientError, RequestDeniedError) as error:
         reason = error
     here.unknown.append(f"{what} is not known: {reason}")
     return None

@@ -160,7 +160,7 @@ class Catalogue(Protocol):
 
 
 class Network(Protocol):
-    """Know the account's subnets and security groups."""
+    """Know the account's subnets and security groups; raises RequestDeniedError where its policies hide them."""
 
     def subnets(self, ids: Sequence[str]) -> Mapping[str, Subnet]:
         """Return those that exist, by id."""

@@ -1,10 +1,14 @@
 """The network that training jobs are put into."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
 
 from tunedrop.adapters import failures
 from tunedrop.domain.surroundings import Subnet
+from tunedrop.errors import RequestDeniedError
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -25,7 +29,7 @@ class EC2Network:
         """Return those that exist, by id."""
         if not ids:
             return {}
-        with failures.transient():
+        with _refusals():
             told = self._client.describe_subnets(Filters=[{"Name": "subnet-id", "Values": list(ids)}])["Subnets"]
             found = [each for each in told if each["SubnetId"] in ids]
             vpcs = {"Name": "vpc-id", "Values": sorted({each["VpcId"] for each in found})}
@@ -45,10 +49,23 @@ class EC2Network:
         """Return the VPC of each that exists, by id."""
         if not ids:
             return {}
-        with failures.transient():
+        with _refusals():
             filters = [{"Name": "group-id", "Values": list(ids)}]
             found = self._client.describe_security_groups(Filters=filters)["SecurityGroups"]
         return {each["GroupId"]: each["VpcId"] for each in found if each["GroupId"] in ids}
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        with failures.transient():
+            yield
+    except ClientError as error:
+        # EC2's own word for what other services call AccessDenied.
+        # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+        if failures.code(error) == "UnauthorizedOperation":
+            raise RequestDeniedError(failures.message(error)) from error
+        raise
 
 
 def _reaches_s3(

@@ -82,6 +82,14 @@ def refused(document: PlanDocument, problems: tuple[Problem, ...]) -> PlanDocume
     )
 
 
+def warned(document: PlanDocument, warning: str) -> PlanDocument:
+    """Return the document with one more warning of its plan's."""
+    if document.plan is None:
+        return document
+    plan = document.plan.model_copy(update={"warnings": (*document.plan.warnings, warning)})
+    return document.model_copy(update={"plan": plan})
+
+
 def _hyperparameters(model: JumpStartModel, asked: Mapping[str, str], plan: Plan) -> Iterator[PlannedHyperparameter]:
     defaults = _defaults(model, plan)
     container = {each.name for each in model.hyperparameters if each.container}

@@ -21,7 +21,7 @@ from tunedrop.domain.jumpstart import JumpStartModel
 from tunedrop.domain.observations import Observation, PlanMade, PlanRefused
 from tunedrop.domain.offer import Offer, offer
 from tunedrop.domain.plan import PinnedObject, Plan, ServeTarget
-from tunedrop.domain.plan_document import PlanDocument, plan_document, refused
+from tunedrop.domain.plan_document import PlanDocument, plan_document, refused, warned
 from tunedrop.domain.planning import PlanRules, make_plan, unknown_model, unknown_model_version, unreadable_model
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.quotas import quota_names, within_quotas
@@ -114,7 +114,13 @@ class PlanRun:
         if not isinstance(document, PlanDocument):
             return PlanRefused(problems=document)
         if document.accepted:
-            document = refused(document, (*network(self.rules, self.network), *key(self.rules, self.keys)))
+            try:
+                problems = network(self.rules, self.network)
+            except RequestDeniedError as error:
+                problems = ()
+                reason = f"for AWS denies that it is looked at: {error}"
+                document = warned(document, f"Whether the stack's network is fit for training is not known, {reason}")
+            document = refused(document, (*problems, *key(self.rules, self.keys)))
         self.files.write(names.plan_key(run.run_id), document.model_dump_json(indent=1).encode())
         if document.plan is None:
             return PlanRefused(problems=document.problems)
@@ -122,7 +128,10 @@ class PlanRun:
 
 
 def network(rules: PlanRules, known: Network) -> tuple[Problem, ...]:
-    """Say what is wrong with the network that the stack names for its jobs; asks AWS nothing where it names none."""
+    """Say what is wrong with the network that the stack names for its jobs; asks AWS nothing where it names none.
+
+    Raises RequestDeniedError.
+    """
     vpc = rules.vpc
     if vpc is None:
         return ()

@@ -36,7 +36,7 @@ def _model(run: Run | None) -> str:
     if run is None or run.deployment is None:
         return "unknown"
     if run.deployment.left:
-        return f"left at Bedrock, for you to delete: {run.deployment.left}"
+        return f"left, for you to delete: {run.deployment.left}"
     if run.deployment.retirement:
         return f"{'deleted' if run.deployment.deleted else 'being deleted'}: {run.deployment.retirement}"
     return "kept"

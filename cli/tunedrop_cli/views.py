@@ -287,9 +287,10 @@ def _facts(run: Run, now: datetime, run_bucket: str) -> Iterator[tuple[str, str 
         yield "artifact", run.training.artifact_uri or "-"
     if run.deployment:
         deleted = " (deleted)" if run.deployment.deleted else ""
-        deleted += f" (left at Bedrock, for you to delete: {run.deployment.left})" if run.deployment.left else ""
+        deleted += f" (left, for you to delete: {run.deployment.left})" if run.deployment.left else ""
         deleted += f" {run.deployment.retirement}" if run.deployment.retirement else ""
-        yield "import job", run.deployment.import_job_name
+        if run.deployment.import_job_name:
+            yield "import job", run.deployment.import_job_name
         yield "model", f"{run.deployment.model_arn or run.deployment.model_name}{deleted}"
     if run.evaluation:
         yield "called through", run.evaluation.call.words

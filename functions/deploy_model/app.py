@@ -39,4 +39,4 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
         },
     )
     if run and run.deployment and run.deployment.left:
-        logger.error("The imported model is left at Bedrock", extra={"because": run.deployment.left})
+        logger.error("The model is left, though nobody wants it", extra={"because": run.deployment.left})

@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test simulate lint shuffled package security bench bench-validator chaos every-call load clean
+.PHONY: help setup demo local test simulate lint shuffled package security chaos every-call load bench bench-validator clean
 
 PYTHON ?= python3
 TECHNIQUE ?= instruction

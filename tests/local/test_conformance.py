@@ -39,6 +39,7 @@ PARTS = {
     "ministack.services.cloudformation.provisioners._pipes_pipe_update": "1b436f0e7647153f",
     "ministack.services.cloudformation.provisioners._sfn_definition": "e29ae22959e7b7cf",
     "ministack.services.cloudformation.provisioners._sfn_state_machine_create": "d2ffde42cb0e8dbd",
+    "ministack.services.cloudwatch._store_datum": "e0194e701d568f0d",
     "ministack.services.cloudwatch_logs._create_log_group": "ce6fd1931ae9eb64",
     "ministack.services.cloudwatch_logs._create_log_stream": "99fc231b967774aa",
     "ministack.services.cloudwatch_logs._log_groups": "AccountRegionScopedDict",

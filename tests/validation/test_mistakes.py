@@ -275,7 +275,7 @@ def test_a_conversation_under_another_key_is_told_with_that_key() -> None:
 @pytest.mark.parametrize(
     ("technique", "name", "content", "command"),
     [
-        (INSTRUCTION, "train.jsonl", gzip.compress(lines([_ROW])), "mv train.jsonl train.jsonl.gz"),
+        (INSTRUCTION, "train.jsonl", gzip.compress(lines([_ROW]), mtime=0), "mv train.jsonl train.jsonl.gz"),
         (
             INSTRUCTION,
             "my rows.jsonl",
@@ -291,7 +291,7 @@ def test_a_conversation_under_another_key_is_told_with_that_key() -> None:
             'to_csv(sys.argv[2], index=False)" train.csv rows.csv, and use rows.csv',
         ),
         (TEXT, "train.json", b"PAR1" + bytes(20), 'index=False)" train.json rows.csv, and use rows.csv'),
-        (TEXT, "train.json", gzip.compress(b'{"text": "Some text."}'), "mv train.json train.json.gz"),
+        (TEXT, "train.json", gzip.compress(b'{"text": "Some text."}', mtime=0), "mv train.json train.json.gz"),
     ],
 )
 def test_a_file_of_another_format_is_told_with_the_command_that_mends_it(

@@ -4,7 +4,6 @@
 PYTHON ?= python3
 TECHNIQUE ?= instruction
 RUNS ?= 200
-SEED ?= 1
 DROPS ?= 1000
 VENV := .venv
 SAM := .local/sam/bin/sam
@@ -48,7 +47,7 @@ security: setup $(SCANNERS)/.installed ## Scan the template: no finding without 
 	PYTHONPATH=. $(VENV)/bin/python .ci/security.py $(SCANNERS)/bin
 
 chaos: setup ## Drop RUNS=200 datasets on the embedded AWS while everything goes wrong, by SEED=1
-	$(VENV)/bin/python -m tests.chaos --runs $(RUNS) --seed $(SEED)
+	$(VENV)/bin/python -m tests.chaos --runs $(RUNS) --seed $(or $(SEED),1)
 
 every-call: setup ## Kill functions at each call that they make, before and after it; all runs end as if none had died
 	$(VENV)/bin/python -m tests.chaos --every-call

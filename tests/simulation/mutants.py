@@ -155,6 +155,7 @@ MUTANTS = (
         "a claimed notice is not claimed again",
         CORE + "domain/decide.py",
         (("if notice is None or now - notice.claimed_at >= NOTICE_LEASE:", "if notice is None:"),),
+        story={"story: files of r1": 2, "notify r1: put_item": 8},
     ),
     Mutant(
         "a new status is not announced",

@@ -129,5 +129,5 @@ def test_every_captured_spec_comes_to_a_request_or_to_reasons(tmp_path: Path) ->
     assert seen == {
         "meta-textgeneration-llama-3-1-70b": "script",
         "openai-reasoning-gpt-oss-20b": "serverless",
-        "pytorch-ic-mobilenet-v2": "import.architecture",
+        "pytorch-ic-mobilenet-v2": "model.technique",
     }

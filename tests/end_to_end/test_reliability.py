@@ -155,13 +155,26 @@ def test_the_reconciler_deletes_a_model_without_a_run(application: Application) 
     assert application.called("ReconcileRuns", "bedrock:DeleteImportedModel", "imported-model/")
 
 
+def test_the_reconciler_mends_an_alias_that_a_dead_worker_left_wrong(application: Application, promoted: Run) -> None:
+    ssm = application.engine.client("ssm")
+    name = names.alias("tunedrop", promoted.dataset)
+    ssm.put_parameter(Name=name, Value="arn:of:a:former:champion", Overwrite=True)
+
+    application.tick("ReconcileRuns", ahead=timedelta())
+
+    assert promoted.deployment is not None
+    assert ssm.get_parameter(Name=name)["Parameter"]["Value"] == promoted.deployment.model_arn
+    assert application.called("ReconcileRuns", "ssm:PutParameter", name)
+
+
 def test_the_reconciler_stops_and_deletes_what_no_live_run_owns(application: Application) -> None:
     """End a run behind its job's back, as a zombie worker does that wakes up too late."""
     run_id = application.drop("zombie", seed=9, hyperparameters={**LEARNS, "epoch": 1000})
     run = application.wait(run_id, RunStatus.TRAINING)
     table = application.engine.client("dynamodb")
+    # A version that no worker has read: one that is about to write must not find the version that it expects.
     dead = run.model_copy(
-        update={"status": RunStatus.FAILED, "change": Change.PROGRESS, "version": run.version + 1, "reason": "gone"}
+        update={"status": RunStatus.FAILED, "change": Change.PROGRESS, "version": run.version + 1000, "reason": "gone"}
     )
     table.put_item(TableName=application.outputs["RunsTableName"], Item=_item(dead))
 

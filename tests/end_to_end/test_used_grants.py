@@ -28,7 +28,6 @@ OTHERS = (
 
 UNSEEN_HERE = {
     ("DeployModelFunctionRole", "bedrock:ListImportedModels"): "the account here has room for the models of all tests",
-    ("ReconcileRunsFunctionRole", "ssm:PutParameter"): "only where a worker that died left an alias wrong",
     ("EvaluateModelFunctionRole", "s3:ListBucket"): "without it S3 answers 403, not 404, where an object is missing",
     ("MergeScansFunctionRole", "s3:ListBucket"): "without it S3 answers 403, not 404, where an object is missing",
     ("AskRangeFunctionRole", "s3:ListBucket"): "without it S3 answers 403, not 404, where an object is missing",

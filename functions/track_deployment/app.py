@@ -11,7 +11,6 @@ from tunedrop.contracts.events import DeploymentEvent, EndpointStateChange
 from tunedrop.domain import names
 from tunedrop.domain.decide import Effect
 from tunedrop.domain.measures import of_imports
-from tunedrop.domain.plan import ServeTarget
 from tunedrop.domain.run import Run, RunStatus
 from tunedrop.errors import TransientError
 from tunedrop.observability import logger, measure
@@ -38,7 +37,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
     deploying = list(application.runs.live(RunStatus.DEPLOYING))
     measure(of_imports(deploying))
     _follow_endpoints(deploying, nudge)
-    bound = [run for run in deploying if not _on_endpoint(run)]
+    bound = [run for run in deploying if not run.on_endpoint]
     importing = [run for run in bound if run.deployment and _still_imports(run)]
     if importing:
         return
@@ -50,12 +49,8 @@ def _follow_endpoints(deploying: list[Run], nudge: Nudge) -> None:
     """Have every endpoint looked at; one that is woken belongs to a run that has ended."""
     ended = (run for status in (RunStatus.PROMOTED, RunStatus.NOT_PROMOTED) for run in application.runs.live(status))
     woken = [run for run in ended if run.deployment and run.deployment.waking]
-    for run in (*filter(_on_endpoint, deploying), *woken):
+    for run in (*(run for run in deploying if run.on_endpoint), *woken):
         nudge(run)
-
-
-def _on_endpoint(run: Run) -> bool:
-    return run.plan is not None and run.plan.serve is ServeTarget.ENDPOINT
 
 
 def _still_imports(run: Run) -> bool:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from tests.deployed import LEARNS, PATIENCE, QUICK, Application
 from tunedrop.adapters.dynamodb import DynamoDBRunStore, _claim, _item
 from tunedrop.domain import names
-from tunedrop.domain.run import Change, RunStatus
+from tunedrop.domain.run import Change, Run, RunStatus
 
 NEVER_GOOD_ENOUGH = {"min_gain": 1.0}
 

@@ -222,12 +222,8 @@ def _work_due(run: Run, now: datetime) -> tuple[Effect, ...]:
             return tuple(_left_over(run))
 
 
-def _on_endpoint(run: Run) -> bool:
-    return run.plan is not None and run.plan.serve is ServeTarget.ENDPOINT
-
-
 def _deployment_due(run: Run) -> Effect:
-    if _on_endpoint(run):
+    if run.on_endpoint:
         return Effect.BRING_UP if run.deployment else Effect.NAME_ENDPOINT
     if run.deployment:
         return Effect.DESCRIBE_IMPORT
@@ -576,7 +572,7 @@ def _plan_of(run: Run) -> Plan:
 
 
 def _deploying(run: Run, observation: Observation, now: datetime) -> Run:
-    if _on_endpoint(run):
+    if run.on_endpoint:
         return _going_into_service(run, observation, now)
     match observation:
         case ImportSlotWanted() if not run.deployment:

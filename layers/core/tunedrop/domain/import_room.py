@@ -4,7 +4,7 @@ https://docs.aws.amazon.com/bedrock/latest/userguide/quotas.html
 """
 
 from tunedrop.domain.model import Record
-from tunedrop.domain.plan import Plan, ServeTarget
+from tunedrop.domain.plan import Plan
 from tunedrop.domain.problem import Problem
 
 USUAL_LIMIT = 3
@@ -34,11 +34,6 @@ class ImportRoom(Record):
         """Tell it on one line."""
         now = f"; {self.importing} is being imported now" if self.importing else ""
         return f"{self.models} of {self.limit} imported models of the account{now}"
-
-
-def served_by_bedrock(plan: Plan) -> bool:
-    """Tell whether the plan needs room at all."""
-    return plan.serve is ServeTarget.BEDROCK
 
 
 def with_room(plan: Plan, room: ImportRoom) -> Plan | tuple[Problem, ...]:

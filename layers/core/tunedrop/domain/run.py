@@ -348,11 +348,16 @@ class Run(Record):
     """S3 URI of the run's report as a page; empty until it is written, after the end."""
 
     @property
+    def on_endpoint(self) -> bool:
+        """Tell whether an endpoint is to serve the run's model."""
+        return self.plan is not None and self.plan.serve is ServeTarget.ENDPOINT
+
+    @property
     def taken_down(self) -> bool:
         """Tell whether the run was promoted to an endpoint that is gone, or about to go."""
-        deployment = self.deployment
-        hosted = deployment is not None and deployment.target is ServeTarget.ENDPOINT
-        return hosted and self.promotion is not None and bool(deployment and deployment.retirement)
+        if self.deployment is None or self.promotion is None:
+            return False
+        return self.deployment.target is ServeTarget.ENDPOINT and self.deployment.retirement != ""
 
     @property
     def charge(self) -> Charge | None:

@@ -13,7 +13,6 @@ from tunedrop.domain.import_room import (
     QUOTA_SERVICE,
     USUAL_LIMIT,
     ImportRoom,
-    served_by_bedrock,
     with_room,
     with_room_unseen,
 )
@@ -171,7 +170,7 @@ def plan_folder(
     if isinstance(made, Plan) and made.hosting:
         made = hosting_within_quota(made, account.quotas.quotas([hosting_quota_name(made.hosting)])) or made
     found = None
-    if isinstance(made, Plan) and served_by_bedrock(made):
+    if isinstance(made, Plan) and made.serve is ServeTarget.BEDROCK:
         try:
             found = account.room()
         except RequestDeniedError as error:

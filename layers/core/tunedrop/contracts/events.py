@@ -115,21 +115,6 @@ class PromotionRequested(Event):
     detail: PromotionRequestedDetail
 
 
-class EndpointWantedDetail(Event):
-    """Name a run whose endpoint was taken down."""
-
-    run_id: str = Field(pattern=r"^[a-z2-7]{26}$")
-    requested_by: str = Field(pattern=r"^[A-Za-z0-9_+=,.@:/-]{1,512}$")
-    """The principal's ARN, as the command tells it: EventBridge adds none."""
-
-
-class EndpointWanted(Event):
-    """Ask to bring an endpoint back that was taken down; sent by `tunedrop wake`."""
-
-    detail_type: Literal["Endpoint Wanted"] = Field(alias="detail-type")
-    detail: EndpointWantedDetail
-
-
 class ModelPromotedDetail(Event):
     """Hold the detail of our announcement of a new champion; a dataset's first one has no previous one."""
 
@@ -149,22 +134,29 @@ class ModelPromoted(Event):
     detail: ModelPromotedDetail
 
 
-class ApprovalDetail(Event):
-    """Hold what a person says of a run that waits for approval, in alphabets that cannot break what shows it."""
+class WishDetail(Event):
+    """Hold what a person wishes for a run, in alphabets that cannot break what shows it."""
 
     run_id: str = Field(pattern=r"^[a-z2-7]{26}$")
     requested_by: str = Field(pattern=r"^[A-Za-z0-9_+=,.@:/-]{1,512}$")
     """The principal's ARN, as the command tells it: EventBridge adds none."""
 
 
+class EndpointWanted(Event):
+    """Ask to bring an endpoint back that was taken down; sent by `tunedrop wake`."""
+
+    detail_type: Literal["Endpoint Wanted"] = Field(alias="detail-type")
+    detail: WishDetail
+
+
 class ApprovalGiven(Event):
     """Let a run be launched; sent by `tunedrop approve`."""
 
     detail_type: Literal["Approval Given"] = Field(alias="detail-type")
-    detail: ApprovalDetail
+    detail: WishDetail
 
 
-class ApprovalRefusedDetail(ApprovalDetail):
+class ApprovalRefusedDetail(WishDetail):
     """Say why, for who dropped the dataset."""
 
     reason: str = Field(

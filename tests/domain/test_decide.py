@@ -1,8 +1,9 @@
 """All that can become of a run: a search through `decide` itself, then examples status by status."""
 
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
+from functools import cache
 from typing import NamedTuple
 
 import pytest
@@ -531,17 +532,18 @@ def test_what_comes_too_late_changes_nothing(search: Search) -> None:
     for move in search.moves:
         work[move.before.status].add(move.effect)
     for run, now in search.states.values():
-        for observation in _judged_by_status(work[run.status]):
+        for observation in _judged_by_status(frozenset(work[run.status])):
             assert decide(run, observation, now).run == run
 
 
 def test_what_is_not_due_moves_no_run(search: Search) -> None:
     for run, now in search.states.values():
-        for observation in _judged_by_status(set(effects_due(run, now + LONGEST_WAIT))):
+        for observation in _judged_by_status(frozenset(effects_due(run, now + LONGEST_WAIT))):
             assert decide(run, observation, now).run.status is run.status
 
 
-def _judged_by_status(done: Collection[Effect | None]) -> list[Observation]:
+@cache
+def _judged_by_status(done: frozenset[Effect | None]) -> list[Observation]:
     """Return what none of these effects can have seen, but for what counts in every status."""
     own = [each for effect in POSSIBLE if effect in done for each in POSSIBLE[effect]]
     effects = set(POSSIBLE) - set(done)

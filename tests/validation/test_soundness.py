@@ -35,6 +35,7 @@ from tunedrop.validation.report import ValidationReport
 from tunedrop.validation.rows import Judged, Rows
 from tunedrop.validation.rows.chat import ChatRows
 from tunedrop.validation.rows.instruction import InstructionRows
+from tunedrop.validation.rows.line_grammar import SHORT_ANSWER
 from tunedrop.validation.rows.preference import ConversationPairs, TextPairs
 from tunedrop.validation.rows.visual import VisualRows
 from tunedrop.validation.split import HeldOutSplit
@@ -59,8 +60,16 @@ def _odd_pairs() -> list[dict[str, str]]:
     return [{"prompt": row["b"], "chosen": f"1{row['a']}", "rejected": f"2{row['c']}"} for row in _odd_rows()]
 
 
+def _odd_answers() -> list[dict[str, str]]:
+    return [
+        {"instruction": row["b"], "context": row["a"], "response": f"{row['c']}, or {row['b']}, or not at all"}
+        for row in _odd_rows()
+    ]
+
+
 ROWS: dict[str, tuple[Callable[[], Rows[Any]], list[dict[str, Any]]]] = {
     "default template": (lambda: InstructionRows(JUMPSTART_DEFAULT), list(instruction_rows(20))),
+    "odd answers": (lambda: InstructionRows(JUMPSTART_DEFAULT), [dict(row) for row in _odd_answers()]),
     "own template": (lambda: InstructionRows(TEMPLATE), list(labelled_rows(20))),
     "fields on both sides": (lambda: InstructionRows(_TWO_SIDED), list(_odd_rows())),
     "one field": (lambda: InstructionRows(_ONE_FIELD), [{"text": row["a"] + "."} for row in _odd_rows()]),
@@ -148,7 +157,32 @@ def unsound(rows: Rows[Any], exact: Rows[Any], block: bytes) -> str | None:
         written = [json.loads(line) for line in rows.written(block).split(b"\n")[:-1]]
         if written != [json.loads(exact.written(verdict.line)) for verdict in verdicts]:
             return "accepted lines are written otherwise"
+    if problem := unsound_skimming(rows, exact, each, verdicts):
+        return problem
     return next(filter(None, map(unsound_glance, [rows] * len(each), each, verdicts)), None)
+
+
+def unsound_skimming(rows: Rows[Any], exact: Rows[Any], each: list[bytes], verdicts: list[Judged]) -> str | None:
+    """Say what is wrong with what was told of a block without reading it."""
+    skimmed = rows.skim(b"".join(each), np.cumsum([len(line) for line in each]) - 1)
+    if skimmed is None:
+        return None
+    known = sorted({*range(len(each))} - {*skimmed.doubtful})
+    if any(verdicts[number].row is None or verdicts[number].flaws for number in known):
+        return "skim takes what judge refuses or remarks on"
+    accepted = [verdicts[number].row for number in known]
+    if any(len(answer) <= SHORT_ANSWER for answer in exact.answers(accepted)):
+        return "skim keeps quiet about a short answer"
+    blanks = {
+        field: [known[number] for number in numbers]
+        for field, numbers in exact.blanks(accepted, surely_led=False).items()
+    }
+    if blanks != {field: numbers.tolist() for field, numbers in skimmed.blanks.items()}:
+        return "skim tells of other blank fields"
+    written = [json.loads(rows.written(each[number])) for number in known]
+    if written != [json.loads(exact.written(verdicts[number].line)) for number in known]:
+        return "skimmed lines are written otherwise"
+    return None
 
 
 def unsound_glance(rows: Rows[Any], line: bytes, verdict: Judged) -> str | None:
@@ -174,7 +208,7 @@ def fuzz(kind: str, number: int, seed: int) -> list[tuple[str, bytes]]:
     for _ in range(number):
         block = b"".join(
             mutated(line, draw) if draw.random() < 0.7 else line
-            for line in draw.choices(base, k=draw.choice((1, 1, 2, 3)))
+            for line in draw.choices(base, k=draw.choice((1, 1, 2, 3, 8)))
         )
         if draw.random() < 0.2:
             block = rejoined(block, draw)

@@ -9,6 +9,7 @@ import string
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -33,7 +34,7 @@ from tunedrop.validation.documents import one_a_line
 from tunedrop.validation.findings import Flaw
 from tunedrop.validation.near_duplicates import BANDS
 from tunedrop.validation.partial import ColumnsInMemory, FaultyRow, Partial, Place, Summary
-from tunedrop.validation.rows import Rows
+from tunedrop.validation.rows import Rows, Skimmed
 from tunedrop.validation.secrets import SecretFinder, mask
 from tunedrop.validation.settings import ScanSettings
 from tunedrop.validation.sources import DataFile, FileRange, Source
@@ -178,6 +179,28 @@ class _Good(NamedTuple):
     """The lines in one piece."""
     chosen: NDArray[np.int64] | None
     """Which of the block's records they are; None for all."""
+    looked_at: NDArray[np.int64] | None = None
+    """Which of these records may be remarkable; None for all."""
+    blanks: Mapping[str, NDArray[np.int64]] = MappingProxyType({})
+    """By field, which of the block's other records have it blank."""
+
+
+class _Unread(Sequence[Any]):
+    """Stand for the rows of good lines: most of them nobody asks for."""
+
+    def __init__(self, rows: Rows[Any], lines: Sequence[bytes], read: Mapping[int, Any]) -> None:
+        self._rows = rows
+        self._lines = lines
+        self._read = read
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __getitem__(self, number: Any) -> Any:
+        if number in self._read:
+            return self._read[number]
+        seen = self._rows.glance(self._lines[number])
+        return self._rows.judge(self._lines[number]).row if seen is None else seen
 
 
 class _Scanner:
@@ -304,13 +327,40 @@ class _Scanner:
             text = data.replace(b"\r\n", b"\n")
             lines = _lines(text)
             line_ends = np.cumsum(_sizes(lines))
-        whole = self._tidy and int(sizes.max()) <= self._limits.line_bytes
-        rows = self._rows.accept(text, line_ends - 1) if whole else None
-        good = self._doubtful(lines, batch) if rows is None else _Good(rows, lines, text, None)
-        self._take(good, batch)
+        self._take(self._judged(lines, text, line_ends - 1, batch), batch)
         self._find_secrets(data, ends, batch)
         self._summary.lines += len(sizes)
         self._summary.read += len(data) + skipped
+
+    def _judged(self, lines: Sequence[bytes], text: bytes, ends: NDArray[np.int64], batch: _Batch) -> _Good:
+        """Return the good records of a block whose lines, in one piece too, have their newlines at `ends`."""
+        if int(batch.sizes.max()) <= self._limits.line_bytes:
+            # As long as answers may be labels, each of them is counted.
+            counted = self._file.role is FileRole.TRAINING and self._summary.labels is not None
+            if not counted and (skimmed := self._rows.skim(text, ends)):
+                return self._skimmed(skimmed, lines, text, batch)
+            if self._tidy and (rows := self._rows.accept(text, ends)) is not None:
+                return _Good(rows, lines, text, None)
+        return self._doubtful(lines, batch)
+
+    def _skimmed(self, skimmed: Skimmed, lines: Sequence[bytes], text: bytes, batch: _Batch) -> _Good:
+        """Judge the doubtful lines of a block one by one."""
+        judged = {number: self._line(lines[number], number, batch) for number in skimmed.doubtful}
+        faulty = [number for number, (row, _) in judged.items() if row is None]
+        self._tidy = not faulty
+        chosen = np.delete(np.arange(len(lines)), faulty) if faulty else None
+        if any(line is not lines[number] for number, (_, line) in judged.items()):
+            written = [*lines]
+            for number, (_, line) in judged.items():
+                written[number] = line
+            lines = [line for line in written if line]
+            text = b"".join(lines)
+        looked_at = np.array([number for number, (row, _) in judged.items() if row is not None], np.int64)
+        rows = [judged[number][0] for number in looked_at.tolist()]
+        if chosen is not None:
+            looked_at = np.searchsorted(chosen, looked_at)
+        read = dict(zip(looked_at.tolist(), rows, strict=True))
+        return _Good(_Unread(self._rows, lines, read), lines, text, chosen, looked_at, skimmed.blanks)
 
     def _doubtful(self, lines: Sequence[bytes], batch: _Batch) -> _Good:
         """Judge a block that is not all good: a few lines at once, and those of a faulty few one by one."""
@@ -411,9 +461,26 @@ class _Scanner:
         self._keep(digests, batch.sizes.astype(np.uint32), bands)
         if good.rows:
             self._measure(good.rows, held_out, at)
-            if blanks := self._rows.blanks(good.rows, surely_led=good.chosen is None):
-                self._find_blanks(blanks, at)
+            self._look_at(good, held_out, batch)
             self._hand_on(good, held_out, write)
+
+    def _look_at(self, good: _Good, held_out: NDArray[np.bool_], batch: _Batch) -> None:
+        """Tell of answers that say next to nothing, and of blank fields."""
+        rows, numbers = good.rows, good.chosen
+        blanks: Mapping[str, NDArray[np.int64]] = {}
+        if good.looked_at is not None:
+            rows = [rows[number] for number in good.looked_at.tolist()]
+            numbers = good.looked_at if numbers is None else numbers[good.looked_at]
+            held_out = held_out[good.looked_at]
+        if rows:
+            at = batch if numbers is None else batch.take(numbers)
+            if answers := self._rows.answers(rows):
+                self._count_answers(answers, held_out, at)
+            blanks = self._rows.blanks(rows, surely_led=numbers is None)
+        if numbers is not None:
+            blanks = {field: numbers[found] for field, found in blanks.items()}
+        if blanks or good.blanks:
+            self._find_blanks((blanks, good.blanks), batch)
 
     def _keep(self, digests: NDArray[np.uint64], sizes: NDArray[np.uint32], bands: NDArray[np.uint32]) -> None:
         """Keep what remains of each record."""
@@ -421,19 +488,20 @@ class _Scanner:
         self._sizes += sizes.tobytes()
         self._bands += bands.tobytes()
 
-    def _find_blanks(self, blanks: Mapping[str, NDArray[np.int64]], at: _Batch) -> None:
+    def _find_blanks(self, blanks: Sequence[Mapping[str, NDArray[np.int64]]], batch: _Batch) -> None:
         """Tell of blank fields, row by row; many rows may have one, and few of them are kept."""
         code = "data.empty-field"
         room = self._limits.findings_per_warning - len(self._summary.remarks.get(code, ()))
         first = [
             (number, order, field)
-            for order, (field, numbers) in enumerate(blanks.items())
+            for found in blanks
+            for order, (field, numbers) in enumerate(found.items())
             for number in numbers[: max(room, 0)].tolist()
         ]
         kept = sorted(first)[: max(room, 0)]
         for number, _, field in kept:
-            self._remark(at.place(number, Flaw(code, f"The field {quoted(field)} is empty.", excerpt(field))))
-        more = sum(map(len, blanks.values())) - len(kept)
+            self._remark(batch.place(number, Flaw(code, f"The field {quoted(field)} is empty.", excerpt(field))))
+        more = sum(len(numbers) for found in blanks for numbers in found.values()) - len(kept)
         if more:
             self._summary.remark_counts[code] = self._summary.remark_counts.get(code, 0) + more
 
@@ -461,8 +529,6 @@ class _Scanner:
         if sizes.min() < self._short_bytes:
             for number in np.flatnonzero(sizes < self._short_bytes).tolist():
                 self._remark(at.place(number, Flaw("data.short-row", "The row has next to no text.")))
-        if answers := self._rows.answers(rows):
-            self._count_answers(answers, held_out, at)
 
     def _add_lengths(self) -> None:
         """Count the lengths of rows to train on, those of many blocks at once."""

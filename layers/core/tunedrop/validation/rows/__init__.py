@@ -22,18 +22,30 @@ class Judged(NamedTuple):
     """What refuses the row; or, when it is good, what is worth knowing of it."""
 
 
+class Skimmed(NamedTuple):
+    """Say what is known of a block of which no rows were made."""
+
+    doubtful: Sequence[int]
+    """The numbers, ascending, of lines that have to be looked at; the others are surely good, as they are."""
+    blanks: Mapping[str, NDArray[np.int64]]
+    """By field, the numbers of those others in which it is blank."""
+
+
 class Rows(Protocol[R]):
     """Accept rows fast, or judge them exactly.
 
-    `accept` and `glance` may only accept what `judge` accepts, and `glance` may only refuse what `judge` refuses: a
-    test compares them on mutated rows. What neither knows, `judge` decides.
+    `skim`, `accept` and `glance` may only accept what `judge` accepts, and `glance` may only refuse what `judge`
+    refuses: a test compares them on mutated rows. What none of them knows, `judge` decides.
     """
 
-    def accept(self, block: bytes, ends: NDArray[np.int64]) -> Sequence[R] | None:
-        """Return the typed rows of a block of lines when every one is surely good as it is, else None.
+    def skim(self, block: bytes, ends: NDArray[np.int64]) -> Skimmed | None:
+        """Tell which lines of a block are surely good, and answer at some length, without making rows of them.
 
-        `ends` are the places of the newlines, the last byte among them.
+        `ends` are the places of the newlines, the last byte among them. None when all lines have to be looked at.
         """
+
+    def accept(self, block: bytes, ends: NDArray[np.int64]) -> Sequence[R] | None:
+        """Return the typed rows of a block of lines when every one is surely good as it is, else None."""
 
     def glance(self, line: bytes) -> R | str | None:
         """Return the typed row of a line that is surely good as it is, the code of a sure fault, or None."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tunedrop.domain.strict_json import JsonValue, quoted
 from tunedrop.domain.technique import is_conversation
 from tunedrop.validation.findings import Flaw
-from tunedrop.validation.rows import Judged
+from tunedrop.validation.rows import Judged, Skimmed
 from tunedrop.validation.rows.json_lines import (
     has_only,
     measured_by,
@@ -24,6 +24,7 @@ from tunedrop.validation.rows.json_lines import (
     sure_fault,
     unread,
 )
+from tunedrop.validation.rows.line_grammar import STYLES, grammar
 from tunedrop.validation.rows.messages import (
     LEGAL,
     LEGAL_WITH_SYSTEM,
@@ -73,6 +74,17 @@ class ChatRows:
         self._written_key = written_key
         self._key = written_key
         """The key that the last block had: where to begin with the next."""
+        self._expressions = {
+            style.field(key, b"["): (style, style.conversation(key, system_messages=system_messages))
+            for key in KEYS
+            for style in STYLES
+        }
+        """What conversations must be, by how they begin."""
+
+    def skim(self, block: bytes, ends: NDArray[np.int64]) -> Skimmed | None:
+        """Tell the good lines by an expression."""
+        known = next((each for begin, each in self._expressions.items() if block.startswith(begin, 1)), None)
+        return grammar(*known, b"}]}").skim(block, ends) if known else None
 
     def accept(self, block: bytes, ends: NDArray[np.int64]) -> Sequence[Any] | None:
         """Return the typed rows when every line is surely good as it is."""

@@ -1,6 +1,7 @@
 """Instruction rows: one JSON object a line, with a text for each field that the template names."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from operator import attrgetter, not_
@@ -16,7 +17,7 @@ from tunedrop.domain.prompt_template import PROMPT_AND_COMPLETION, PromptTemplat
 from tunedrop.domain.strict_json import JsonValue, kind_of, quoted
 from tunedrop.domain.technique import is_conversation
 from tunedrop.validation.findings import Flaw
-from tunedrop.validation.rows import Judged
+from tunedrop.validation.rows import Judged, Skimmed
 from tunedrop.validation.rows.json_lines import (
     MEASURING_FIELDS,
     dotted,
@@ -28,7 +29,13 @@ from tunedrop.validation.rows.json_lines import (
     shown,
     unread,
 )
+from tunedrop.validation.rows.line_grammar import STYLES, LineGrammar, grammar
 from tunedrop.validation.rows.typed_lines import TypedLines
+
+_KEY = re.compile(rb'"([A-Za-z0-9_]+)":')
+
+_MOST_FIELDS = 8
+"""Of rows that are told by an expression: for so many it was measured."""
 
 _NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
 
@@ -60,8 +67,25 @@ class InstructionRows(TypedLines):
         self._texts_of = {field: attrgetter(f"f{index}") for index, field in enumerate(fields)}
         self._led = {field: texts for field, texts in self._texts_of.items() if field not in (asked, answered)}
         self._fields = fields
+        self._answered = answered
         self._contract = _contract(fields)
         self._plain_answer = f"f{fields.index(answered)}" if template.completion_text == f"{{{answered}}}" else None
+
+    def skim(self, block: bytes, ends: NDArray[np.int64]) -> Skimmed | None:
+        """Tell the good lines by an expression, where their order of fields is the first line's, the answer last."""
+        known = self._grammar(block[: ends[0]]) if self._plain_answer else None
+        return known.skim(block, ends) if known else None
+
+    def _grammar(self, line: bytes) -> LineGrammar | None:
+        # Within a text there is a backslash before each quote: nothing but a key matches.
+        order = tuple(key.decode() for key in _KEY.findall(line))
+        if len(order) > _MOST_FIELDS or sorted(order) != sorted(self._fields) or order[-1] != self._answered:
+            return None
+        style = next((style for style in STYLES if line.startswith(style.field(order[0], b'"'), 1)), None)
+        if style is None:
+            return None
+        fields = (style.filled_or_empty(key) if key in self._led else style.filled(key) for key in order)
+        return grammar(style, style.object(*fields), b"}", tuple(self._led))
 
     def _are_good(self, rows: Sequence[Any], block: bytes) -> bool:
         said = map(self._said, rows)

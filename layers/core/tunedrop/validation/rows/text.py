@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from tunedrop.domain.problem import excerpt
 from tunedrop.validation.findings import Flaw
-from tunedrop.validation.rows import Judged
+from tunedrop.validation.rows import Judged, Skimmed
 
 _FEWEST_WORDS = 8
 """A text of fewer words says too little of how it goes on."""
@@ -18,6 +18,11 @@ _MOST_WORDS = 64
 
 class TextRows:
     """Judge the lines of a text file: they must be text."""
+
+    def skim(self, block: bytes, ends: NDArray[np.int64]) -> Skimmed | None:
+        """Leave all lines to `accept`, which makes nothing but texts of them."""
+        del block, ends
+        return None
 
     def accept(self, block: bytes, ends: NDArray[np.int64]) -> Sequence[str] | None:
         """Return the lines of a block when all of it is text."""

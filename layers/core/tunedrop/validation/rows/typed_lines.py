@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from tunedrop.validation.rows import Skimmed
 from tunedrop.validation.rows.json_lines import one_a_line, sure_fault
 
 
@@ -24,6 +25,11 @@ class TypedLines(ABC):
     @abstractmethod
     def _are_good(self, rows: Sequence[Any], block: bytes) -> bool:
         """Prove what types cannot say of rows, and that nothing else stands in the block that they were decoded of."""
+
+    def skim(self, block: bytes, ends: NDArray[np.int64]) -> Skimmed | None:
+        """Leave all lines to the decoder."""
+        del block, ends
+        return None
 
     def accept(self, block: bytes, ends: NDArray[np.int64]) -> Sequence[Any] | None:
         """Return the typed rows when every line is surely good as it is."""

@@ -26,6 +26,7 @@ from tunedrop.domain.observations import (
 )
 from tunedrop.domain.plan import (
     ApprovalRule,
+    BaseEndpointPlan,
     DataTarget,
     EvaluationPlan,
     FileRole,
@@ -138,6 +139,14 @@ HOSTING = HostingPlan(
     price_source="a dated table",
 )
 HOSTED_PLAN = PLAN.model_copy(update={"serve": ServeTarget.ENDPOINT, "hosting": HOSTING})
+BASE_ENDPOINT = BaseEndpointPlan(
+    hosting=HOSTING.model_copy(update={"scale_to_zero": False, "ttl_hours": None}),
+    weights_uri="s3://jumpstart/base/",
+    accept_eula=False,
+    required=False,
+    most_hours=3,
+)
+BASE_NAME = names.base_endpoint(STACK, RUN_ID)
 ENDPOINT_NAME = names.endpoint(STACK, RUN_ID)
 ENDPOINT_ARN = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:inference-component/{ENDPOINT_NAME}"
 DEAR_PLAN = PLAN.model_copy(update={"approval": ApprovalRule(auto_approve_usd=1.56, hours=12)})
@@ -242,3 +251,11 @@ def run_in(status: RunStatus) -> Run:
 def hosted_run() -> Run:
     """Return a run whose trained model is about to be put on an endpoint."""
     return run_in(RunStatus.DEPLOYING).model_copy(update={"plan": HOSTED_PLAN})
+
+
+def based_run() -> Run:
+    """Return a run whose model is being imported, and whose base model will answer on an endpoint."""
+    evaluation = PLAN.evaluation.model_copy(update={"base_model_id": None, "base_endpoint": BASE_ENDPOINT})
+    run = run_in(RunStatus.DEPLOYING)
+    run = run.model_copy(update={"plan": PLAN.model_copy(update={"evaluation": evaluation})})
+    return observed(run, ImportSlotWanted(), IMPORT_STARTED)

@@ -9,6 +9,7 @@ from tunedrop.bootstrap import Application, observed
 from tunedrop.contracts.events import RunStatusChanged
 from tunedrop.domain.decide import Effect
 from tunedrop.observability import logger
+from tunedrop.steps.base_endpoint import BringBaseUp, NameBase, TakeBaseDown
 from tunedrop.steps.champions import FormerChampions, MakeRoom, unwanted
 from tunedrop.steps.deploy import DeleteImport, StartImport, take_import_slot
 from tunedrop.steps.endpoint import BringUp, NameEndpoint, TakeDown
@@ -36,7 +37,11 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
                 application.endpoints, application.files, stack, application.settings.hosting_role_arn
             ),
             Effect.TAKE_DOWN: TakeDown(application.endpoints),
+            Effect.NAME_BASE: NameBase(stack),
+            Effect.BRING_BASE_UP: BringBaseUp(application.endpoints, stack, application.settings.hosting_role_arn),
+            Effect.TAKE_BASE_DOWN: TakeBaseDown(application.endpoints),
         },
     )
-    if run and run.deployment and run.deployment.left:
-        logger.error("The model is left, though nobody wants it", extra={"because": run.deployment.left})
+    for each in (run.deployment, run.base) if run else ():
+        if each and each.left:
+            logger.error("The model is left, though nobody wants it", extra={"because": each.left})

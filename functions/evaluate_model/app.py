@@ -41,6 +41,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
         ask,
         at_once_rows=settings.evaluate_at_once_rows,
         range_rows=settings.evaluation_range_rows,
+        clock=application.clock,
     )
     promote = Promote(application.runs)
     publish = PublishAlias(application.runs, application.aliases, settings.stack)

@@ -29,7 +29,8 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
     seen = parse(event=event, model=DeploymentEvent).root
     nudge = Nudge(application.runs, application.clock)
     if isinstance(seen, EndpointStateChange):
-        run_id = names.run_of_endpoint(application.settings.stack, seen.detail.endpoint_name)
+        stack, name = application.settings.stack, seen.detail.endpoint_name
+        run_id = names.run_of_endpoint(stack, name) or names.run_of_base_endpoint(stack, name)
         run = application.runs.get(run_id) if run_id else None
         if run:
             nudge(run)
@@ -37,7 +38,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
     deploying = list(application.runs.live(RunStatus.DEPLOYING))
     measure(of_imports(deploying))
     _follow_endpoints(deploying, nudge)
-    bound = [run for run in deploying if not run.on_endpoint]
+    bound = [run for run in deploying if not _waits_for_endpoint(run)]
     importing = [run for run in bound if run.deployment and _still_imports(run)]
     if importing:
         return
@@ -49,8 +50,13 @@ def _follow_endpoints(deploying: list[Run], nudge: Nudge) -> None:
     """Have every endpoint looked at; one that is woken belongs to a run that has ended."""
     ended = (run for status in (RunStatus.PROMOTED, RunStatus.NOT_PROMOTED) for run in application.runs.live(status))
     woken = [run for run in ended if run.deployment and run.deployment.waking]
-    for run in (*(run for run in deploying if run.on_endpoint), *woken):
+    for run in (*filter(_waits_for_endpoint, deploying), *woken):
         nudge(run)
+
+
+def _waits_for_endpoint(run: Run) -> bool:
+    """Tell whether an endpoint is next: the tuned model's, or, when that one can be asked, the base model's."""
+    return run.on_endpoint or (run.deployment is not None and run.deployment.model_arn is not None)
 
 
 def _still_imports(run: Run) -> bool:
@@ -59,4 +65,4 @@ def _still_imports(run: Run) -> bool:
     except TransientError:
         logger.exception("The import could not be looked at")
         return True
-    return looked is not None and looked.status is RunStatus.DEPLOYING
+    return looked is not None and looked.status is RunStatus.DEPLOYING and not _waits_for_endpoint(looked)

@@ -167,6 +167,8 @@ class CatalogueModel:
                 "max_run": 360000,
             },
             "fit_kwargs": {},
+            # The weights are served as they are trained from.
+            "hosting_prepacked_artifact_key": self.weights_key,
             # As JumpStart serves Llama: DJL's container, which the local SageMaker answers for.
             "hosting_ecr_specs": {"framework": "djl-lmi", "framework_version": "0.29.0", "py_version": "py310"},
             "inference_enable_network_isolation": True,

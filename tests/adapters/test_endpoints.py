@@ -16,9 +16,20 @@ from local.sagemaker.settings import Settings
 from tests.adapters.conftest import Script
 from tests.fakes import FakeEndpoints
 from tests.local.fake_host import ROLE, FakeHost, connect, eventually, fake_host
-from tests.samples import ARTIFACT_URI, ENDPOINT_ARN, ENDPOINT_NAME, HOSTING, NOW, RUN_BUCKET, STACK, hosted_run
+from tests.samples import (
+    ARTIFACT_URI,
+    BASE_ENDPOINT,
+    ENDPOINT_ARN,
+    ENDPOINT_NAME,
+    HOSTING,
+    NOW,
+    RUN_BUCKET,
+    STACK,
+    hosted_run,
+)
 from tunedrop.adapters.endpoints import SageMakerEndpoints
-from tunedrop.domain.endpoint_requests import EndpointRequests, endpoint_requests
+from tunedrop.domain import names
+from tunedrop.domain.endpoint_requests import EndpointRequests, base_endpoint_requests, endpoint_requests
 from tunedrop.errors import (
     ModelUnavailableError,
     QuotaExceededError,
@@ -89,6 +100,7 @@ class Local:
         self.sagemaker = connect(service, "sagemaker")
         self.scaling = host.client("application-autoscaling")
         self.cloudwatch = host.client("cloudwatch")
+        self.s3 = host.client("s3")
         self.losing = False
         """Whether the first answer to each kind of write is lost, and the worker dies of it."""
         self.lost: set[str] = set()
@@ -129,6 +141,10 @@ class Local:
             "Value": 1.0,
         }
         self.cloudwatch.put_metric_data(Namespace="AWS/SageMaker", MetricData=[metric])
+
+    @staticmethod
+    def arn(name: str) -> str:
+        return ENDPOINT_ARN.replace(ENDPOINT_NAME, name)
 
     def left(self) -> list[str]:
         """Name all that there is."""
@@ -242,6 +258,24 @@ def test_whatever_there_is_is_taken_down_and_may_be_brought_up_again(world: Worl
     assert names_of(world, f"{STACK}-") == set()
     assert world.endpoints.take_down(ENDPOINT_NAME)
     assert bring_up(world).status == "in-service"
+
+
+def test_a_base_model_s_endpoint_is_not_scaled(local: Local) -> None:
+    run = hosted_run()
+    assert run.plan
+    evaluation = run.plan.evaluation.model_copy(update={"base_endpoint": BASE_ENDPOINT})
+    run = run.model_copy(update={"plan": run.plan.model_copy(update={"evaluation": evaluation})})
+    name = names.base_endpoint(STACK, run.run_id)
+    requests = base_endpoint_requests(run, name, stack=STACK, role_arn=ROLE)
+    s3 = local.s3
+    s3.create_bucket(Bucket="jumpstart")
+    s3.put_object(Bucket="jumpstart", Key="base/config.json", Body=b"{}")
+    while local.endpoints.bring_up(requests).status == "coming":
+        local.settle()
+    assert local.left() == [f"{kind} {name}" for kind in ("model", "config", "endpoint", "component")]
+    assert local.endpoints.model(local.arn(name)).source_uri == BASE_ENDPOINT.weights_uri
+    done(local, lambda: local.endpoints.take_down(name))
+    assert local.left() == []
 
 
 def test_one_is_taken_down_and_the_other_stays(world: World) -> None:

@@ -162,6 +162,38 @@ def test_a_hubs_document_in_its_older_form_is_read() -> None:
     assert (artifacts.image_uri, artifacts.model_uri) == ("registry/image:1", "s3://private/g5.tar.gz")
 
 
+@pytest.mark.parametrize(
+    ("told", "found"),
+    [
+        ({"hosting_prepacked_artifact_key": "base/prepack/"}, "s3://open/base/prepack/"),
+        ({"hosting_artifact_key": "base/weights.tar.gz"}, None),
+        ({"hosting_artifact_key": "base/weights.tar.gz", "hosting_use_script_uri": True}, None),
+        (
+            {"hosting_artifact_key": "base/weights.tar.gz", "hosting_use_script_uri": False},
+            "s3://open/base/weights.tar.gz",
+        ),
+        ({"hosting_prepacked_artifact_key": "base/", "gated_bucket": True}, "s3://gated/base/"),
+        (
+            {
+                "hosting_prepacked_artifact_key": "base/",
+                "hosting_instance_type_variants": {
+                    "variants": {"g5": {"properties": {"prepacked_artifact_key": "base-g5/"}}}
+                },
+            },
+            "s3://open/base-g5/",
+        ),
+        ({"HostingPrepackedArtifactUri": "s3://elsewhere/base/"}, "s3://elsewhere/base/"),
+    ],
+)
+def test_weights_are_served_as_they_are_where_the_container_takes_no_script(
+    told: dict[str, Any], found: str | None
+) -> None:
+    document = ModelDocument(OPEN, "1.0.0", told, Place("us-east-1", "open", "gated"))
+    hosting = document.hosting("ml.g5.2xlarge")
+    assert hosting.weights_uri == found
+    assert hosting.gated_weights is bool(told.get("gated_bucket"))
+
+
 def test_a_type_without_an_image_of_its_own_has_the_models() -> None:
     artifacts = ModelDocument(GATED, "1.0.0", hub_document({}), PLACE, ENTRY).artifacts("ml.g5.2xlarge")
 

@@ -70,6 +70,7 @@ def test_a_model_alone_is_enough() -> None:
     assert spec.evaluate.model_dump() == {
         "metric": None,
         "against": ("base", "champion"),
+        "base": None,
         "min_gain": 0.05,
         "held_out_ratio": 0.1,
     }

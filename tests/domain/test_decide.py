@@ -1,7 +1,7 @@
 """All that can become of a run: a search through `decide` itself, then examples status by status."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from functools import cache
 from typing import NamedTuple
@@ -12,6 +12,7 @@ from tests.samples import (
     ALIAS_PUBLISHED,
     APPROVAL_REFUSED,
     APPROVED,
+    BASE_NAME,
     DATASET_ACCEPTED,
     DATASET_REFUSED,
     DEAR_PLAN,
@@ -36,6 +37,7 @@ from tests.samples import (
     RUN_ID,
     STACK,
     UNPRICED_PLAN_MADE,
+    based_run,
     hosted_run,
     job_seen,
     new_run,
@@ -53,6 +55,7 @@ from tunedrop.domain.decide import (
     EVALUATED,
     EVALUATION,
     IDLE,
+    LONGEST_BASE_WAIT,
     LONGEST_WAIT,
     MISSING_JOB,
     NOTICE_LEASE,
@@ -70,6 +73,11 @@ from tunedrop.domain.observations import (
     AliasPublished,
     ApprovalRefused,
     Approved,
+    BaseDeletionDenied,
+    BaseGone,
+    BaseMissing,
+    BaseNamed,
+    BaseSeen,
     CapReached,
     ChampionChanged,
     ClaimRefused,
@@ -162,6 +170,13 @@ POSSIBLE: dict[Effect, tuple[Observation, ...]] = {
     Effect.NAME_ENDPOINT: (EndpointNamed(name=ENDPOINT_NAME),),
     Effect.BRING_UP: (COMING, IN_SERVICE, UNAVAILABLE, REFUSED),
     Effect.TAKE_DOWN: (ModelDeleted(), UNAVAILABLE, DELETION_DENIED),
+    Effect.NAME_BASE: (BaseNamed(name=BASE_NAME),),
+    Effect.BRING_BASE_UP: (
+        BaseSeen(in_service=False, reason="It is coming."),
+        BaseSeen(in_service=True, model_arn=ENDPOINT_ARN),
+        BaseMissing(reason="SageMaker refused it."),
+    ),
+    Effect.TAKE_BASE_DOWN: (BaseGone(), UNAVAILABLE, BaseDeletionDenied(reason="not authorized")),
     Effect.SCORE: (scored(passed=True), scored(passed=False), ScoringPaused(answered=5), UNAVAILABLE, REFUSED),
     Effect.PROMOTE: (PROMOTION_WANTED,),
     Effect.PUBLISH_ALIAS: (ALIAS_PUBLISHED,),
@@ -179,7 +194,10 @@ TELLING = frozenset({Effect.WRITE_REPORT, Effect.CLAIM_NOTICE, Effect.SEND_NOTIC
 DELETING = frozenset({Effect.DELETE_IMPORT, Effect.TAKE_DOWN})
 
 LOOKS = frozenset(
-    {Effect.DESCRIBE_TRAINING, Effect.SETTLE, Effect.DESCRIBE_IMPORT, Effect.BRING_UP, Effect.SEND_NOTICE}
+    {
+        *(Effect.DESCRIBE_TRAINING, Effect.SETTLE, Effect.DESCRIBE_IMPORT, Effect.BRING_UP, Effect.BRING_BASE_UP),
+        Effect.SEND_NOTICE,
+    }
 )
 """Effects that may change nothing, and are due again at the next event."""
 
@@ -215,13 +233,15 @@ def situation(run: Run, now: datetime) -> object:
         run.deployment.waking,
     )
     promotion = run.promotion and (run.promotion.by, run.promotion.published)
+    base = run.base and (run.base.model_arn, run.base.missing, run.base.deleted, run.base.denials > 0, run.base.left)
     end = (run.status, run.change, run.claims, bool(run.reason), now - run.updated_at >= IDLE, wait, notice, deployment)
     end = (*end, run.charge and run.charge.attempt == run.attempt, promotion, run.promotion_refused is None)
-    end = (*end, bool(run.report_uri))
+    end = (*end, bool(run.report_uri), base)
     if run.status.terminal:
         return (*end, run.charge is not None and now - run.entered_at >= MISSING_JOB)
     if run.status is RunStatus.DEPLOYING:
-        end = (*end, run.plan and run.plan.serve)
+        end = (*end, run.plan and (run.plan.serve, run.plan.evaluation.base_endpoint is not None))
+        end = (*end, run.base is not None and now - run.base.since >= LONGEST_BASE_WAIT)
     ages = (run.room_from, now - run.entered_at >= LONGEST_WAIT, now - run.entered_at >= MISSING_JOB)
     asks = run.plan and run.plan.approval if run.status is RunStatus.VALIDATING else None
     if run.status is RunStatus.AWAITING_APPROVAL:
@@ -260,6 +280,16 @@ def of_attempt(observation: Observation, run: Run) -> Observation:
     return observation
 
 
+def moves_of_base(run: Run, now: datetime) -> Iterator[Move]:
+    """Yield what matters to the base model's endpoint, which has nothing to do with what people are told or wish."""
+    seen: list[tuple[Effect | None, Observation]] = [(None, Looked()), (None, Nudged())]
+    for effect in effects_due(run, now):
+        if effect not in TELLING:
+            seen += ((effect, each) for each in POSSIBLE[effect] if each != DELETION_DENIED)
+    for effect, observation in seen:
+        yield Move(run, now, effect, observation, decide(run, observation, now).run)
+
+
 def moves_from(run: Run, now: datetime) -> Iterator[Move]:
     seen: list[tuple[Effect | None, Observation]] = [
         (None, each) for each in (Looked(), Nudged(), WaitOver(), APPROVED, APPROVAL_REFUSED)
@@ -289,9 +319,17 @@ def moves_from(run: Run, now: datetime) -> Iterator[Move]:
 @pytest.fixture(scope="module")
 def search() -> Search:
     # How a model is served matters to no run before it is trained: the second search begins there.
+    return searched((new_run(), hosted_run()), moves_from)
+
+
+@pytest.fixture(scope="module")
+def base_search() -> Search:
+    return searched((based_run(),), moves_of_base)
+
+
+def searched(starts: Iterable[Run], moves_of: Callable[[Run, datetime], Iterator[Move]]) -> Search:
     states: dict[object, tuple[Run, datetime]] = {
-        situation(new_run(), NOW): (new_run(), NOW),
-        situation(hosted_run(), hosted_run().updated_at): (hosted_run(), hosted_run().updated_at),
+        situation(run, run.updated_at): (run, run.updated_at) for run in starts
     }
     moves: list[Move] = []
     ways: dict[object, set[object]] = {}
@@ -301,7 +339,7 @@ def search() -> Search:
         run, time = states[here]
         ways[here] = set()
         for later in (timedelta(0), SOON, IDLE + SOON, LONGEST_WAIT):
-            for move in moves_from(run, time + later):
+            for move in moves_of(run, time + later):
                 moves.append(move)
                 there = situation(move.after, move.now)
                 ways[here].add(there)
@@ -324,6 +362,30 @@ def test_every_edge_is_taken_and_no_other(search: Search) -> None:
         (move.before.status, move.after.status) for move in search.moves if move.before.status != move.after.status
     }
     assert taken == {(status, following) for status, all_following in EDGES.items() for following in all_following}
+
+
+def test_of_a_base_model_nothing_is_left_when_all_is_done_and_it_goes_at_no_other_time(base_search: Search) -> None:
+    ends = [
+        run
+        for run, now in base_search.states.values()
+        if run.status.terminal and not set(effects_due(run, now + LONGEST_WAIT)) - TELLING
+    ]
+    assert {run.status for run in ends} == {RunStatus.PROMOTED, RunStatus.NOT_PROMOTED, RunStatus.FAILED}
+    for run in ends:
+        assert run.base is None or run.base.deleted or run.base.left
+    for move in base_search.moves:
+        if move.effect is Effect.TAKE_BASE_DOWN:
+            assert move.before.status in TERMINAL
+    for here, (run, _) in base_search.states.items():
+        assert run in ends or base_search.ways[here] - {here}, run
+
+
+def test_a_base_model_is_asked_only_once_it_is_up_or_given_up(base_search: Search) -> None:
+    evaluating = [run for run, _ in base_search.states.values() if run.status is RunStatus.EVALUATING]
+    assert {bool(run.base and run.base.model_arn) for run in evaluating} == {True, False}
+    for run in evaluating:
+        assert run.base
+        assert bool(run.base.model_arn) is not bool(run.base.missing)
 
 
 def test_no_run_leaves_an_end(search: Search) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.samples import DROP
+from tests.samples import BASE_ENDPOINT, DROP
 from tunedrop.contracts.tune_spec import TuneSpecError, parse_tune_yaml
+from tunedrop.domain.base_endpoint import BaseChoice
+from tunedrop.domain.budget import cents as budget_cents
 from tunedrop.domain.budget import most_cents
 from tunedrop.domain.drop_files import FILE_LIMIT, NAMES_SHOWN
 from tunedrop.domain.jumpstart import HyperparameterSpec, JumpStartModel, MetricDefinition, TrainingArtifacts
@@ -999,3 +1001,22 @@ def test_a_script_that_runs_on_no_instance_type_here_is_not_said_to_be_missing()
 
     assert (problem.code, problem.where) == ("model.no-instance-type", "tune.yaml:1")
     assert "no training script" not in problem.message
+
+
+def test_what_the_base_model_s_endpoint_may_cost_is_left_to_it_of_the_budget() -> None:
+    base = replace(RULES, base=BaseChoice(endpoint=BASE_ENDPOINT))
+    made, alone = plan("budget_usd: 40", rules=base), plan("budget_usd: 40")
+    assert (made.evaluation.base_endpoint, made.evaluation.base_model_id) == (BASE_ENDPOINT, None)
+    most = BASE_ENDPOINT.most_usd
+    assert most
+    assert (made.budget_usd, made.training_budget_usd, alone.training_budget_usd) == (40, 40 - most, 40)
+    assert made.usd_per_hour
+    longest = timedelta(seconds=made.training.max_runtime_seconds)
+    assert most_cents(made.usd_per_hour, longest) <= budget_cents(40 - most)
+    assert made.training.max_runtime_seconds < alone.training.max_runtime_seconds
+
+
+def test_why_the_base_is_not_compared_is_told_or_refuses_the_drop() -> None:
+    assert "Not compared." in plan(rules=replace(RULES, base=BaseChoice(warnings=("Not compared.",)))).warnings
+    problem = Problem(code="evaluate.base", message="No.", where="", fix="")
+    assert refusal(rules=replace(RULES, base=BaseChoice(problems=(problem,)))) == problem

@@ -41,10 +41,19 @@ def test_a_model_on_an_endpoint_answers_goes_to_sleep_and_is_woken(application: 
     assert application.training_jobs(run.run_id) == [f"tunedrop-{run.run_id}-a1"]
 
 
-def test_after_a_model_that_was_not_better_nothing_is_left(application: Application) -> None:
-    run = application.wait(application.drop("unhosted", hyperparameters={**QUICK, "learning_rate": 1e-8}, **HOSTED))
+def test_after_a_model_that_was_not_better_nothing_is_left_of_it_nor_of_its_base(application: Application) -> None:
+    spec = {**HOSTED, "evaluate": {"against": ["base"], "base": "endpoint"}}
+    run = application.wait(application.drop("unhosted", hyperparameters={**QUICK, "learning_rate": 1e-8}, **spec))
     assert run.status is RunStatus.NOT_PROMOTED, run.reason
-    application.wait_for(run.run_id, lambda seen: bool(seen.deployment and seen.deployment.deleted))
+    assert run.base
+    assert run.evaluation
+    assert run.evaluation.base, run.reason
+    assert run.evaluation.base.model_id.endswith(f":inference-component/{run.base.name}")
+    application.wait_for(
+        run.run_id,
+        lambda seen: bool(seen.deployment and seen.deployment.deleted and seen.base and seen.base.deleted),
+    )
+    # Both endpoints' names begin so.
     assert left(application, endpoint_of(run)) == []
     assert not application.dead_letters()
 

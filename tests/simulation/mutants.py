@@ -168,8 +168,8 @@ MUTANTS = (
         CORE + "domain/decide.py",
         (
             (
-                "            claims = run.claims - {names.IMPORT_SLOT}\n            return _enter",
-                "            claims = run.claims\n            return _enter",
+                "model_arn, now, claims=run.claims - {names.IMPORT_SLOT})",
+                "model_arn, now, claims=run.claims)",
             ),
         ),
     ),

@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from tests.fakes import (
+    FakeClock,
     FakeConversation,
     FakeEndpoints,
     FakeModelImports,
@@ -17,14 +18,16 @@ from tests.fakes import (
     InMemoryRunFiles,
     InMemoryRunStore,
 )
-from tests.samples import ARTIFACT_URI, DATASET, MODEL_ARN, NOW, PLAN, RUN_ID, run_in
+from tests.samples import ARTIFACT_URI, BASE_ENDPOINT, DATASET, MODEL_ARN, NOW, PLAN, RUN_ID, STACK, run_in
 from tunedrop.domain import names
 from tunedrop.domain.alias import Alias, Champion
+from tunedrop.domain.base_endpoint import ASKING
+from tunedrop.domain.endpoint_requests import base_endpoint_requests
 from tunedrop.domain.evaluation_report import EvaluationReport
 from tunedrop.domain.model_call import ModelCall
 from tunedrop.domain.observations import Refused, Scored, ScoringPaused, Unavailable
 from tunedrop.domain.plan import Technique
-from tunedrop.domain.run import Run, RunStatus
+from tunedrop.domain.run import BaseEndpoint, Run, RunStatus
 from tunedrop.errors import ModelNotReadyError, ModelUnavailableError, PromptRefusedError, TransientError
 from tunedrop.evaluation.rows import HeldOutRow
 from tunedrop.ports import Answer, Picture, Question, ServedModel
@@ -53,11 +56,15 @@ class World:
         self.workflows = FakeWorkflows()
         self.conversation = FakeConversation(good=lambda model_id: model_id != "base")
         self.at_once = 1000
+        self.clock = FakeClock()
+        self.endpoints = FakeEndpoints(clock=self.clock)
 
     def score(self, seconds_left: Callable[[], float] = lambda: 900.0) -> object:
         ask = AskRows(self.conversation, self.files, seconds_left)
-        served = ServedModels(self.imports, FakeEndpoints())
-        step = ScoreModels(served, self.runs, self.files, self.workflows, ask, self.at_once, range_rows=10)
+        served = ServedModels(self.imports, self.endpoints)
+        step = ScoreModels(
+            served, self.runs, self.files, self.workflows, ask, self.at_once, range_rows=10, clock=self.clock
+        )
         return step(self.run)
 
     def ask_in_ranges(self, seconds_left: Callable[[], float] = lambda: 900.0) -> None:
@@ -623,3 +630,62 @@ def test_a_stored_row_that_cannot_be_read_is_told_without_its_text() -> None:
         HeldOutRow.model_validate_json(b'{"prompt": ["account 4711"], "completion": {"text": "account 4711"}}')
     assert "prompt" in str(unreadable.value)
     assert "4711" not in str(unreadable.value)
+
+
+# ---------------------------------------------------------------- a base that answers on an endpoint
+
+
+def with_base(world: World, *, required: bool = False, missing: str = "") -> None:
+    """Have the base answer on an endpoint that is up, or is missing."""
+    endpoint = BASE_ENDPOINT.model_copy(update={"required": required})
+    evaluation = PLAN.evaluation.model_copy(
+        update={"against": ("base",), "base_model_id": None, "base_endpoint": endpoint}
+    )
+    name = names.base_endpoint(STACK, RUN_ID)
+    model_arn = FakeEndpoints.arn(name)
+    base = BaseEndpoint(
+        name=name,
+        since=NOW,
+        up_at=None if missing else NOW,
+        model_arn=None if missing else model_arn,
+        missing=missing,
+    )
+    plan = PLAN.model_copy(update={"evaluation": evaluation})
+    world.run = world.run.model_copy(update={"plan": plan, "base": base})
+    requests = base_endpoint_requests(world.run, name, stack=STACK, role_arn="arn:aws:iam::123456789012:role/hosting")
+    world.endpoints.requests[name], world.endpoints.stages[name] = requests, "loaded"
+    world.conversation = FakeConversation(good=lambda model_id: model_id != model_arn)
+
+
+def test_a_base_on_an_endpoint_is_asked_there_and_has_a_price() -> None:
+    world = World()
+    with_base(world)
+    seen = world.score()
+    assert isinstance(seen, Scored)
+    assert seen.evaluation.passed
+    assert seen.evaluation.base
+    model_arn = FakeEndpoints.arn(names.base_endpoint(STACK, RUN_ID))
+    assert (seen.evaluation.base.model_id, seen.evaluation.base.value) == (model_arn, 0.0)
+    assert seen.evaluation.base.price
+    assert world.conversation.calls[model_arn] is ModelCall.INVOKE_ENDPOINT
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_a_base_that_is_missing_stands_in_the_way_only_where_it_was_asked_for(*, required: bool) -> None:
+    world = World()
+    with_base(world, required=required, missing="AWS has no instance.")
+    seen = world.score()
+    assert isinstance(seen, Scored)
+    assert seen.evaluation.base is None
+    assert seen.evaluation.passed is not required
+    assert "The base model could not be asked: AWS has no instance." in seen.evaluation.verdict
+
+
+def test_a_base_whose_time_is_over_is_not_waited_for() -> None:
+    world = World()
+    with_base(world)
+    world.clock.move(ASKING)
+    seen = world.score()
+    assert isinstance(seen, Scored)
+    assert seen.evaluation.base is None
+    assert "Its endpoint was there for 2 hours" in seen.evaluation.verdict

@@ -120,6 +120,8 @@ class SageMakerEndpoints:
 
     def _scale(self, wanted: EndpointRequests) -> None:
         """Say how it scales; each of these calls replaces what the one before it said."""
+        if wanted.target is None or wanted.load_policy is None:
+            return
         with _refusals():
             self._scaling.register_scalable_target(**wanted.target)
             self._scaling.put_scaling_policy(**wanted.load_policy)

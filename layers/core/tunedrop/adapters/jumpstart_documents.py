@@ -235,6 +235,8 @@ class ModelDocument:
                 **self._hosting.properties(instance_type, "environment_variables"),
             },
             memory_mb=field(needs, "min_memory_mb"),
+            weights_uri=self._served_weights(instance_type),
+            gated_weights=self._gated_bucket,
         )
 
     def _model(self) -> JumpStartModel:
@@ -336,6 +338,25 @@ class ModelDocument:
             or self._text("training_artifact_key")
         )
         return _uri(named, self._place.content_bucket) if named else None
+
+    def _served_weights(self, instance_type: str) -> str | None:
+        """Locate the weights as they are served: ready for the container, which takes a script for any others.
+
+        https://github.com/aws/sagemaker-python-sdk/blob/master/src/sagemaker/jumpstart/artifacts/model_uris.py
+        """
+        bucket = self._place.gated_bucket if self._gated_bucket else self._place.content_bucket
+        named = (
+            self._hosting.property(instance_type, "prepacked_artifact_key")
+            or self._text("hosting_prepacked_artifact_uri")
+            or self._text("hosting_prepacked_artifact_key")
+        )
+        if named is None and not self._get("hosting_use_script_uri", default=True):
+            named = (
+                self._hosting.property(instance_type, "artifact_key")
+                or self._text("hosting_artifact_uri")
+                or self._text("hosting_artifact_key")
+            )
+        return _uri(named, bucket) if named else None
 
     @property
     def _is_open(self) -> bool:

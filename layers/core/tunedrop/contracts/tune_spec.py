@@ -40,6 +40,10 @@ class EvaluateSpec(_Strict):
     against: Annotated[tuple[Literal["base", "champion"], ...], Field(strict=False)] = Field(
         ("base", "champion"), description="a list of base and champion, each at most once, such as [base]"
     )
+    base: Literal["bedrock", "endpoint"] | None = Field(
+        None, description="bedrock or endpoint; left out, bedrock where it has the base model, else endpoint"
+    )
+    """Where the base model answers: as one of Bedrock's own, or on an endpoint for as long as it is asked."""
     min_gain: FiniteFloat = Field(0.05, ge=0, le=1, description="a number from 0 to 1, such as 0.05")
     held_out_ratio: FiniteFloat = Field(0.1, gt=0, le=0.5, description="a number above 0, at most 0.5, such as 0.1")
 
@@ -101,7 +105,9 @@ class TuneSpec(_Strict):
     endpoint: EndpointSpec | None = Field(
         None, description="a mapping of instance_type, scale_to_zero, max_instances, ttl_hours"
     )
-    evaluate: EvaluateSpec = Field(EvaluateSpec(), description="a mapping of metric, against, min_gain, held_out_ratio")
+    evaluate: EvaluateSpec = Field(
+        EvaluateSpec(), description="a mapping of metric, against, base, min_gain, held_out_ratio"
+    )
 
     _lines: dict[str, int] = PrivateAttr(default_factory=dict)
 

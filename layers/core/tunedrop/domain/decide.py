@@ -18,6 +18,11 @@ from tunedrop.domain.observations import (
     AliasPublished,
     ApprovalRefused,
     Approved,
+    BaseDeletionDenied,
+    BaseGone,
+    BaseMissing,
+    BaseNamed,
+    BaseSeen,
     CapReached,
     ChampionChanged,
     ClaimRefused,
@@ -62,6 +67,7 @@ from tunedrop.domain.run import (
     TERMINAL,
     Approval,
     ApprovalAnswer,
+    BaseEndpoint,
     Change,
     DatasetSummary,
     Deployment,
@@ -92,6 +98,9 @@ class Effect(StrEnum):
     NAME_ENDPOINT = "name-endpoint"
     BRING_UP = "bring-endpoint-up"
     TAKE_DOWN = "take-endpoint-down"
+    NAME_BASE = "name-base-endpoint"
+    BRING_BASE_UP = "bring-base-endpoint-up"
+    TAKE_BASE_DOWN = "take-base-endpoint-down"
     SCORE = "score"
     PROMOTE = "promote"
     PUBLISH_ALIAS = "publish-alias"
@@ -140,6 +149,9 @@ IDLE = timedelta(minutes=16)
 MISSING_JOB = timedelta(minutes=15)
 """How long a training job may be unknown to Describe after its creation before the run fails."""
 
+LONGEST_BASE_WAIT = timedelta(hours=6)
+"""How long AWS is asked for the base model's endpoint before the run is evaluated without it."""
+
 LONGEST_WAIT = timedelta(hours=24)
 """How long a run waits in one status for capacity, quota or a slot before it fails."""
 
@@ -186,8 +198,8 @@ def settled(run: Run) -> bool:
     """Tell whether nothing is left to do for a run, ever."""
     told = run.status not in NOTIFIED or _told(run)
     waking = run.deployment is not None and run.deployment.waking
-    left = _retirement_due(run) or _publication_due(run) or _report_due(run) or run.charge or waking
-    return run.status.terminal and told and not left
+    left = _retirement_due(run) or _base_due_down(run) or _publication_due(run) or _report_due(run)
+    return run.status.terminal and told and not (left or run.charge or waking)
 
 
 def wants_nudge(run: Run, now: datetime) -> bool:
@@ -223,6 +235,8 @@ def _work_due(run: Run, now: datetime) -> tuple[Effect, ...]:
 
 
 def _deployment_due(run: Run) -> Effect:
+    if run.deployment and run.deployment.model_arn:
+        return Effect.BRING_BASE_UP if run.base else Effect.NAME_BASE
     if run.on_endpoint:
         return Effect.BRING_UP if run.deployment else Effect.NAME_ENDPOINT
     if run.deployment:
@@ -241,10 +255,16 @@ def _evaluation_due(run: Run) -> Effect:
 def _left_over(run: Run) -> Iterator[Effect]:
     if _publication_due(run):
         yield Effect.PUBLISH_ALIAS
+    # What is denied is tried again after all else: an hour's wait for it must not hold the rest up.
+    denied = run.base is not None and run.base.denials > 0
+    if _base_due_down(run) and not denied:
+        yield Effect.TAKE_BASE_DOWN
     if run.deployment and _retirement_due(run):
         yield _deletion(run.deployment) if run.deployment.retirement else Effect.RETIRE
     elif run.deployment and run.deployment.waking:
         yield Effect.BRING_UP
+    if _base_due_down(run) and denied:
+        yield Effect.TAKE_BASE_DOWN
     if run.charge:
         # A run that ended while its launch was tried does not know whether there is a job that costs something.
         yield Effect.SETTLE
@@ -270,6 +290,10 @@ def _retirement_due(run: Run) -> bool:
         return False
     unwanted = run.status in RETIRING and run.promotion is None
     return unwanted or run.deployment.retirement != ""
+
+
+def _base_due_down(run: Run) -> bool:
+    return run.base is not None and not run.base.deleted and not run.base.left
 
 
 def _publication_due(run: Run) -> bool:
@@ -544,9 +568,9 @@ def _attempt_failed(run: Run, problem: Problem, now: datetime, training: Trainin
 def _within_budget(plan: Plan, charges: tuple[budget.Charge, ...]) -> Plan | None:
     """Shorten an attempt to what the former ones have left of the budget; None when that is too little to train."""
     spent = _spent_cents(charges)
-    if plan.budget_usd is None or not plan.usd_per_hour or not spent:
+    if plan.training_budget_usd is None or not plan.usd_per_hour or not spent:
         return plan
-    longest = budget.longest_runtime(max(0, plan.budget_usd - spent / 100), plan.usd_per_hour)
+    longest = budget.longest_runtime(max(0, plan.training_budget_usd - spent / 100), plan.usd_per_hour)
     return plan.stopped_after(int(longest.total_seconds())) if longest >= budget.SHORTEST_TRAINING else None
 
 
@@ -572,8 +596,12 @@ def _plan_of(run: Run) -> Plan:
 
 
 def _deploying(run: Run, observation: Observation, now: datetime) -> Run:
-    if run.on_endpoint:
-        return _going_into_service(run, observation, now)
+    if run.deployment and run.deployment.model_arn:
+        return _base_coming(run, observation, now)
+    return (_going_into_service if run.on_endpoint else _going_to_bedrock)(run, observation, now)
+
+
+def _going_to_bedrock(run: Run, observation: Observation, now: datetime) -> Run:
     match observation:
         case ImportSlotWanted() if not run.deployment:
             return _change(run, now, claims=run.claims | {names.IMPORT_SLOT}, next_try_at=None)
@@ -592,9 +620,7 @@ def _deploying(run: Run, observation: Observation, now: datetime) -> Run:
             deployment = Deployment(import_job_name=job_name, import_job_arn=job_arn, model_name=model_name)
             return _change(run, now, deployment=deployment, reason="", next_try_at=None)
         case ImportSeen(status="Completed", model_arn=model_arn) if run.deployment and model_arn:
-            deployment = run.deployment.model_copy(update={"model_arn": model_arn})
-            claims = run.claims - {names.IMPORT_SLOT}
-            return _enter(run, RunStatus.EVALUATING, now, deployment=deployment, claims=claims)
+            return _deployed(run, run.deployment, model_arn, now, claims=run.claims - {names.IMPORT_SLOT})
         case ImportSeen(status="Failed", failure_message=message) if run.deployment:
             problem = Problem(
                 code="import.failed",
@@ -612,10 +638,33 @@ def _going_into_service(run: Run, observation: Observation, now: datetime) -> Ru
             deployment = Deployment(target=ServeTarget.ENDPOINT, model_name=name)
             return _change(run, now, deployment=deployment, next_try_at=None)
         case EndpointSeen(in_service=True, model_arn=model_arn) if run.deployment and model_arn:
-            deployment = run.deployment.model_copy(update={"model_arn": model_arn})
-            return _enter(run, RunStatus.EVALUATING, now, deployment=deployment)
+            return _deployed(run, run.deployment, model_arn, now)
         case EndpointSeen(reason=reason) if run.deployment:
             return _waited(run, reason, NEXT_TICK, now)
+    return run
+
+
+def _deployed(run: Run, deployment: Deployment, model_arn: str, now: datetime, **update: object) -> Run:
+    """Go on to the evaluation, or first to the base model's endpoint: it costs something while the other comes."""
+    update["deployment"] = deployment.model_copy(update={"model_arn": model_arn})
+    if _plan_of(run).evaluation.base_endpoint is None:
+        return _enter(run, RunStatus.EVALUATING, now, **update)
+    return _wait(run, "The base model is next.", NEXT_TICK, now, change=Change.DUE, **update)
+
+
+def _base_coming(run: Run, observation: Observation, now: datetime) -> Run:
+    match observation:
+        case BaseNamed(name=name) if not run.base:
+            return _change(run, now, base=BaseEndpoint(name=name, since=now), next_try_at=None)
+        case BaseSeen(in_service=True, model_arn=model_arn) if run.base and model_arn:
+            base = run.base.model_copy(update={"model_arn": model_arn, "up_at": now})
+            return _enter(run, RunStatus.EVALUATING, now, base=base)
+        case BaseSeen(reason=reason, retry_after=delay) if run.base and now - run.base.since < LONGEST_BASE_WAIT:
+            return _wait(run, f"The base model's endpoint: {reason}", delay, now)
+        case BaseSeen(reason=reason) | BaseMissing(reason=reason) if run.base:
+            return _enter(
+                run, RunStatus.EVALUATING, now, base=run.base.model_copy(update={"missing": reason or "It never came."})
+            )
     return run
 
 
@@ -681,7 +730,7 @@ def _over(run: Run, observation: Observation, now: datetime) -> Run:
         case ModelDeleted():
             return _retired(run, now)
         case DeletionDenied(reason=reason) if run.deployment and _retirement_due(run):
-            return _denied(run, run.deployment, reason, now)
+            return _denied(run, "deployment", run.deployment, reason, now)
         case WakeRequested():
             return _woken(run, now)
         case EndpointSeen() if run.deployment and run.deployment.waking:
@@ -697,6 +746,16 @@ def _over(run: Run, observation: Observation, now: datetime) -> Run:
     return run
 
 
+def _without_base(run: Run, observation: Observation, now: datetime) -> Run:
+    """Do what is left to do about the base model's endpoint, or else for the run."""
+    match observation:
+        case BaseGone() if run.base:
+            return _change(run, now, base=run.base.model_copy(update={"deleted": True}), next_try_at=None)
+        case BaseDeletionDenied(reason=reason) if run.base and _base_due_down(run):
+            return _denied(run, "base", run.base, reason, now)
+    return _over(run, observation, now)
+
+
 _JUDGES: dict[RunStatus, Callable[[Run, Observation, datetime], Run]] = {
     RunStatus.PLANNING: _planning,
     RunStatus.VALIDATING: _validating,
@@ -705,7 +764,7 @@ _JUDGES: dict[RunStatus, Callable[[Run, Observation, datetime], Run]] = {
     RunStatus.TRAINING: _training,
     RunStatus.DEPLOYING: _deploying,
     RunStatus.EVALUATING: _evaluating,
-    **dict.fromkeys(TERMINAL, _over),
+    **dict.fromkeys(TERMINAL, _without_base),
 }
 
 
@@ -780,12 +839,12 @@ def _retired(run: Run, now: datetime) -> Run:
     return _change(run, now, deployment=deployment, next_try_at=None)
 
 
-def _denied(run: Run, deployment: Deployment, reason: str, now: datetime) -> Run:
+def _denied(run: Run, name: str, what: Deployment | BaseEndpoint, reason: str, now: datetime) -> Run:
     """Try again once an hour for a day: a policy may be mended. Then the model is a person's to delete."""
-    denials = deployment.denials + 1
+    denials = what.denials + 1
     left = reason if denials == DELETIONS else ""
-    deployment = deployment.model_copy(update={"denials": denials, "left": left})
-    return _change(run, now, deployment=deployment, next_try_at=None if left else now + DELETION_PAUSE)
+    after = what.model_copy(update={"denials": denials, "left": left})
+    return _change(run, now, **{name: after}, next_try_at=None if left else now + DELETION_PAUSE)
 
 
 def _woken(run: Run, now: datetime) -> Run:

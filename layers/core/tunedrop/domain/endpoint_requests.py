@@ -34,8 +34,9 @@ class EndpointRequests(Record):
     config: dict[str, Any]
     endpoint: dict[str, Any]
     component: dict[str, Any]
-    target: dict[str, Any]
-    load_policy: dict[str, Any]
+    target: dict[str, Any] | None
+    """None for an endpoint that is not scaled, as the next."""
+    load_policy: dict[str, Any] | None
     wake_policy: dict[str, Any] | None
     """None for an endpoint that keeps an instance: nothing has to leave zero."""
     wake_alarm: dict[str, Any] | None
@@ -51,6 +52,45 @@ def endpoint_requests(run: Run, name: str, *, stack: str, role_arn: str) -> Endp
     if run.plan is None or run.plan.hosting is None or weights is None:
         raise ValueError(f"run {run.run_id} has nothing to serve on an endpoint")
     hosting = run.plan.hosting
+    source = {"S3Uri": weights, "S3DataType": "S3Prefix", "CompressionType": "None"}
+    served = _served(run, name, hosting, source, stack=stack, role_arn=role_arn)
+    return served.model_copy(
+        update={
+            "target": {
+                **scaled(name),
+                "MinCapacity": 0 if hosting.scale_to_zero else 1,
+                "MaxCapacity": hosting.max_instances,
+            },
+            "load_policy": _load_policy(name),
+            "wake_policy": _wake_policy(name) if hosting.scale_to_zero else None,
+            "wake_alarm": _wake_alarm(name) if hosting.scale_to_zero else None,
+        }
+    )
+
+
+def base_endpoint_requests(run: Run, name: str, *, stack: str, role_arn: str) -> EndpointRequests:
+    """Return those of the endpoint of a run's base model: one instance that stays, with JumpStart's own weights.
+
+    Raises ValueError for a run whose plan has none.
+    """
+    base = run.plan.evaluation.base_endpoint if run.plan else None
+    if base is None:
+        raise ValueError(f"run {run.run_id} asks no base model on an endpoint")
+    folder = base.weights_uri.endswith("/")
+    source: dict[str, Any] = {
+        "S3Uri": base.weights_uri,
+        "S3DataType": "S3Prefix" if folder else "S3Object",
+        "CompressionType": "None" if folder else "Gzip",
+        # What was tuned needs none of it; the weights that it was tuned from do.
+        # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_S3ModelDataSource.html
+        **({"ModelAccessConfig": {"AcceptEula": True}} if base.accept_eula else {}),
+    }
+    return _served(run, name, base.hosting, source, stack=stack, role_arn=role_arn)
+
+
+def _served(
+    run: Run, name: str, hosting: HostingPlan, source: dict[str, Any], *, stack: str, role_arn: str
+) -> EndpointRequests:
     tags = {"Tags": [{"Key": STACK_TAG, "Value": stack}, {"Key": RUN_ID_TAG, "Value": run.run_id}]}
     return EndpointRequests(
         name=name,
@@ -61,9 +101,7 @@ def endpoint_requests(run: Run, name: str, *, stack: str, role_arn: str) -> Endp
             "PrimaryContainer": {
                 "Image": hosting.image_uri,
                 "Environment": hosting.environment,
-                "ModelDataSource": {
-                    "S3DataSource": {"S3Uri": weights, "S3DataType": "S3Prefix", "CompressionType": "None"}
-                },
+                "ModelDataSource": {"S3DataSource": source},
             },
             **_vpc(hosting),
             **tags,
@@ -100,14 +138,10 @@ def endpoint_requests(run: Run, name: str, *, stack: str, role_arn: str) -> Endp
             "RuntimeConfig": {"CopyCount": 1},
             **tags,
         },
-        target={
-            **scaled(name),
-            "MinCapacity": 0 if hosting.scale_to_zero else 1,
-            "MaxCapacity": hosting.max_instances,
-        },
-        load_policy=_load_policy(name),
-        wake_policy=_wake_policy(name) if hosting.scale_to_zero else None,
-        wake_alarm=_wake_alarm(name) if hosting.scale_to_zero else None,
+        target=None,
+        load_policy=None,
+        wake_policy=None,
+        wake_alarm=None,
     )
 
 

@@ -83,6 +83,8 @@ class HostingRules:
     kms_key_arn: str | None
     isolated: bool
     """Whether no container has a network, whatever JumpStart says."""
+    stack: str
+    """As the names of endpoints begin."""
 
 
 def hosting_plan(

@@ -135,3 +135,10 @@ class HostingArtifacts(Record):
     environment: dict[str, str]
     memory_mb: int | None = None
     """Memory of the host that a copy takes at least; None where JumpStart does not say."""
+    weights_uri: str | None = None
+    """S3 URI of the model's own weights: a folder, ending with a slash, or an archive.
+
+    None where JumpStart names none that its container serves without a script.
+    """
+    gated_weights: bool = False
+    """Whether SageMaker gives them to those alone who accept the licence agreement."""

@@ -72,7 +72,8 @@ def month_changed(before: Run, after: Run) -> bool:
 def of_imports(deploying: Iterable[Run]) -> Iterator[Measurement]:
     """Measure how the runs that are DEPLOYING to Bedrock share the import slot; nothing while there are none."""
     bound = (run for run in deploying if run.plan and run.plan.serve is ServeTarget.BEDROCK)
-    has_import = [run.deployment is not None for run in bound]
+    # Whose model can be asked already waits for its base model.
+    has_import = [run.deployment is not None for run in bound if not (run.deployment and run.deployment.model_arn)]
     if has_import:
         yield Measurement(measure=Measure.IMPORTS_RUNNING, value=sum(has_import))
         yield Measurement(measure=Measure.IMPORTS_WAITING, value=len(has_import) - sum(has_import))

@@ -14,6 +14,8 @@ _EXECUTION_NAME = re.compile(r"(?P<run_id>[a-z2-7]{26})(-[0-9a-f]{8})?-\d+")
 _S3_URI = re.compile(r"s3://(?P<bucket>[^/]+)/(?P<key>.+)")
 _JOB_NAME = re.compile(r"(?P<stack>.+)-(?P<run_id>[a-z2-7]{26})-a(?P<attempt>\d+)")
 
+_BASE = "-b"
+
 STACK_NAME_PATTERN = r"^[A-Za-z](-?[A-Za-z0-9])*$"
 """What Bedrock takes as the beginning of a model's name; CloudFormation would also allow `--` and a last `-`."""
 
@@ -90,6 +92,16 @@ def endpoint(stack: str, run: str) -> str:
 def run_of_endpoint(stack: str, name: str) -> str | None:
     """Read the run's id from the name of an endpoint; None for one that is not this stack's."""
     return run_of_imported_model(stack, name)
+
+
+def base_endpoint(stack: str, run: str) -> str:
+    """Name all that serves the base model of a run while it is evaluated, on an endpoint of its own."""
+    return f"{endpoint(stack, run)}{_BASE}"
+
+
+def run_of_base_endpoint(stack: str, name: str) -> str | None:
+    """Read the run's id from the name of a base model's endpoint; None for any other endpoint."""
+    return run_of_endpoint(stack, name.removesuffix(_BASE)) if name.endswith(_BASE) else None
 
 
 def endpoint_of(model_arn: str) -> str | None:

@@ -174,6 +174,38 @@ class EndpointSeen(Observation):
     model_arn: str | None = None
 
 
+class BaseNamed(Observation):
+    """The endpoint of the base model is about to be made under this name."""
+
+    name: str
+
+
+class BaseSeen(Observation):
+    """What there is of the base model's endpoint was looked at, and what was missing next was made."""
+
+    in_service: bool
+    reason: str = ""
+    """What it is waiting for."""
+    retry_after: timedelta = timedelta(0)
+    model_arn: str | None = None
+
+
+class BaseMissing(Observation):
+    """The base model cannot be had on an endpoint: the run is evaluated without it."""
+
+    reason: str
+
+
+class BaseGone(Observation):
+    """Nothing that served the base model is left."""
+
+
+class BaseDeletionDenied(Observation):
+    """A policy of the account forbids to delete the base model's endpoint."""
+
+    reason: str
+
+
 class WakeRequested(Observation):
     """A person wants an endpoint back that was taken down."""
 

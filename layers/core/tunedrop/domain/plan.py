@@ -216,19 +216,6 @@ class DataTarget(Record):
         return self.model_dump(exclude=apart) == other.model_dump(exclude=apart)
 
 
-class EvaluationPlan(Record):
-    """Say how the candidate is judged."""
-
-    metric: MetricName
-    against: tuple[str, ...]
-    min_gain: float
-    held_out_ratio: float
-    """Share of the training rows set apart when the drop has no held-out file."""
-    seed: int
-    base_model_id: str | None
-    """Bedrock's own on-demand model that corresponds to the JumpStart model; None when there is none."""
-
-
 class HostingPlan(Record):
     """Hold what the endpoint of a tuned model is made of."""
 
@@ -249,6 +236,46 @@ class HostingPlan(Record):
     usd_per_hour: float | None
     """Of one instance; None when no price is known."""
     price_source: str | None = None
+
+
+class BaseEndpointPlan(Record):
+    """Hold what the temporary endpoint of a base model is made of."""
+
+    hosting: HostingPlan
+    weights_uri: str
+    """S3 URI of JumpStart's own weights: a folder, ending with a slash, or an archive."""
+    accept_eula: bool
+    """Whether SageMaker gives them to those alone who accept the licence agreement, which `tune.yaml` does."""
+    required: bool
+    """Whether `tune.yaml` asks for it, so that nothing is promoted without it."""
+    most_hours: float
+    """After which it is taken down, whatever has been asked."""
+
+    @property
+    def most_usd(self) -> float | None:
+        """What it costs at most, in US dollars; None when no price is known."""
+        return self.hosting.usd_per_hour and self.hosting.usd_per_hour * self.most_hours
+
+
+class EvaluationPlan(Record):
+    """Say how the candidate is judged."""
+
+    metric: MetricName
+    against: tuple[str, ...]
+    min_gain: float
+    held_out_ratio: float
+    """Share of the training rows set apart when the drop has no held-out file."""
+    seed: int
+    base_model_id: str | None
+    """Bedrock's own on-demand model that corresponds to the JumpStart model; None when there is none, or none is asked.
+    """
+    base_endpoint: BaseEndpointPlan | None = None
+    """Where the base model answers instead; None where Bedrock's own does, or nobody asks for the base."""
+
+    @property
+    def base_required(self) -> bool:
+        """Tell whether nothing is promoted unless the base was asked: not where nobody asked for its endpoint."""
+        return self.base_endpoint is None or self.base_endpoint.required
 
 
 class Plan(Record):
@@ -280,6 +307,12 @@ class Plan(Record):
     choices: tuple[InstanceChoice, ...] = ()
     """In the order in which they are tried, that of `training` first; empty for a plan of before there were several."""
     warnings: tuple[str, ...] = ()
+
+    @property
+    def training_budget_usd(self) -> float | None:
+        """What the budget leaves for the training, in US dollars; None where there is no budget."""
+        base = self.evaluation.base_endpoint
+        return self.budget_usd and self.budget_usd - ((base and base.most_usd) or 0)
 
     @property
     def price(self) -> Price | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from tunedrop.domain import approval, serverless
+from tunedrop.domain.base_endpoint import base_words
 from tunedrop.domain.budget import limit_cents, words
 from tunedrop.domain.hosting import hosting_words
 from tunedrop.domain.import_room import ImportRoom
@@ -11,7 +12,7 @@ from tunedrop.domain.jumpstart import JumpStartModel
 from tunedrop.domain.model import Record
 from tunedrop.domain.model_call import ModelCall, expected_call
 from tunedrop.domain.offer import Offer
-from tunedrop.domain.plan import Plan, Technique, TrainingPlan
+from tunedrop.domain.plan import EvaluationPlan, Plan, Technique, TrainingPlan
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.sensible_defaults import ReplacedDefault, replaced
 
@@ -123,6 +124,14 @@ def _served_as(plan: Plan) -> str:
     return "endpoint" if plan.hosting else "import"
 
 
+def _base(evaluation: EvaluationPlan) -> str:
+    if evaluation.base_endpoint:
+        return base_words(evaluation.base_endpoint)
+    if evaluation.base_model_id:
+        return f"its base model {evaluation.base_model_id}"
+    return "no base model, for Bedrock has none of the same weights"
+
+
 def _then(plan: Plan, offer: Offer) -> Iterator[str]:
     hours = plan.training.max_runtime_seconds / 3600
     yield "Every row of the dataset is validated; a faulty one refuses the drop, and nothing is paid."
@@ -138,11 +147,7 @@ def _then(plan: Plan, offer: Offer) -> Iterator[str]:
     evaluation = plan.evaluation
     rivals = []
     if "base" in evaluation.against:
-        rivals.append(
-            f"its base model {evaluation.base_model_id}"
-            if evaluation.base_model_id
-            else "no base model, for Bedrock has none of the same weights"
-        )
+        rivals.append(_base(evaluation))
     if "champion" in evaluation.against:
         rivals.append("the dataset's promoted model, if there is one")
     yield f"It is judged on held-out rows by {evaluation.metric}, against {' and '.join(rivals) or 'nothing'}."

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from tunedrop.contracts.tune_spec import TuneSpec
 from tunedrop.domain import contradictions, names, serverless, spot
+from tunedrop.domain.base_endpoint import NO_ENDPOINT, BaseChoice, contradicted
 from tunedrop.domain.budget import SHORTEST_TRAINING, amount, cap_cents, longest_runtime, most_cents, words
 from tunedrop.domain.capacity import alternatives
 from tunedrop.domain.cost_estimate import CostEstimate, TokenCount
@@ -86,6 +87,8 @@ class PlanRules:
     """When a person is asked before a run is launched; None for never."""
     stack: str = "tunedrop"
     """As the names of endpoints begin."""
+    base: BaseChoice = NO_ENDPOINT
+    """Where the model's base answers, if not on Bedrock: found out for each plan."""
 
     def price(self, instance_type: str) -> Price | None:
         """Return the best known price of one instance."""
@@ -122,7 +125,7 @@ def make_plan(
     versions of what lies in the drop's folder; `head_of` reads the first bytes of one of them. Raises ValueError for
     the key of a drop that starts no run.
     """
-    dataset = names.dataset_of(drop.key)
+    dataset, base = names.dataset_of(drop.key), rules.base
     if dataset is None:
         raise ValueError(f"{drop.key!a} starts no run")
     above_limit = _above_limit(spec, rules)
@@ -134,22 +137,27 @@ def make_plan(
     seen = seen_technique(asked, found, lambda name: head_of(found[name])) or asked or Technique.INSTRUCTION
     technique = asked or seen
     drop_files = assign_roles(prefix, objects, seen)
-    serve, served = _served(spec, model, rules)
+    serve, findings = served(spec, model, rules)
     any_trainer = (
         *_technique_contradicted(spec, seen),
         *_eula_problems(spec, model),
         *above_limit,
-        *served.problems,
+        *findings.problems,
+        *contradicted(spec),
+        *base.problems,
         *(
             hosting_problems(spec, model, rules.policy, rules.stack)
             if serve is ServeTarget.ENDPOINT
             else _endpoint_contradicted(spec)
         ),
     )
+    # What the base may cost is the training's to leave of the budget.
+    base_usd = (base.endpoint and base.endpoint.most_usd) or 0
+    trained = spec.model_copy(update={"budget_usd": spec.budget_usd and spec.budget_usd - base_usd})
     if model.training_supported:
-        prepared = _by_script(spec, model, artifacts_for, technique, drop_files, rules, any_trainer)
+        prepared = _by_script(trained, model, artifacts_for, technique, drop_files, rules, any_trainer)
     else:
-        prepared = _by_recipe(spec, model, technique, drop_files, rules, any_trainer)
+        prepared = _by_recipe(trained, model, technique, drop_files, rules, any_trainer)
     if not isinstance(prepared, _Prepared):
         return prepared
     return Plan(
@@ -171,7 +179,8 @@ def make_plan(
             min_gain=spec.evaluate.min_gain,
             held_out_ratio=spec.evaluate.held_out_ratio,
             seed=HELD_OUT_SEED,
-            base_model_id=rules.base_models.get(model.model_id),
+            base_model_id=None if base.endpoint else rules.base_models.get(model.model_id),
+            base_endpoint=base.endpoint,
         ),
         usd_per_hour=prepared.usd_per_hour,
         price_source=prepared.price_source,
@@ -181,7 +190,8 @@ def make_plan(
         choices=prepared.choices,
         warnings=(
             *_model_warnings(model),
-            *(f"{each.message} {each.fix}" for each in served.warnings),
+            *(f"{each.message} {each.fix}" for each in findings.warnings),
+            *base.warnings,
             *prepared.warnings,
             *drop_files.warnings,
         ),
@@ -508,7 +518,7 @@ def _technique_problems(
     ]
 
 
-def _served(spec: TuneSpec, model: JumpStartModel, rules: PlanRules) -> tuple[ServeTarget, Findings]:
+def served(spec: TuneSpec, model: JumpStartModel, rules: PlanRules) -> tuple[ServeTarget, Findings]:
     """Choose what serves the tuned model, and ask before GPUs are paid for whether it will take it."""
     if spec.serve is ServeTarget.ENDPOINT:
         return ServeTarget.ENDPOINT, Findings()

@@ -186,6 +186,25 @@ class Deployment(Record):
     """Whether an endpoint that was taken down is on its way back."""
 
 
+class BaseEndpoint(Record):
+    """Describe what serves the base model while the run is evaluated."""
+
+    name: str
+    """Of the endpoint, its component, configuration and model."""
+    since: datetime
+    """When it was named: nothing of it was made before."""
+    up_at: datetime | None = None
+    model_arn: str | None = None
+    """The component's; None until the model can be asked."""
+    missing: str = ""
+    """Why the run is evaluated without it; empty while it is not given up."""
+    deleted: bool = False
+    denials: int = 0
+    """How often a policy of the account forbade to delete it."""
+    left: str = ""
+    """Why it stays for good, though nobody wants it; empty while its deletion is still tried."""
+
+
 class AnswerPrice(Record):
     """Estimate what a thousand answers of a tuned model cost, in US dollars: copies are billed by time, not tokens."""
 
@@ -327,6 +346,8 @@ class Run(Record):
     """Of the request that made the last training job: what its tag says."""
     training: Training | None = None
     deployment: Deployment | None = None
+    base: BaseEndpoint | None = None
+    """None where the base model is not asked on an endpoint, or not yet."""
     evaluation: Evaluation | None = None
     room_from: str | None = None
     """The former champion, by its run, whose model is to make room at Bedrock for this one's."""

@@ -42,7 +42,7 @@ def results(plan: EvaluationPlan, rows: HeldOut, whole: PartialResult, price_of:
     if BASE in sides and not whole.differing:
         sentence += _the_same(len(rows))
     sentence += "".join(f" The {side} model could not be asked: {message}" for side, message in whole.silent.items())
-    if BASE in whole.silent:
+    if BASE in whole.silent and plan.base_required:
         # A comparison that was asked for and did not happen proves nothing. A champion that cannot be called, on the
         # other hand, is of no use to anybody.
         passed = False

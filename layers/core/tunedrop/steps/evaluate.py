@@ -8,17 +8,18 @@ from datetime import timedelta
 from tunedrop.domain import names
 from tunedrop.domain.alias import Champion
 from tunedrop.domain.artifact import weights_uri
+from tunedrop.domain.base_endpoint import ASKING
 from tunedrop.domain.evaluation_report import EvaluationReport
 from tunedrop.domain.model_call import ModelCall, call_of_imported
 from tunedrop.domain.observations import Observation, Refused, Scored, ScoringPaused, Unavailable
-from tunedrop.domain.plan import EvaluationPlan, Technique
+from tunedrop.domain.plan import EvaluationPlan, HostingPlan, Technique
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import AnswerPrice, Evaluation, Run
 from tunedrop.domain.serving_price import answer_price, hosted_answer_price
 from tunedrop.errors import ModelNotReadyError, ModelUnavailableError, TransientError
 from tunedrop.evaluation.results import results
 from tunedrop.evaluation.rows import BASE, CANDIDATE, HeldOut
-from tunedrop.ports import RunFiles, RunStore, ServedModel, Workflows
+from tunedrop.ports import Clock, RunFiles, RunStore, ServedModel, Workflows
 from tunedrop.steps.ask_rows import (
     CALLS_AT_ONCE,
     AskingOrder,
@@ -51,6 +52,7 @@ class ScoreModels:
     ask: AskRows
     at_once_rows: int
     range_rows: int
+    clock: Clock
 
     def __call__(self, run: Run) -> Observation:
         """Have answered what is not answered yet, then judge."""
@@ -58,7 +60,7 @@ class ScoreModels:
             raise AssertionError(f"run {run.run_id} is {run.status} without a model")
         candidate = self.served.model(run.deployment.model_arn)
         champion = self.runs.alias(run.dataset).champion if "champion" in run.plan.evaluation.against else None
-        sides = self._sides(run.plan.evaluation, candidate.arn, champion)
+        sides = self._sides(run, run.plan.evaluation, candidate.arn, champion)
         models = {candidate.arn: candidate, **self._imported(sides)}
         if problem := _stranger(run, candidate) or _same_weights(candidate, sides, models):
             return Refused(problem=problem)
@@ -124,10 +126,12 @@ class ScoreModels:
         whole = whole_result(self.files, order)
         if CANDIDATE in whole.silent:
             return Refused(problem=_silent_candidate(whole.silent[CANDIDATE]))
+        if missing := self._base_missing(run):
+            whole = whole.model_copy(update={"silent": {**whole.silent, BASE: missing}})
 
         def price_of(model_id: str, latency_ms: float) -> AnswerPrice | None:
-            hosting = run.plan.hosting if run.plan else None
-            if hosting and hosting.usd_per_hour and names.endpoint_of(model_id):
+            hosting = _hosting(run, model_id)
+            if hosting and hosting.usd_per_hour:
                 return hosted_answer_price(hosting.usd_per_hour, latency_ms, min(CALLS_AT_ONCE, order.rows))
             units = models[model_id].units_per_copy if model_id in models else None
             return answer_price(units, latency_ms, min(CALLS_AT_ONCE, order.rows)) if units else None
@@ -158,6 +162,15 @@ class ScoreModels:
             call=order.sides[CANDIDATE].call,
         )
 
+    def _base_missing(self, run: Run) -> str:
+        """Say why the base model's endpoint is not asked, or not any more; empty where it is, or there is none."""
+        if run.base is None:
+            return ""
+        if run.base.up_at and self.clock.now() - run.base.up_at >= ASKING:
+            hours = ASKING.total_seconds() / 3600
+            return f"Its endpoint was there for {hours:g} hours, and not all rows were answered."
+        return run.base.missing
+
     def _held_out(self, run: Run) -> bytes:
         data = self.files.read(names.held_out_key(run.run_id))
         if data is None:
@@ -173,13 +186,23 @@ class ScoreModels:
                     found[model_id] = self.served.model(model_id)
         return found
 
-    def _sides(self, plan: EvaluationPlan, candidate: str, champion: Champion | None) -> dict[str, str]:
+    def _sides(self, run: Run, plan: EvaluationPlan, candidate: str, champion: Champion | None) -> dict[str, str]:
         sides = {CANDIDATE: candidate}
         if "base" in plan.against and plan.base_model_id:
-            sides["base"] = plan.base_model_id
+            sides[BASE] = plan.base_model_id
+        elif run.base and run.base.model_arn and not self._base_missing(run):
+            sides[BASE] = run.base.model_arn
         if champion:
             sides["champion"] = champion.model_arn
         return sides
+
+
+def _hosting(run: Run, model_id: str) -> HostingPlan | None:
+    """Return what a model on an endpoint runs on; the champion's is taken for the candidate's."""
+    if names.endpoint_of(model_id) is None or run.plan is None:
+        return None
+    base = run.plan.evaluation.base_endpoint
+    return base.hosting if base and run.base and model_id == run.base.model_arn else run.plan.hosting
 
 
 def _call(run: Run, model_id: str, model: ServedModel | None) -> ModelCall:

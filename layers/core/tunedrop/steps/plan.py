@@ -7,6 +7,7 @@ from functools import partial
 
 from tunedrop.contracts.tune_spec import SIZE_LIMIT, TuneSpec, TuneSpecError, parse_tune_yaml
 from tunedrop.domain import names
+from tunedrop.domain.base_endpoint import NO_ENDPOINT, BaseChoice, base_choice, wants_endpoint
 from tunedrop.domain.hosting import HostingRules, hosting_plan, hosting_quota_name, hosting_within_quota
 from tunedrop.domain.import_room import (
     QUOTA_CODE,
@@ -16,12 +17,19 @@ from tunedrop.domain.import_room import (
     with_room,
     with_room_unseen,
 )
-from tunedrop.domain.jumpstart import JumpStartModel
+from tunedrop.domain.jumpstart import HostingArtifacts, JumpStartModel
 from tunedrop.domain.observations import Observation, PlanMade, PlanRefused
 from tunedrop.domain.offer import Offer, offer
 from tunedrop.domain.plan import PinnedObject, Plan, ServeTarget
 from tunedrop.domain.plan_document import PlanDocument, plan_document, refused, warned
-from tunedrop.domain.planning import PlanRules, make_plan, unknown_model, unknown_model_version, unreadable_model
+from tunedrop.domain.planning import (
+    PlanRules,
+    make_plan,
+    served,
+    unknown_model,
+    unknown_model_version,
+    unreadable_model,
+)
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.quotas import quota_names, within_quotas
 from tunedrop.domain.run import Drop, Run
@@ -156,6 +164,7 @@ def plan_folder(
     """Plan what lies in a folder, on S3 or on somebody's disk; no more than problems where there is no such model."""
     try:
         model = catalogue.model(spec.model, spec.model_version)
+        rules = replace(rules, base=_base(spec, model, catalogue, account, rules))
         made = make_plan(spec, model, partial(catalogue.artifacts, model), drop, objects, head_of, rules, now)
         if isinstance(made, Plan) and made.serve is ServeTarget.ENDPOINT:
             made = _hosted(made, spec, model, catalogue, rules)
@@ -181,11 +190,41 @@ def plan_folder(
     return plan_document(dataset, model, offered(model, rules), spec.hyperparameters, made, found)
 
 
+def _base(
+    spec: TuneSpec, model: JumpStartModel, catalogue: Catalogue, account: Account, rules: PlanRules
+) -> BaseChoice:
+    """Plan where the base model answers, if it is not one of Bedrock's own."""
+    if not wants_endpoint(spec, rules.base_models.get(model.model_id)):
+        return NO_ENDPOINT
+
+    def artifacts_for(instance_type: str) -> HostingArtifacts | None:
+        try:
+            return catalogue.hosting(model, instance_type)
+        except UnreadableModelError:
+            return None
+
+    return base_choice(
+        spec,
+        model,
+        artifacts_for,
+        account.quotas.quotas,
+        _around(rules),
+        serve=served(spec, model, rules)[0],
+        budget_usd=rules.max_budget_usd if spec.budget_usd is None else spec.budget_usd,
+        cap_usd=rules.monthly_cap_usd,
+    )
+
+
 def _hosted(plan: Plan, spec: TuneSpec, model: JumpStartModel, catalogue: Catalogue, rules: PlanRules) -> Plan:
     """Add what the endpoint is made of."""
-    artifacts_for = partial(catalogue.hosting, model)
-    around = HostingRules(rules.policy, rules.price, rules.vpc, rules.kms_key_arn, isolated=rules.isolated)
-    return plan.model_copy(update={"hosting": hosting_plan(spec, model, artifacts_for, around)})
+    hosting = hosting_plan(spec, model, partial(catalogue.hosting, model), _around(rules))
+    return plan.model_copy(update={"hosting": hosting})
+
+
+def _around(rules: PlanRules) -> HostingRules:
+    return HostingRules(
+        rules.policy, rules.price, rules.vpc, rules.kms_key_arn, isolated=rules.isolated, stack=rules.stack
+    )
 
 
 def offered(model: JumpStartModel, rules: PlanRules) -> Offer:

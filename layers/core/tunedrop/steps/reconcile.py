@@ -98,9 +98,9 @@ class Reconcile:
 
     def _take_endpoints_down(self) -> Iterator[str]:
         for name, created_at in self.endpoints.models(f"{self.stack}-"):
-            run_id = names.run_of_endpoint(self.stack, name)
+            run_id, based = names.run_of_endpoint(self.stack, name), names.run_of_base_endpoint(self.stack, name)
             old = self.clock.now() - created_at >= ORPHAN_AFTER
-            if run_id and old and self._is_unknown(run_id):
+            if old and ((run_id and self._is_unknown(run_id)) or (based and self._asks_no_base(based))):
                 self.endpoints.take_down(name)
                 yield name
 
@@ -137,6 +137,11 @@ class Reconcile:
         """Tell whether no run keeps the model or deletes it: what comes after that is a dead worker's."""
         run = self.runs.get(run_id)
         return run is None or (run.status.terminal and (run.deployment is None or run.deployment.deleted))
+
+    def _asks_no_base(self, run_id: str) -> bool:
+        """Tell the same of the endpoint of the run's base model."""
+        run = self.runs.get(run_id)
+        return run is None or (run.status.terminal and (run.base is None or run.base.deleted))
 
     def _publish_aliases(self) -> Iterator[str]:
         for alias in self.runs.aliases():

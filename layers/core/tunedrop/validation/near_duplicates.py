@@ -7,6 +7,7 @@ caller reads both rows again and asks for their `similarity`. The bands take 32 
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,7 @@ _WINDOW = 2
 """Neighbours in the sorted order that a row is compared with, on either side."""
 _INDEX_BITS = 30
 _BAND_BITS = 32
+_MARK_BITS = 4
 _UPPER_BITS = 12
 """Of a hash: a table for them stays in the processor's cache."""
 
@@ -149,20 +151,45 @@ def candidates(bands: Bands, others: Bands | None = None, *, limit: int) -> tupl
         The row of each pair in `bands`, and its twin: an earlier one in `bands`, or one in `others`. The pairs that
         agree in most bands come first.
     """
-    best = np.empty(0, np.uint64)
-    known = bands if others is None else others
-    width = max(len(known).bit_length(), 1)
+    best = _Best(limit)
+    asked = known = _Sketches(bands, _marks(bands))
+    if others is not None:
+        known = _Sketches(others, _marks(others))
     for band in range(BANDS):
-        keys = _sorted_keys(known, band, width)
-        pairs = _neighbours(keys, width) if others is None else _matches(keys, bands, band, width)
+        order = _Order(known, band)
+        pairs = order.neighbours(best) if others is None else order.matches(asked, best)
         for rows, twins in pairs:
-            found = _agreeing(bands, known, rows, twins)
-            if len(best) == limit:
-                found = found[found < best[-1]]
-            if len(found):
-                best = np.unique(np.concatenate((best, found)))[:limit]
+            best.add(_agreeing(bands, known.bands, rows, twins))
+        del order, pairs  # before the next one is made
     lower = np.uint64((1 << _INDEX_BITS) - 1)
-    return (best >> np.uint64(_INDEX_BITS) & lower).astype(np.int64), (best & lower).astype(np.int64)
+    rows, twins = best.pairs >> np.uint64(_INDEX_BITS) & lower, best.pairs & lower
+    return rows.astype(np.int64), twins.astype(np.int64)
+
+
+class _Best:
+    """Keep the lowest of the pairs that `_agreeing` returned."""
+
+    def __init__(self, limit: int) -> None:
+        self.pairs = np.empty(0, np.uint64)
+        self._limit = limit
+
+    def add(self, found: Keys) -> None:
+        if len(self.pairs) == self._limit:
+            found = found[found < self.pairs[-1]]
+        if len(found):
+            self.pairs = np.unique(np.concatenate((self.pairs, found)))[: self._limit]
+
+    def may_hold(self, one: Keys32, other: Keys32) -> NDArray[np.bool_]:
+        """Tell by their marks which pairs may still be among them: few bands are fetched from all over the memory."""
+        fewest = _AGREEING
+        if len(self.pairs) == self._limit:
+            fewest = BANDS - int(self.pairs[-1] >> np.uint64(2 * _INDEX_BITS))
+        unlike = one ^ other
+        unlike |= unlike >> np.uint32(1)
+        unlike |= unlike >> np.uint32(2)
+        unlike &= np.uint32(0x11111111)
+        likely: NDArray[np.bool_] = np.bitwise_count(unlike) <= BANDS - fewest
+        return likely
 
 
 def similarity(one: bytes, other: bytes) -> float:
@@ -188,64 +215,95 @@ def _words(texts: set[bytes]) -> set[bytes]:
     return set(_WHITE_SPACE.sub(b" ", b" ".join(texts)).split())
 
 
-def _keys(bands: Bands, band: int, width: int) -> Keys:
-    """Return the whole band that is sorted by, and of the next one as many upper bits as the index leaves of 64.
+class _Sketches(NamedTuple):
+    """Hold the bands of rows, and the marks of these."""
 
-    These bring the more similar rows of a large group together.
-    """
-    keys = bands[:, band].astype(np.uint64)
-    keys <<= np.uint64(_BAND_BITS - width)
-    keys |= bands[:, (band + 1) % BANDS] >> np.uint32(width)
-    keys <<= np.uint64(width)
-    return keys
+    bands: Bands
+    marks: Keys32
 
 
-def _sorted_keys(bands: Bands, band: int, width: int) -> Keys:
-    """Return a key of all rows that have bands, and the row's index in its lowest bits."""
-    keys = np.empty(len(bands), np.uint64)
-    filled = 0
+def _marks(bands: Bands) -> Keys32:
+    """Return four bits of each band of a row: rows that agree in a band agree in these."""
+    marks = np.empty(len(bands), np.uint32)
+    unmarked = np.uint32(_BAND_BITS - _MARK_BITS)
     for start in range(0, len(bands), _STEP):
         part = bands[start : start + _STEP]
-        index = np.flatnonzero(part[:, band])
-        key = _keys(part[index], band, width)
-        key |= (index + start).astype(np.uint64)
-        keys[filled : filled + len(key)] = key
-        filled += len(key)
-    keys = keys[:filled]
-    keys.sort()
-    return keys
+        mark = part[:, 0] >> unmarked
+        for band in range(1, BANDS):
+            mark <<= np.uint32(_MARK_BITS)
+            mark |= part[:, band] >> unmarked
+        marks[start : start + len(part)] = mark
+    return marks
 
 
-def _neighbours(keys: Keys, width: int) -> Iterator[Pairs]:
-    """Pair each row with the next ones in the order, as long as they agree in the band."""
-    lower = np.uint64((1 << width) - 1)
-    group = np.uint64(64 - _BAND_BITS)
-    for distance in range(1, _WINDOW + 1):
-        for start in range(0, len(keys) - distance, _STEP):
-            one = keys[start : start + _STEP]
-            other = keys[start + distance : start + distance + _STEP]
-            one = one[: len(other)]
-            alike = np.flatnonzero((one ^ other) >> group == 0)
-            row, twin = one[alike] & lower, other[alike] & lower
-            yield np.maximum(row, twin), np.minimum(row, twin)
+class _Order:
+    """Hold rows in the order of one of their bands."""
 
+    def __init__(self, known: _Sketches, band: int) -> None:
+        self._known = known
+        self._band = band
+        self._width = max(len(known.bands).bit_length(), 1)
+        self._lower = np.uint64((1 << self._width) - 1)
+        self._group = np.uint64(64 - _BAND_BITS)
+        self._sorted = self._sorted_keys(known.bands)
 
-def _matches(keys: Keys, bands: Bands, band: int, width: int) -> Iterator[Pairs]:
-    """Pair each row with the keys around the place where it would stand, as long as they agree in the band."""
-    lower = np.uint64((1 << width) - 1)
-    group = np.uint64(64 - _BAND_BITS)
-    for start in range(0, len(bands) if len(keys) else 0, _STEP):
-        part = bands[start : start + _STEP]
-        row = np.flatnonzero(part[:, band])
-        sought = _keys(part[row], band, width)
-        # Sorted, they walk the keys in one direction.
-        order = np.argsort(sought)
-        row, sought = row[order], sought[order]
-        place = np.searchsorted(keys, sought)
-        for distance in range(-_WINDOW, _WINDOW):
-            key = keys[np.clip(place + distance, 0, len(keys) - 1)]
-            alike = np.flatnonzero((key ^ sought) >> group == 0)
-            yield (row[alike] + start).astype(np.uint64), key[alike] & lower
+    def _keys(self, bands: Bands) -> Keys:
+        """Return the whole band that is sorted by, and of the next one as many upper bits as the index leaves of 64.
+
+        These bring the more similar rows of a large group together.
+        """
+        keys = bands[:, self._band].astype(np.uint64)
+        keys <<= np.uint64(_BAND_BITS - self._width)
+        keys |= bands[:, (self._band + 1) % BANDS] >> np.uint32(self._width)
+        keys <<= np.uint64(self._width)
+        return keys
+
+    def _sorted_keys(self, bands: Bands) -> Keys:
+        """Return a key of all rows that have bands, and the row's index in its lowest bits."""
+        keys = np.empty(len(bands), np.uint64)
+        filled = 0
+        for start in range(0, len(bands), _STEP):
+            part = bands[start : start + _STEP]
+            index = np.flatnonzero(part[:, self._band])
+            key = self._keys(part[index])
+            key |= (index + start).astype(np.uint64)
+            keys[filled : filled + len(key)] = key
+            filled += len(key)
+        keys = keys[:filled]
+        keys.sort()
+        return keys
+
+    def neighbours(self, best: _Best) -> Iterator[Pairs]:
+        """Pair each row with the next ones in the order, as long as they agree in the band and may be of the best."""
+        for start in range(0, len(self._sorted), _STEP):
+            keys = self._sorted[start : start + _STEP + _WINDOW]
+            rows = keys & self._lower
+            marks = self._known.marks[rows]
+            for distance in range(1, min(_WINDOW, len(keys) - 1) + 1):
+                many = min(_STEP, len(keys) - distance)
+                here, there = slice(many), slice(distance, distance + many)
+                alike = (keys[here] ^ keys[there]) >> self._group == 0
+                alike &= best.may_hold(marks[here], marks[there])
+                found = np.flatnonzero(alike)
+                row, twin = rows[found], rows[found + distance]
+                yield np.maximum(row, twin), np.minimum(row, twin)
+
+    def matches(self, asked: _Sketches, best: _Best) -> Iterator[Pairs]:
+        """Pair other rows with those around the places where they would stand, under the same conditions."""
+        for start in range(0, len(asked.bands) if len(self._sorted) else 0, _STEP):
+            part = asked.bands[start : start + _STEP]
+            row = np.flatnonzero(part[:, self._band])
+            sought = self._keys(part[row])
+            # Sorted, they walk the keys in one direction.
+            order = np.argsort(sought)
+            row, sought = row[order] + start, sought[order]
+            place = np.searchsorted(self._sorted, sought)
+            for distance in range(-_WINDOW, _WINDOW):
+                key = self._sorted[np.clip(place + distance, 0, len(self._sorted) - 1)]
+                alike = np.flatnonzero((key ^ sought) >> self._group == 0)
+                rows, twins = row[alike], key[alike] & self._lower
+                likely = best.may_hold(asked.marks[rows], self._known.marks[twins])
+                yield rows[likely].astype(np.uint64), twins[likely]
 
 
 def _agreeing(bands: Bands, others: Bands, rows: Keys, twins: Keys) -> Keys:

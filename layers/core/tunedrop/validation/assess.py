@@ -1,9 +1,8 @@
 """What only the whole dataset shows, put into the report: equal and similar rows, lengths, labels, shortages."""
 
 import math
-from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, lru_cache, partial
 from typing import NamedTuple
@@ -17,6 +16,7 @@ from tunedrop.domain.plan import FileRole, Technique
 from tunedrop.domain.problem import excerpt
 from tunedrop.validation import duplicates, near_duplicates, tokens
 from tunedrop.validation.blocks import inflate
+from tunedrop.validation.duplicates import Indices
 from tunedrop.validation.findings import MEANINGS, Finding, Flaw, Severity, finding
 from tunedrop.validation.limits import Limits
 from tunedrop.validation.near_duplicates import BANDS
@@ -360,14 +360,16 @@ class _Assessment:
 
     def _verified(self, pairs: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
         """Read the candidates again, and keep the pairs whose text is alike."""
-        held = self._holdable(pairs)
-        texts = self._rows.texts({row for pair in held for row in pair}, self._source)
+        located = self._rows.locate({row for pair in pairs for row in pair})
+        held = self._holdable(pairs, located)
+        texts = self._rows.texts({row: located[row] for pair in held for row in pair}, self._source)
         least = self._limits.near_duplicate_similarity
-        return {pair for pair in held if near_duplicates.similarity(texts[pair[0]], texts[pair[1]]) >= least}
+        # One row after the other, so that its strings are found once.
+        return {pair for pair in sorted(held) if near_duplicates.similarity(texts[pair[0]], texts[pair[1]]) >= least}
 
-    def _holdable(self, pairs: Sequence[tuple[int, int]]) -> Sequence[tuple[int, int]]:
+    def _holdable(self, pairs: Sequence[tuple[int, int]], located: Mapping[int, _Row]) -> Sequence[tuple[int, int]]:
         """Return the first pairs, as many as may be held in memory together."""
-        sizes = {row: self._rows.locate(row).size for row in sorted({row for pair in pairs for row in pair})}
+        sizes = {row: found.size for row, found in located.items()}
         left = limit = self._limits.near_duplicate_bytes
         for number, pair in enumerate(pairs):
             left -= sum(sizes.pop(row, 0) for row in pair)
@@ -379,8 +381,10 @@ class _Assessment:
         return pairs
 
     def _tell_pairs(self, code: str, message: str, pairs: Sequence[tuple[int, int]], number: int) -> None:
-        for row, twin in sorted(pairs)[: self._limits.findings_per_warning]:
-            at, first = self._rows.locate(row), self._rows.locate(twin)
+        told = sorted(pairs)[: self._limits.findings_per_warning]
+        located = self._rows.locate({row for pair in told for row in pair})
+        for row, twin in told:
+            at, first = located[row], located[twin]
             flaw = Flaw(code, message.format(f"line {first.line + 1:,} of {first.file.name}"))
             self._tell(flaw, at.file, at.line, at.offset, counted=False)
         self._counts[code] += number
@@ -445,30 +449,44 @@ class _Rows:
         apart = [self._apart(each, each.columns.digests()) for each in self._ranges]
         return bands, np.concatenate((*apart, np.zeros(0, np.bool_)))
 
-    def locate(self, row: int) -> _Row:
-        """Find a row in its file."""
-        number = bisect_right(self._starts, row) - 1
+    def locate(self, rows: Collection[int]) -> dict[int, _Row]:
+        """Find rows in their files; they come back in ascending order."""
+        wanted = np.array(sorted(rows), np.int64)
+        found: dict[int, _Row] = {}
+        numbers = np.searchsorted(self._starts, wanted, side="right") - 1
+        for number in np.unique(numbers).tolist():
+            each, mine = self._ranges[number], wanted[numbers == number]
+            placed = self._places(number, mine - each.first_record)
+            found.update(
+                (row, _Row(each.file, line, offset, size))
+                for row, line, offset, size in zip(mine.tolist(), *(column.tolist() for column in placed), strict=True)
+            )
+        return found
+
+    def _places(self, number: int, at: Indices) -> tuple[Indices, Indices, NDArray[np.uint32]]:
+        """Return lines, offsets and sizes of records of a range, which are given in ascending order."""
         each = self._ranges[number]
-        at = row - each.first_record
         places = each.columns.places()
         if places:
-            return _Row(each.file, int(places[0][at]), int(places[1][at]), int(each.columns.sizes()[at]))
+            return places[0][at].astype(np.int64), places[1][at].astype(np.int64), each.columns.sizes()[at]
         sizes, begins = self._located(number)
         near = at // _LOCATED_TOGETHER
-        start = int(begins[near]) + int(sizes[near * _LOCATED_TOGETHER : at].sum(dtype=np.uint64))
-        return _Row(each.file, each.first_line + at, each.first_byte + start, int(sizes[at]))
+        first = near * _LOCATED_TOGETHER
+        # Of each second one the sizes from the first line of those together up to the line: none for the first itself.
+        before = np.add.reduceat(sizes, np.column_stack((first, at)).ravel(), dtype=np.uint64)[::2]
+        before[at == first] = 0
+        return each.first_line + at, each.first_byte + (begins[near] + before).astype(np.int64), sizes[at]
 
-    def texts(self, rows: set[int], source: Source) -> dict[int, bytes]:
+    def texts(self, rows: Mapping[int, _Row], source: Source) -> dict[int, bytes]:
         """Read rows again."""
-        wanted: dict[DataFile, list[tuple[int, _Row]]] = {}
+        wanted: dict[DataFile, list[int]] = {}
         for row in sorted(rows):
-            found = self.locate(row)
-            wanted.setdefault(found.file, []).append((row, found))
+            wanted.setdefault(rows[row].file, []).append(row)
         texts: dict[int, bytes] = {}
-        for file, located in wanted.items():
+        for file, numbers in wanted.items():
             stream = _Stream(source, file, self._settings.limits)
-            for row, found in located:
-                texts[row] = stream.read(found.offset, found.size)
+            for row in numbers:
+                texts[row] = stream.read(rows[row].offset, rows[row].size)
         return texts
 
     def _apart(self, each: _Range, digests: NDArray[np.uint64]) -> NDArray[np.bool_]:

@@ -40,6 +40,9 @@ _LOCATED_RANGES = 8
 _LOCATED_TOGETHER = 1 << 8
 """Lines of a range of which only the first one's place is kept; the others' are added up."""
 
+_STEP = 1 << 16
+"""Lines whose sizes are added up together: temporary arrays stay small beside the columns."""
+
 _READS_AT_ONCE = 8
 """Ranges whose digests are fetched together, where they lie far away."""
 
@@ -470,12 +473,12 @@ class _Rows:
         if places:
             return places[0][at].astype(np.int64), places[1][at].astype(np.int64), each.columns.sizes()[at]
         sizes, begins = self._located(number)
-        near = at // _LOCATED_TOGETHER
-        first = near * _LOCATED_TOGETHER
-        # Of each second one the sizes from the first line of those together up to the line: none for the first itself.
-        before = np.add.reduceat(sizes, np.column_stack((first, at)).ravel(), dtype=np.uint64)[::2]
-        before[at == first] = 0
-        return each.first_line + at, each.first_byte + (begins[near] + before).astype(np.int64), sizes[at]
+        offsets = begins[at // _LOCATED_TOGETHER]
+        for start in range(0, len(sizes), _STEP):
+            here = slice(*np.searchsorted(at, (start, start + _STEP)))
+            if here.start < here.stop:
+                offsets[here] += _before(sizes[start : start + _STEP], at[here] - start)
+        return each.first_line + at, each.first_byte + offsets.astype(np.int64), sizes[at]
 
     def texts(self, rows: Mapping[int, _Row], source: Source) -> dict[int, bytes]:
         """Read rows again."""
@@ -503,8 +506,21 @@ class _Rows:
     def _placed(self, number: int) -> tuple[NDArray[np.uint32], NDArray[np.uint64]]:
         """Return the sizes of a range's lines, and where one line in so many begins."""
         sizes = self._ranges[number].columns.sizes()
-        together = np.add.reduceat(sizes, np.arange(0, len(sizes), _LOCATED_TOGETHER), dtype=np.uint64)
+        parts = (sizes[start : start + _STEP] for start in range(0, len(sizes), _STEP))
+        together = np.concatenate([*map(_sums, parts), np.zeros(0, np.uint64)])
         return sizes, np.cumsum(together) - together
+
+
+def _sums(sizes: NDArray[np.uint32]) -> NDArray[np.uint64]:
+    return np.add.reduceat(sizes, np.arange(0, len(sizes), _LOCATED_TOGETHER), dtype=np.uint64)
+
+
+def _before(sizes: NDArray[np.uint32], at: Indices) -> NDArray[np.uint64]:
+    """Add up, for each of these lines, those before it of the ones that are located together."""
+    first = at // _LOCATED_TOGETHER * _LOCATED_TOGETHER
+    before: NDArray[np.uint64] = np.add.reduceat(sizes, np.column_stack((first, at)).ravel(), dtype=np.uint64)[::2]
+    before[at == first] = 0  # where one is the first, the sum of none is asked for
+    return before
 
 
 class _Stream:

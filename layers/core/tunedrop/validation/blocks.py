@@ -12,8 +12,14 @@ from tunedrop.domain.drop_files import parquet_command
 from tunedrop.validation.findings import Flaw
 from tunedrop.validation.limits import Limits
 
-CUT_BYTES = 256 << 10
-"""A block's size: so large that what Python costs for each is nothing."""
+CUT_BYTES = 520 << 10
+"""A block's size: so large that what Python costs for each is nothing. Two of them take what is read at once."""
+
+_INFLATED_BYTES = 256 << 10
+"""What is inflated at once."""
+
+_BOMB_BYTES = 16 << 20
+"""What a file may inflate to, whatever its own size is."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -101,11 +107,11 @@ def inflate(chunks: Iterable[bytes], limits: Limits) -> Iterator[bytes]:
                     break
                 member = zlib.decompressobj(wbits=31)
             try:
-                piece = member.decompress(data, CUT_BYTES)
+                piece = member.decompress(data, _INFLATED_BYTES)
             except zlib.error:
                 raise FileFault(Flaw("data.broken-gzip", "The gzip stream is damaged."), written) from None
             written += len(piece)
-            if written > limits.inflated_bytes or (written > limits.inflation * read and written > 64 * CUT_BYTES):
+            if written > limits.inflated_bytes or (written > limits.inflation * read and written > _BOMB_BYTES):
                 flaw = Flaw("data.gzip-bomb", f"The file inflates to more than {written // read} times its size.")
                 raise FileFault(flaw, written)
             if piece:
@@ -115,7 +121,7 @@ def inflate(chunks: Iterable[bytes], limits: Limits) -> Iterator[bytes]:
         raise FileFault(Flaw("data.broken-gzip", "The gzip stream ends too early."), written)
 
 
-def cut(  # noqa: C901, PLR0912 - the states of one loop, which are harder to follow apart
+def cut(  # noqa: C901 - the states of one loop, which are harder to follow apart
     chunks: Iterable[bytes], start: int, end: int | None, limit: int
 ) -> Iterator[Block | LongLine]:
     """Cut into blocks what begins at `start`, up to the last line that begins before `end`.
@@ -128,7 +134,7 @@ def cut(  # noqa: C901, PLR0912 - the states of one loop, which are harder to fo
     """Whether the bytes up to the next newline belong to a line that is not, or no longer, wanted."""
     long_line: int | None = None
     for chunk in chunks:
-        data = tail + chunk if tail else chunk
+        data = chunk
         if passing:
             after = data.find(b"\n") + 1
             position += after or len(data)
@@ -141,16 +147,15 @@ def cut(  # noqa: C901, PLR0912 - the states of one loop, which are harder to fo
             passing, long_line, data = False, None, data[after:]
         if end is not None and position >= end:
             return
-        owned = 0 if end is None else data.find(b"\n", max(end - 1 - position, 0)) + 1
+        owned = 0 if end is None else data.find(b"\n", max(end - 1 - position - len(tail), 0)) + 1
         stop = 0
-        for begin, stop in _whole_lines(data[:owned] if owned else data):
-            if stop - begin > max(limit, CUT_BYTES):
-                yield LongLine(position + begin, stop - begin)
-            else:
-                yield Block(data[begin:stop], position + begin)
+        for begin, stop in _whole_lines(data, owned or len(data), len(tail)):
+            lines, tail = tail + data[begin:stop], b""
+            yield Block(lines, position) if len(lines) <= max(limit, CUT_BYTES) else LongLine(position, len(lines))
+            position += len(lines)
         if owned:
             return
-        position, tail = position + stop, data[stop:]
+        tail += data[stop:]
         if len(tail) > limit:
             passing, long_line, position, tail = True, position, position + len(tail), b""
     if long_line is not None:
@@ -159,14 +164,18 @@ def cut(  # noqa: C901, PLR0912 - the states of one loop, which are harder to fo
         yield Block(tail + b"\n", position)
 
 
-def _whole_lines(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield the bounds of blocks of whole lines, up to the last newline; a line longer than a block stands alone."""
+def _whole_lines(data: bytes, end: int, before: int) -> Iterator[tuple[int, int]]:
+    """Yield the bounds of blocks of whole lines, up to the last newline; a line longer than a block stands alone.
+
+    So many bytes of the first line stand `before` the data.
+    """
     begin = 0
     while True:
-        stop = data.rfind(b"\n", begin, begin + CUT_BYTES) + 1
+        most = max(begin + CUT_BYTES - before, begin)
+        stop = data.rfind(b"\n", begin, min(most, end)) + 1
         if stop <= begin:
-            stop = data.find(b"\n", begin + CUT_BYTES) + 1
+            stop = data.find(b"\n", most, end) + 1
             if not stop:
                 return
         yield begin, stop
-        begin = stop
+        begin, before = stop, 0

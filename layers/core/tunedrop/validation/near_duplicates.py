@@ -275,9 +275,9 @@ class _Order:
         filled = 0
         for start in range(0, len(bands), _STEP):
             part = bands[start : start + _STEP]
-            index = np.flatnonzero(part[:, self._band])
-            key = self._keys(part[index])
-            key |= (index + start).astype(np.uint64)
+            key = self._keys(part)
+            key |= np.arange(start, start + len(part), dtype=np.uint64)
+            key = key[part[:, self._band] != 0]
             keys[filled : filled + len(key)] = key
             filled += len(key)
         keys = keys[:filled]

@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -220,6 +221,47 @@ def fuzz(kind: str, number: int, seed: int) -> list[tuple[str, bytes]]:
 @pytest.mark.parametrize("kind", ROWS)
 def test_the_fast_path_agrees_with_the_judge_on_mutated_rows(kind: str) -> None:
     assert fuzz(kind, MUTATIONS, seed=1) == []
+
+
+@pytest.mark.parametrize("kind", ["default template", "messages", "dialog", "conversations"])
+@pytest.mark.parametrize(
+    "spelling",
+    [{"ensure_ascii": False}, {"ensure_ascii": True}, {"separators": (",", ":")}],
+    ids=["utf-8", "ascii", "compact"],
+)
+def test_good_rows_are_known_without_being_read(kind: str, spelling: dict[str, Any]) -> None:
+    make, rows = ROWS[kind]
+    each = [json.dumps(row, **spelling).encode() + b"\n" for row in rows]
+    each[4] = each[4].replace(b"? ", "? \u201cSo\u201d \u00e9\U0001f389 ".encode())
+    each[5] = each[5].replace(b"? ", rb"? \u201cSo\u201d \"\u00e9\" \ud83c\udf89\n ")
+    each[7] = b"{" + each[7]
+    each[9] = each[9].replace(b"?", b"\r")
+    each[11] = each[11].replace(b"?", b"\xc3")
+    skimmed = make().skim(b"".join(each), np.cumsum([len(line) for line in each]) - 1)
+    assert skimmed is not None
+    assert skimmed.doubtful == [7, 9, 11]
+
+
+def test_skimming_tells_utf8_from_other_bytes() -> None:
+    edges = [bytes([octet]) for octet in (0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC2, 0xF5)]
+    high = [bytes([octet]) for octet in range(0x80, 0x100)]
+    texts = [*high, *map(b"".join, product(high, edges)), *map(b"".join, product(high[0x60:], edges, edges))]
+    texts += map(b"".join, product(high[0x70:0x76], edges, edges, edges))
+    rows = ChatRows("messages", system_messages=True)
+    good = lines(chat_rows(4))
+    for text in texts:
+        line = lines(chat_rows(1)).replace(b"bank", b"b" + text)
+        skimmed = rows.skim(line + good, np.cumsum([len(each) + 1 for each in (line + good).split(b"\n")[:-1]]) - 1)
+        assert skimmed is not None
+        assert (skimmed.doubtful == []) == _is_utf8(text), text
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 # ------------------------------------------------ whole files

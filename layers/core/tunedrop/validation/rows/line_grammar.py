@@ -23,9 +23,17 @@ _SURROGATES = rb"[dD][89ABab]" + 2 * _HEX + rb"\\u[dD][C-Fc-f]" + 2 * _HEX
 # Any but NUL and its neighbours, and half a pair.
 _CODE_POINT = rb"(?:(?:[1-9A-CEFa-cef]%b|0[1-9A-Fa-f]|[dD][0-7])%b|00[1-9A-Fa-f])%b" % (_HEX, _HEX, _HEX)
 _ESCAPE = rb'\\(?:["\\/bfnrt]|u(?:' + _CODE_POINT + rb"|" + _SURROGATES + rb"))"
+_NEXT = rb"[\x80-\xbf]"
+_BEYOND_ASCII = (
+    rb"(?:[\xc2-\xdf]|(?:\xe0[\xa0-\xbf]|[\xe1-\xec\xee\xef]%b|\xed[\x80-\x9f])"
+    rb"|(?:\xf0[\x90-\xbf]|[\xf1-\xf3]%b|\xf4[\x80-\x8f])%b)%b" % (4 * (_NEXT,))
+)
+_NEVER = 0xF5
+"""No byte of UTF-8 is so high, or higher."""
 # Up to the first letter, digit or sign of ASCII everything might be white space: there are many kinds of it. At each
-# byte there is one way to go on, or the automaton would have too many states, and be replaced by a slow one.
-_FILLED = rb'"(?:[ \x7f-\xff]|%b)*[!#-\[\]-~](?:[^\x00-\x1f"\\]|%b)*"' % (_ESCAPE, _ESCAPE)
+# byte there is one way to go on, or the automaton would have too many states, and be replaced by a slow one. What is
+# never in UTF-8 is let through, and looked for apart: Hyperscan skips a text no more when too many bytes may end it.
+_FILLED = rb'"(?:[ \x7f]|%b|%b)*[!#-\[\]-~](?:[^\x00-\x1f"\\\x80-\xf4]|%b|%b)*"' % (2 * (_BEYOND_ASCII, _ESCAPE))
 
 _QUOTE, _BACKSLASH, _ASCII = b'"\\\x7f'
 
@@ -97,8 +105,8 @@ class LineGrammar:
             behind_answer: What stands behind that, without the line's end.
             may_be_empty: The fields that may be.
         """
-        # No block has a carriage return. Without a second branch Hyperscan cuts the expression at its literals, and
-        # the parts take ten times as long.
+        # No block has a carriage return by then. Without a second branch Hyperscan cuts the expression at its literals,
+        # and the parts take ten times as long.
         self._lines = _database([rb"\A(?:%b\n|\r)+" % line])
         self._fields = may_be_empty
         empty = [re.escape(style.field(name, b'""')) for name in may_be_empty]
@@ -108,20 +116,17 @@ class LineGrammar:
 
     def skim(self, block: bytes, ends: NDArray[np.int64]) -> Skimmed | None:
         """Tell the good lines of a block; None when there are too few of them. See `Rows.skim`."""
-        if b"\r" in block or not (block.isascii() or _is_utf8(block)):
-            return None
         most = len(ends) // _MOST_DOUBTFUL
-        doubtful = self._unknown(block, most)
-        if doubtful is None:
-            return None
-        if short := _short_answers(block, self._answer_begins, ends - self._behind_answer):
-            doubtful = sorted({*doubtful, *short})
-            if len(doubtful) > most:
-                return None
-        return Skimmed(doubtful, self._blank(block, ends, doubtful))
+        # No line that is known has a control character.
+        doubtful = self._unknown(block.replace(b"\r", b"\0"), most)
+        doubtful += _never_utf8(block, ends)
+        if len(doubtful) <= most:
+            doubtful += _short_answers(block, self._answer_begins, ends - self._behind_answer)
+        doubtful = sorted({*doubtful})
+        return Skimmed(doubtful, self._blank(block, ends, doubtful)) if len(doubtful) <= most else None
 
-    def _unknown(self, block: bytes, most: int) -> list[int] | None:
-        """Return the numbers of the lines that the expression does not match; None if they are more than so many."""
+    def _unknown(self, block: bytes, most: int) -> list[int]:
+        """Return the numbers of the lines that the expression does not match, no more than one beyond `most`."""
         unknown: list[int] = []
         begin = line = 0
         view: Any = memoryview(block)  # which the library reads, whatever its types say
@@ -130,14 +135,11 @@ class LineGrammar:
             self._lines.scan(view[begin:], match_event_handler=_keep_ends, context=ends)
             line += len(ends)
             begin += ends[-1] if ends else 0
-            if begin == len(block):
-                return unknown
-            if len(unknown) == most:
-                return None
-            unknown.append(line)
-            line += 1
-            begin = block.index(b"\n", begin) + 1
-            if begin == len(block):
+            if begin < len(block):
+                unknown.append(line)
+                line += 1
+                begin = block.index(b"\n", begin) + 1
+            if begin == len(block) or len(unknown) > most:
                 return unknown
 
     def _blank(self, block: bytes, ends: NDArray[np.int64], doubtful: Sequence[int]) -> dict[str, NDArray[np.int64]]:
@@ -174,12 +176,12 @@ def _keep_by_number(number: int, _start: int, end: int, _flags: int, places: Any
     places[number].append(end)
 
 
-def _is_utf8(block: bytes) -> bool:
-    try:
-        block.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+def _never_utf8(block: bytes, ends: NDArray[np.int64]) -> list[int]:
+    """Return the numbers of the lines that have a byte which UTF-8 has not."""
+    octets = np.frombuffer(block, np.uint8)
+    if block.isascii() or octets.max() < _NEVER:
+        return []
+    return [*set(np.searchsorted(ends, np.flatnonzero(octets >= _NEVER)).tolist())]
 
 
 def _short_answers(block: bytes, begins: bytes, closing: NDArray[np.int64]) -> list[int]:

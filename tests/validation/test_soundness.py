@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections.abc import Callable
 from itertools import product
 from typing import Any
@@ -15,6 +16,7 @@ from datasets import (
     TEMPLATE,
     TEXT,
     VISUAL,
+    answer,
     chat_rows,
     conversation_pairs,
     instruction_rows,
@@ -33,10 +35,9 @@ from tunedrop.domain.prompt_template import JUMPSTART_DEFAULT, PromptTemplate
 from tunedrop.validation.findings import MEANINGS, Flaw
 from tunedrop.validation.limits import Limits
 from tunedrop.validation.report import ValidationReport
-from tunedrop.validation.rows import Judged, Rows
+from tunedrop.validation.rows import SHORT_ANSWER, Judged, Rows
 from tunedrop.validation.rows.chat import ChatRows
 from tunedrop.validation.rows.instruction import InstructionRows
-from tunedrop.validation.rows.line_grammar import SHORT_ANSWER
 from tunedrop.validation.rows.preference import ConversationPairs, TextPairs
 from tunedrop.validation.rows.visual import VisualRows
 from tunedrop.validation.split import HeldOutSplit
@@ -254,6 +255,50 @@ def test_skimming_tells_utf8_from_other_bytes() -> None:
         skimmed = rows.skim(line + good, np.cumsum([len(each) + 1 for each in (line + good).split(b"\n")[:-1]]) - 1)
         assert skimmed is not None
         assert (skimmed.doubtful == []) == _is_utf8(text), text
+
+
+@pytest.mark.parametrize(
+    "blank",
+    [b"", b" ", b"  ", rb"\n", rb"\t \r", "\u00a0".encode(), rb"\u00a0", "\u3000 \u2028".encode(), rb"\u2003\u001c"],
+)
+@pytest.mark.parametrize("kind", ["default template", "messages"])
+def test_skimming_knows_no_blank_text(kind: str, blank: bytes) -> None:
+    make, rows = ROWS[kind]
+    each = [lines([row]) for row in rows]
+    each[3] = re.sub(rb'"Why[^"]*"', lambda _: b'"%b"' % blank, each[3], count=1)
+    each[5] = re.sub(rb'"Because[^"]*"', lambda _: b'"%b"' % blank, each[5], count=1)
+    skimmed = make().skim(b"".join(each), np.cumsum([len(line) for line in each]) - 1)
+    assert skimmed is not None
+    assert skimmed.doubtful == [3, 5]
+
+
+def test_skimming_tells_of_empty_fields_in_the_rows_that_it_knows() -> None:
+    each = [
+        lines([row | {"context": ""}]) if index % 5 else lines([row]) for index, row in enumerate(instruction_rows(20))
+    ]
+    each[6] = each[6].replace(b"?", b"\\?")
+    skimmed = InstructionRows(JUMPSTART_DEFAULT).skim(b"".join(each), np.cumsum([len(line) for line in each]) - 1)
+    assert skimmed is not None
+    assert skimmed.doubtful == [6]
+    assert {field: numbers.tolist() for field, numbers in skimmed.blanks.items()} == {
+        "context": [number for number in range(20) if number % 5 and number != 6]
+    }
+
+
+@pytest.mark.parametrize(
+    "said", ["undefined", "N/A", "#n/a", "...", "", "x", "\u200b\u00a0", "\u200b" * 9, " undefined"]
+)
+def test_answers_that_say_nothing_are_told_of_among_rows_that_were_not_read(said: str) -> None:
+    rows = [{"instruction": question(number), "context": "", "response": answer(number)} for number in range(60)]
+    rows[40]["response"] = said
+    files = {"train.jsonl": lines(instruction_rows(60, first=100)), "validation.jsonl": lines(rows)}
+    told = [each for each in judge(files, INSTRUCTION).findings if each.file == "validation.jsonl"]
+    expected = "data.near-empty-answer" if said.strip() and len(said) <= SHORT_ANSWER else None
+    if not said.strip():
+        expected = "data.empty-completion"
+    assert [(each.code, each.line) for each in told if each.code != "data.empty-field"] == (
+        [(expected, 41)] if expected else []
+    )
 
 
 def _is_utf8(text: bytes) -> bool:

@@ -34,7 +34,7 @@ from tunedrop.validation.documents import one_a_line
 from tunedrop.validation.findings import Flaw
 from tunedrop.validation.near_duplicates import BANDS
 from tunedrop.validation.partial import ColumnsInMemory, FaultyRow, Partial, Place, Summary
-from tunedrop.validation.rows import Rows, Skimmed
+from tunedrop.validation.rows import SHORT_ANSWER, Rows, Skimmed
 from tunedrop.validation.secrets import SecretFinder, mask
 from tunedrop.validation.settings import ScanSettings
 from tunedrop.validation.sources import DataFile, FileRange, Source
@@ -57,9 +57,7 @@ _UNDECIDED = 0.15
 """How far from the limit, as a share of it, an estimated length is counted with the model's tokenizer."""
 
 _PLACEHOLDERS = frozenset({"none", "null", "nil", "nan", "n/a", "#n/a", "undefined", "todo", "tbd", "--", "...", "???"})
-"""What tables and programs write where there is no text."""
-
-_LONGEST_PLACEHOLDER = max(map(len, _PLACEHOLDERS))
+"""What tables and programs write where there is no text: SHORT_ANSWER characters at most."""
 
 _UNSEEN = string.whitespace + "\u00a0\u00ad\u200b\u200c\u200d\u2060\u2800\u3000\ufeff"
 """White space, and characters that have no width."""
@@ -567,9 +565,9 @@ class _Scanner:
                 self._remark(at.place(number, Flaw("data.truncated", message)))
 
     def _count_answers(self, answers: Sequence[str], held_out: NDArray[np.bool_], at: _Batch) -> None:
-        if min(map(len, answers)) <= _LONGEST_PLACEHOLDER:
+        if min(map(len, answers)) <= SHORT_ANSWER:
             for number, answer in enumerate(answers):
-                if len(answer) <= _LONGEST_PLACEHOLDER and (message := self._missing(answer)):
+                if len(answer) <= SHORT_ANSWER and (message := self._missing(answer)):
                     self._remark(at.place(number, Flaw("data.near-empty-answer", message)))
         labels = self._summary.labels
         if labels is None or self._file.role is not FileRole.TRAINING:

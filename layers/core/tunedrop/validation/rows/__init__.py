@@ -10,6 +10,9 @@ from tunedrop.validation.findings import Flaw
 
 R = TypeVar("R")
 
+SHORT_ANSWER = 9
+"""Characters up to which an answer may stand for a missing one, and is looked at."""
+
 
 class Judged(NamedTuple):
     """Hold the exact verdict on one line."""

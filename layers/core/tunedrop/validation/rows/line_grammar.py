@@ -13,10 +13,7 @@ import hyperscan
 import numpy as np
 from numpy.typing import NDArray
 
-from tunedrop.validation.rows import Skimmed
-
-SHORT_ANSWER = 9
-"""Characters up to which an answer is looked at: it may stand for a missing one."""
+from tunedrop.validation.rows import SHORT_ANSWER, Skimmed
 
 _HEX = rb"[0-9A-Fa-f]"
 _SURROGATES = rb"[dD][89ABab]" + 2 * _HEX + rb"\\u[dD][C-Fc-f]" + 2 * _HEX

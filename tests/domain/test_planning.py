@@ -210,6 +210,13 @@ def test_an_unsupported_instance_type_is_told_with_those_that_are() -> None:
     assert all(each in problem.fix for each in MODEL.instance_types)
 
 
+@pytest.mark.parametrize("limit", [{"max_budget_usd": 10.0}, {"monthly_cap_usd": 100.0}])
+def test_an_unsupported_instance_type_whose_price_is_unknown_is_one_problem(limit: dict[str, float]) -> None:
+    problem = refusal("instance_type: ml.trn1.32xlarge\nbudget_usd: 5", rules=replace(RULES, **limit))
+
+    assert problem.code == "instance.unsupported"
+
+
 def test_an_unknown_hyperparameter_is_told_with_the_nearest() -> None:
     problem = refusal("hyperparameters:\n  epochs: 3")
 

@@ -226,9 +226,14 @@ def _by_script(
         *policy_problems(rules.policy, model, instance_type, spec.where),
         *spot.problems(spec, longest),
         *_technique_problems(spec, model, technique, techniques_of(model)),
-        *_instance_problems(spec, model, instance_type),
-        *_budget_problems(spec, rules, instance_type, usd_per_hour, longest),
-        *_cap_problems(spec, rules, instance_type, usd_per_hour, longest),
+        # What an instance costs that the model cannot be trained on is of no interest.
+        *(
+            _instance_problems(spec, model, instance_type)
+            or (
+                *_budget_problems(spec, rules, instance_type, usd_per_hour, longest),
+                *_cap_problems(spec, rules, instance_type, usd_per_hour, longest),
+            )
+        ),
         *hyperparameter_problems,
         *drop_files.problems,
     )

@@ -38,6 +38,9 @@ from tunedrop.validation.tokens import CharacterEstimate, TokenCounter
 _CALIBRATION_LINES = 4_000
 """Lines at most that are judged for it: there may be as many as bytes."""
 
+_COUNTED_AT_ONCE = 64
+"""Lines whose tokens are counted together: an estimate takes many times their memory."""
+
 _USUAL_BYTES_PER_TOKEN = 4.3
 """Of English prose: what a file whose first rows are all bad is reckoned with."""
 
@@ -88,9 +91,14 @@ def calibrated(
     # Lengths are those of the lines as they lie there, escapes and all: a scan knows no others.
     good = [(line, *judged) for line in first if (judged := _judged(rows, line))[0] is not None]
     lines = [written for _, _, written in good]
-    counted = sum(judge.count([text for _, row, _ in good for text in rows.texts(row)])) - constant * len(good)
+    counted = -constant * len(good)
+    for start in range(0, len(good), _COUNTED_AT_ONCE):
+        counted += sum(judge.count([text for _, row, _ in good[start:][:_COUNTED_AT_ONCE] for text in rows.texts(row)]))
     line_bytes = sum(len(line) for line, _, _ in good) - skeleton * len(lines)
-    sizes = np.fromiter(map(len, lines), np.int64)
+    common: Sequence[int] = ()
+    if rules.near_duplicates:
+        sizes = np.fromiter(map(len, lines), np.int64)
+        common = near_duplicates.common_shingles(b"".join(lines), sizes).tolist()
     calibration = Calibration(
         basis=judge.basis,
         tokenizer=judge.name,
@@ -98,7 +106,7 @@ def calibrated(
         skeleton_bytes=skeleton,
         constant_tokens=constant,
         conversations=conversations,
-        common_shingles=tuple(near_duplicates.common_shingles(b"".join(lines), sizes).tolist()),
+        common_shingles=tuple(common),
     )
     return ScanSettings(**dict(rules), calibration=calibration)
 

@@ -41,7 +41,7 @@ _LOCATED_TOGETHER = 1 << 8
 """Lines of a range of which only the first one's place is kept; the others' are added up."""
 
 _STEP = 1 << 16
-"""Lines whose sizes are added up together: temporary arrays stay small beside the columns."""
+"""Rows that are looked at together: temporary arrays stay small beside the columns."""
 
 _READS_AT_ONCE = 8
 """Ranges whose digests are fetched together, where they lie far away."""
@@ -501,7 +501,8 @@ class _Rows:
         by_place = is_text and not each.columns.places() and not each.file.compressed
         if split is None or by_place:
             return np.zeros(len(digests), np.bool_)
-        return split.holds_out(digests)
+        parts = (split.holds_out(digests[start : start + _STEP]) for start in range(0, len(digests), _STEP))
+        return np.concatenate((*parts, np.zeros(0, np.bool_)))
 
     def _placed(self, number: int) -> tuple[NDArray[np.uint32], NDArray[np.uint64]]:
         """Return the sizes of a range's lines, and where one line in so many begins."""

@@ -38,7 +38,7 @@ _SPACE = 0x20
 # The constant words of JSON rows begin with these, such as `[{"role":`; quotes within text are escaped there.
 _QUOTE = 0x22
 _BRACE = 0x7B
-_STEP = 1 << 16
+_STEP = 1 << 15
 """Rows that are looked at together: temporary arrays stay small beside the bands."""
 _WINDOW = 2
 """Neighbours in the sorted order that a row is compared with, on either side."""

@@ -4,6 +4,7 @@ import json
 import random
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from typing import Any
 
@@ -299,6 +300,13 @@ def test_answers_that_say_nothing_are_told_of_among_rows_that_were_not_read(said
     assert [(each.code, each.line) for each in told if each.code != "data.empty-field"] == (
         [(expected, 41)] if expected else []
     )
+
+
+def test_several_threads_may_validate_at_once() -> None:
+    files = {"train.jsonl": lines(chat_rows(60)), "validation.jsonl": lines(chat_rows(2_000, first=100))}
+    with ThreadPoolExecutor(3) as pool:
+        reports = [*pool.map(lambda _: judge(files, CHAT), range(6))]
+    assert reports == [judge(files, CHAT)] * 6
 
 
 def _is_utf8(text: bytes) -> bool:

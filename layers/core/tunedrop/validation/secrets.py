@@ -12,6 +12,8 @@ from typing import Literal, NamedTuple
 
 import hyperscan
 
+from tunedrop.validation.expressions import Expressions
+
 Code = Literal["data.secret", "data.personal"]
 
 
@@ -26,10 +28,10 @@ class Hit(NamedTuple):
 
 
 class SecretFinder:
-    """Find likely secrets and personal data; not for several threads at once."""
+    """Find likely secrets and personal data."""
 
     def __init__(self) -> None:
-        self._databases = tuple((kinds, _database(kinds)) for kinds in (_SECRETS_AND_MAIL, _NUMBERS))
+        self._anchors = tuple((kinds, _compiled(kinds)) for kinds in (_SECRETS_AND_MAIL, _NUMBERS))
 
     def find(self, block: bytes) -> list[Hit]:
         """Return what stands in whole lines, in the order of `start`; of matches that overlap, the first and longest.
@@ -37,10 +39,10 @@ class SecretFinder:
         The hits are the same however the lines are divided into blocks.
         """
         hits: list[Hit] = []
-        for kinds, database in self._databases:
+        for kinds, anchors in self._anchors:
             # No byte is matched twice by one kind: the work stays linear, whatever the text.
             done = [0] * len(kinds)
-            for number, end in _anchors(database, block):
+            for number, end in _anchors(anchors, block):
                 if done[number] < end:
                     done[number] = _match(kinds[number], block, end, done[number], hits)
         hits.sort(key=lambda hit: (hit.start, -hit.end, hit.kind))
@@ -74,14 +76,14 @@ class _Kind(NamedTuple):
     accepts: Callable[[bytes], bool] = bool
 
 
-def _anchors(database: hyperscan.Database, block: bytes) -> list[tuple[int, int]]:
+def _anchors(anchors: Expressions, block: bytes) -> list[tuple[int, int]]:
     """Return the number of each anchor's kind, and where the anchor ends; of one kind, in ascending order."""
     found: list[tuple[int, int]] = []
 
     def keep(number: int, _start: int, end: int, _flags: int, _context: object) -> None:
         found.append((number, end))
 
-    database.scan(block, match_event_handler=keep)
+    anchors.scan(block, keep)
     return found
 
 
@@ -99,14 +101,8 @@ def _match(kind: _Kind, block: bytes, end: int, done: int, hits: list[Hit]) -> i
 
 
 @lru_cache(maxsize=2)
-def _database(kinds: Sequence[_Kind]) -> hyperscan.Database:
-    database = hyperscan.Database()
-    database.compile(
-        expressions=[kind.anchor for kind in kinds],
-        ids=list(range(len(kinds))),
-        flags=[hyperscan.HS_FLAG_MULTILINE] * len(kinds),
-    )
-    return database
+def _compiled(kinds: Sequence[_Kind]) -> Expressions:
+    return Expressions([kind.anchor for kind in kinds], flags=hyperscan.HS_FLAG_MULTILINE)
 
 
 def _is_no_example_key(key: bytes) -> bool:

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-import hyperscan
 import numpy as np
 from numpy.typing import NDArray
 
+from tunedrop.validation.expressions import Expressions
 from tunedrop.validation.rows import SHORT_ANSWER, Skimmed
 
 _HEX = rb"[0-9A-Fa-f]"
@@ -91,7 +91,7 @@ STYLES = Style(spaced=True), Style(spaced=False)
 
 
 class LineGrammar:
-    """Tell good lines by an expression; not for several threads at once."""
+    """Tell good lines by an expression."""
 
     def __init__(self, style: Style, line: bytes, behind_answer: bytes, may_be_empty: Sequence[str] = ()) -> None:
         """Know lines by their expression.
@@ -104,10 +104,10 @@ class LineGrammar:
         """
         # No block has a carriage return by then. Without a second branch Hyperscan cuts the expression at its literals,
         # and the parts take ten times as long.
-        self._lines = _database([rb"\A(?:%b\n|\r)+" % line])
+        self._lines = Expressions([rb"\A(?:%b\n|\r)+" % line])
         self._fields = may_be_empty
         empty = [re.escape(style.field(name, b'""')) for name in may_be_empty]
-        self._blanks = _database(empty) if empty else None
+        self._blanks = Expressions(empty) if empty else None
         self._answer_begins = style.colon + b'"'
         self._behind_answer = len(b'"' + behind_answer)
 
@@ -126,10 +126,10 @@ class LineGrammar:
         """Return the numbers of the lines that the expression does not match, no more than one beyond `most`."""
         unknown: list[int] = []
         begin = line = 0
-        view: Any = memoryview(block)  # which the library reads, whatever its types say
+        view = memoryview(block)
         while True:
             ends: list[int] = []
-            self._lines.scan(view[begin:], match_event_handler=_keep_ends, context=ends)
+            self._lines.scan(view[begin:], _keep_ends, ends)
             line += len(ends)
             begin += ends[-1] if ends else 0
             if begin < len(block):
@@ -145,7 +145,7 @@ class LineGrammar:
             return {}
         # Within a text there is a backslash before each quote: nothing but a field matches.
         places: list[list[int]] = [[] for _ in self._fields]
-        self._blanks.scan(block, match_event_handler=_keep_by_number, context=places)
+        self._blanks.scan(block, _keep_by_number, places)
         blanks = {}
         for field, found in zip(self._fields, places, strict=True):
             if found:
@@ -157,12 +157,6 @@ class LineGrammar:
 
 
 grammar = lru_cache(maxsize=32)(LineGrammar)
-
-
-def _database(expressions: Sequence[bytes]) -> hyperscan.Database:
-    database = hyperscan.Database()
-    database.compile(expressions=expressions, ids=list(range(len(expressions))), flags=[0] * len(expressions))
-    return database
 
 
 def _keep_ends(_number: int, _start: int, end: int, _flags: int, ends: Any) -> None:

@@ -45,7 +45,7 @@ _USUAL_BYTES_PER_TOKEN = 4.3
 """Of English prose: what a file whose first rows are all bad is reckoned with."""
 
 RANGE_BYTES = 512 << 20
-"""What one range of a large file has: half a minute's work for one function."""
+"""What one range of a large file has: ten seconds' work for one function."""
 
 
 def validate(

@@ -18,6 +18,7 @@ from tests.fakes import (
     FakeConversation,
     FakeEndpoints,
     FakeExperiments,
+    FakeJudgeJobs,
     FakeKeys,
     FakeModelImports,
     FakeNetwork,
@@ -89,6 +90,7 @@ class Deployment:
         self.jobs = FakeTrainingJobs(files=self.files)
         self.training_log = FakeTrainingLog()
         self.imports = FakeModelImports(clock=self.clock)
+        self.judges = FakeJudgeJobs()
         self.endpoints = FakeEndpoints(clock=self.clock)
         self.aliases = InMemoryAliases()
         self.experiments = FakeExperiments()
@@ -155,6 +157,7 @@ class Deployment:
             "jobs": self.jobs,
             "training_log": self.training_log,
             "imports": self.imports,
+            "judges": self.judges,
             "endpoints": self.endpoints,
             "aliases": self.aliases,
             "experiments": self.experiments,

@@ -35,7 +35,17 @@ from tunedrop.errors import (
     UnknownModelError,
     VersionConflictError,
 )
-from tunedrop.ports import Answer, DropListing, EndpointState, Execution, ImportState, Question, ServedModel
+from tunedrop.ports import (
+    Answer,
+    DropListing,
+    EndpointState,
+    Execution,
+    ImportState,
+    JudgeRequest,
+    JudgeState,
+    Question,
+    ServedModel,
+)
 
 
 @dataclass
@@ -423,6 +433,47 @@ class FakeModelImports:
         if self.created.pop(name, None):
             self.by_arn = {arn: model for arn, model in self.by_arn.items() if model.name != name}
             self.deleted.append(name)
+
+
+@dataclass
+class FakeJudgeJobs:
+    """Bedrock's evaluation jobs; `finish` is the judge."""
+
+    requests: dict[str, JudgeRequest] = field(default_factory=dict)
+    states: dict[str, JudgeState] = field(default_factory=dict)
+    """By ARN."""
+    refusals: list[Exception] = field(default_factory=list)
+    """Raised by the next calls of `start` that would make a job, in order."""
+    stopped: list[str] = field(default_factory=list)
+
+    def start(self, wanted: JudgeRequest) -> str:
+        if wanted.name not in self.requests:
+            if self.refusals:
+                raise self.refusals.pop(0)
+            self.requests[wanted.name] = wanted
+            self.states[self.arn(wanted.name)] = JudgeState(status="InProgress")
+        return self.arn(wanted.name)
+
+    def finish(self, name: str, status: str, failure_message: str = "") -> None:
+        self.states[self.arn(name)] = JudgeState(status=status, failure_message=failure_message)
+
+    def state(self, job_arn: str) -> JudgeState | None:
+        return self.states.get(job_arn)
+
+    def running(self, name_prefix: str) -> Iterator[tuple[str, str]]:
+        for name in self.requests:
+            if name.startswith(name_prefix) and self.states[self.arn(name)].status == "InProgress":
+                yield name, self.arn(name)
+
+    def stop(self, job_arn: str) -> None:
+        if job_arn in self.states and self.states[job_arn].status == "InProgress":
+            self.states[job_arn] = JudgeState(status="Stopped")
+            self.stopped.append(job_arn)
+
+    @staticmethod
+    def arn(name: str) -> str:
+        identifier = hashlib.sha256(name.encode()).hexdigest()[:12]
+        return f"arn:aws:bedrock:{REGION}:{ACCOUNT}:evaluation-job/{identifier}"
 
 
 @dataclass

@@ -15,6 +15,10 @@ from tunedrop.domain.observations import (
     ImportStarted,
     JobAccepted,
     JobSeen,
+    JudgeBusy,
+    JudgeCalled,
+    Judged,
+    JudgeSilent,
     Observation,
     PlanMade,
     PlanRefused,
@@ -31,6 +35,7 @@ from tunedrop.domain.plan import (
     EvaluationPlan,
     FileRole,
     HostingPlan,
+    JudgePlan,
     PinnedFile,
     Plan,
     ServeTarget,
@@ -38,7 +43,7 @@ from tunedrop.domain.plan import (
     TrainingPlan,
 )
 from tunedrop.domain.problem import Problem
-from tunedrop.domain.run import DatasetSummary, Drop, Evaluation, Run, RunStatus, Score, Training
+from tunedrop.domain.run import DatasetSummary, Drop, Evaluation, JudgeJob, JudgeScore, Run, RunStatus, Score, Training
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
@@ -163,6 +168,16 @@ ROOM_WANTED = RoomWanted(job_name=JOB_NAME, attempt=1)
 JOB_ACCEPTED = JobAccepted(job_name=JOB_NAME, job_arn=JOB_ARN, attempt=1)
 IMPORT_STARTED = ImportStarted(job_name=MODEL_NAME, job_arn=IMPORT_JOB_ARN, model_name=MODEL_NAME)
 IMPORT_COMPLETED = ImportSeen(status="Completed", model_arn=MODEL_ARN)
+JUDGE = JudgePlan(evaluator_model="amazon.nova-pro-v1:0", metrics=("Correctness",))
+JUDGED_PLAN = PLAN.model_copy(update={"evaluation": PLAN.evaluation.model_copy(update={"judge": JUDGE})})
+JUDGE_JOBS = tuple(
+    JudgeJob(side=side, name=name, arn=f"arn:aws:bedrock:{REGION}:{ACCOUNT}:evaluation-job/{side:0<12}")
+    for side, name in ((each, names.judge_job(STACK, RUN_ID, each, 1)) for each in ("candidate", "base"))
+)
+JUDGE_CALLED = JudgeCalled(jobs=JUDGE_JOBS, rival="base", rows=10, of_rows=10)
+JUDGE_BUSY = JudgeBusy(reason="amazon.nova-pro-v1:0 is grading.", retry_after=timedelta(minutes=5))
+JUDGED = Judged(scores={"Correctness": JudgeScore(candidate=0.9, rival=0.2, rows=10, comparison=None)})
+JUDGE_SILENT = JudgeSilent(reason="The evaluation job failed.")
 PROMOTION_WANTED = PromotionWanted(instead_of=None)
 PROMOTION_REQUESTED = PromotionRequested(request="request-1", by="arn:aws:iam::123456789012:user/ann", instead_of=None)
 ALIAS_PUBLISHED = AliasPublished()
@@ -248,14 +263,20 @@ def run_in(status: RunStatus) -> Run:
     return observed(new_run(), *WAY[status])
 
 
+def judged_run() -> Run:
+    """Return a run whose answers are about to be scored, and then graded by a judge."""
+    return run_in(RunStatus.EVALUATING).model_copy(update={"plan": JUDGED_PLAN})
+
+
 def hosted_run() -> Run:
     """Return a run whose trained model is about to be put on an endpoint."""
     return run_in(RunStatus.DEPLOYING).model_copy(update={"plan": HOSTED_PLAN})
 
 
-def based_run() -> Run:
+def based_run(judge: JudgePlan | None = None) -> Run:
     """Return a run whose model is being imported, and whose base model will answer on an endpoint."""
-    evaluation = PLAN.evaluation.model_copy(update={"base_model_id": None, "base_endpoint": BASE_ENDPOINT})
+    asked = {"base_model_id": None, "base_endpoint": BASE_ENDPOINT, "judge": judge}
+    evaluation = PLAN.evaluation.model_copy(update=asked)
     run = run_in(RunStatus.DEPLOYING)
     run = run.model_copy(update={"plan": PLAN.model_copy(update={"evaluation": evaluation})})
     return observed(run, ImportSlotWanted(), IMPORT_STARTED)

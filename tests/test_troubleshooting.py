@@ -21,6 +21,7 @@ FAMILIES = (
         "hyperparameter",
         "import",
         "instance",
+        "judge",
         "kms",
         "launch",
     ),

@@ -14,6 +14,7 @@ from tunedrop.domain import names
 from tunedrop.domain.approval import question_words
 from tunedrop.domain.budget import Ledger, words
 from tunedrop.domain.cost import training_seconds, training_usd
+from tunedrop.domain.judge import judgement_lines
 from tunedrop.domain.notice import estimated, next_step, problem_groups, report_links, token_words, untold_reason
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import ApprovalAnswer, Evaluation, Run, RunStatus, Score
@@ -160,6 +161,8 @@ def outcome(run: Run, stack: str | None) -> RenderableType:
     parts: list[RenderableType] = [Text.assemble(status_text(run), f"  {untold_reason(run)}".rstrip())]
     if run.evaluation:
         parts += [scores(run.evaluation)]
+    if run.judgement:
+        parts += [Text(f"Judge: {line}") for line in judgement_lines(run.judgement)]
     parts += [Text(f"- {group}") for group in problem_groups(run)]
     advice, command = next_step(run)
     parts += [Text(""), Text(f"{advice}:"), Text(f"  {for_stack(command, stack)}", style="bold")]
@@ -292,13 +295,20 @@ def _facts(run: Run, now: datetime, run_bucket: str) -> Iterator[tuple[str, str 
         if run.deployment.import_job_name:
             yield "import job", run.deployment.import_job_name
         yield "model", f"{run.deployment.model_arn or run.deployment.model_name}{deleted}"
-    if run.evaluation:
-        yield "called through", run.evaluation.call.words
-        yield "answers", run.evaluation.answers_uri
+    yield from _answer_facts(run)
     if run.promotion:
         yield "promoted", f"by {run.promotion.by} at {_moment(run.promotion.at)}"
         yield "champion before", f"run {run.promotion.instead_of}" if run.promotion.instead_of else "-"
     yield from (("notified", f"{status} at {_moment(told.claimed_at)}") for status, told in run.notices.items())
+
+
+def _answer_facts(run: Run) -> Iterator[tuple[str, str]]:
+    if run.evaluation:
+        yield "called through", run.evaluation.call.words
+        yield "answers", run.evaluation.answers_uri
+    if run.judgement:
+        yield from (("judge", line) for line in judgement_lines(run.judgement))
+        yield from (("judge's job", job.name) for job in run.judgement.jobs)
 
 
 def _approval_facts(run: Run) -> Iterator[tuple[str, str]]:

@@ -10,10 +10,12 @@ from tunedrop.contracts.events import ExecutionStatusChange, WorkflowEvent
 from tunedrop.domain import names
 from tunedrop.domain.decide import Effect
 from tunedrop.domain.observations import Looked, Observation, WaitOver
+from tunedrop.steps.advance import Performer
 from tunedrop.steps.ask_rows import AskRows
 from tunedrop.steps.champions import Promote, PublishAlias
 from tunedrop.steps.endpoint import ServedModels
 from tunedrop.steps.evaluate import ScoreModels
+from tunedrop.steps.judge import CallJudge, HearJudge
 
 application = Application.from_environment()
 
@@ -45,7 +47,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
     )
     promote = Promote(application.runs)
     publish = PublishAlias(application.runs, application.aliases, settings.stack)
+    performers: dict[Effect, Performer] = {
+        Effect.SCORE: score,
+        Effect.CALL_JUDGE: CallJudge(application.judges, application.files, settings.stack),
+        Effect.HEAR_JUDGE: HearJudge(application.judges, application.files),
+        Effect.PROMOTE: promote,
+        Effect.PUBLISH_ALIAS: publish,
+    }
     if run_id:
-        application.advance(
-            run_id, {Effect.SCORE: score, Effect.PROMOTE: promote, Effect.PUBLISH_ALIAS: publish}, first
-        )
+        application.advance(run_id, performers, first)

@@ -25,6 +25,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
         application.drops,
         application.jobs,
         application.imports,
+        application.judges,
         application.endpoints,
         application.aliases,
         FixedClock(tick.time),

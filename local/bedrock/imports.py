@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import secrets
 import shutil
-import string
 import threading
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.bedrock import artifact
+from local.bedrock import artifact, records
 from local.bedrock.artifact import UnsupportedModelError
 from local.bedrock.chat_template import find_chat_template
 from local.bedrock.settings import Settings
@@ -22,7 +18,6 @@ from local.engine.host import AwsError, Host
 from local.s3_prefix import S3Prefix, UnsafeKeyError, cause, download
 
 _PRINCIPAL = "bedrock.amazonaws.com"
-_ALPHABET = string.ascii_lowercase + string.digits
 _UNITS = {"customModelUnitsPerModelCopy": 1, "customModelUnitsVersion": "1.0"}
 
 
@@ -42,8 +37,8 @@ class ImportedModels:
         for part in (self._jobs_folder, self._models_folder):
             part.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
-        self._jobs = _load(self._jobs_folder.glob("*.json"), "jobArn")
-        self._models = _load(self._models_folder.glob("*/imported-model.json"), "modelArn")
+        self._jobs = records.load(self._jobs_folder.glob("*.json"), "jobArn")
+        self._models = records.load(self._models_folder.glob("*/imported-model.json"), "modelArn")
         self._threads: list[threading.Thread] = []
         self._stopping = threading.Event()
         for job in self._jobs.values():
@@ -77,7 +72,7 @@ class ImportedModels:
                     return str(job["jobArn"])
             self._check_names(parameters)
             self._check_quotas()
-            now, identifier = _now(), _identifier()
+            now, identifier = records.timestamp(), records.new_identifier()
             arn = self._arn("model-import-job", identifier)
             job = self._jobs[arn] = {
                 "jobArn": arn,
@@ -89,8 +84,8 @@ class ImportedModels:
                 "creationTime": now,
                 "lastModifiedTime": now,
                 "clientRequestToken": token,
-                "jobTags": _tags(parameters.get("jobTags")),
-                "importedModelTags": _tags(parameters.get("importedModelTags")),
+                "jobTags": records.tags_of(parameters.get("jobTags")),
+                "importedModelTags": records.tags_of(parameters.get("importedModelTags")),
             }
             self._save(job)
             thread = threading.Thread(target=self._run, args=(job,), name=f"import-{job['jobName']}", daemon=True)
@@ -100,7 +95,7 @@ class ImportedModels:
 
     def job(self, identifier: str) -> dict[str, Any] | None:
         """Return the import job of that ARN or name."""
-        return _find(self._jobs, identifier, "jobName")
+        return records.find(self._jobs, identifier, "jobName")
 
     def jobs(self) -> list[dict[str, Any]]:
         """Return all import jobs."""
@@ -108,7 +103,7 @@ class ImportedModels:
 
     def model(self, identifier: str) -> dict[str, Any] | None:
         """Return the imported model of that ARN or name."""
-        return _find(self._models, identifier, "modelName")
+        return records.find(self._models, identifier, "modelName")
 
     def models(self) -> list[dict[str, Any]]:
         """Return all imported models."""
@@ -144,7 +139,7 @@ class ImportedModels:
                 )
 
     def _run(self, job: dict[str, Any]) -> None:
-        identifier = _identifier()
+        identifier = records.new_identifier()
         folder = self._models_folder / identifier
         try:
             self._copy(job, folder)
@@ -156,7 +151,7 @@ class ImportedModels:
                 "jobName": job["jobName"],
                 "jobArn": job["jobArn"],
                 "modelDataSource": job["modelDataSource"],
-                "creationTime": _now(),
+                "creationTime": records.timestamp(),
                 "modelArchitecture": architecture,
                 "instructSupported": chats and artifact.known_to_converse(architecture),
                 "customModelUnits": _UNITS,
@@ -175,7 +170,7 @@ class ImportedModels:
                 self._end(job, status="Failed", failureMessage=message)
         else:
             with self._lock:
-                _write(folder / "imported-model.json", model)
+                records.write(folder / "imported-model.json", model)
                 self._models[model["modelArn"]] = model
                 self._end(job, status="Completed", importedModelArn=model["modelArn"])
 
@@ -193,39 +188,12 @@ class ImportedModels:
 
     def _end(self, job: dict[str, Any], **members: str) -> None:
         with self._lock:
-            now = _now()
+            now = records.timestamp()
             job.update(members, endTime=now, lastModifiedTime=now)
             self._save(job)
 
     def _save(self, job: Mapping[str, Any]) -> None:
-        _write(self._jobs_folder / f"{str(job['jobArn']).rsplit('/', 1)[1]}.json", job)
+        records.write(self._jobs_folder / f"{str(job['jobArn']).rsplit('/', 1)[1]}.json", job)
 
     def _arn(self, kind: str, identifier: str) -> str:
         return f"arn:aws:bedrock:{self._host.region}:{self._host.account_id}:{kind}/{identifier}"
-
-
-def _find(records: Mapping[str, dict[str, Any]], identifier: str, name: str) -> dict[str, Any] | None:
-    return records.get(identifier) or next((r for r in list(records.values()) if r[name] == identifier), None)
-
-
-def _tags(tags: list[dict[str, str]] | None) -> dict[str, str]:
-    return {tag["key"]: tag["value"] for tag in tags or []}
-
-
-def _identifier() -> str:
-    return "".join(secrets.choice(_ALPHABET) for _ in range(12))
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _load(paths: Any, key: str) -> dict[str, dict[str, Any]]:
-    records = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
-    return {record[key]: record for record in sorted(records, key=lambda record: record["creationTime"])}
-
-
-def _write(path: Path, record: Mapping[str, Any]) -> None:
-    draft = path.with_suffix(".draft")
-    draft.write_text(json.dumps(record), encoding="utf-8")
-    draft.replace(path)

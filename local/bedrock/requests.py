@@ -25,6 +25,10 @@ OPERATIONS = {
         "DeleteImportedModel",
         "ListFoundationModels",
         "GetFoundationModel",
+        "CreateEvaluationJob",
+        "GetEvaluationJob",
+        "ListEvaluationJobs",
+        "StopEvaluationJob",
     ),
     "bedrock-runtime": ("Converse", "ConverseStream", "InvokeModel", "InvokeModelWithResponseStream"),
 }
@@ -32,12 +36,18 @@ _KINDS = {
     "GetModelImportJob": "model-import-job",
     "GetImportedModel": "imported-model",
     "DeleteImportedModel": "imported-model",
+    "GetEvaluationJob": "evaluation-job",
+    "StopEvaluationJob": "evaluation-job",
 }
-_TAGGED = {"model-import-job": "jobTags", "imported-model": "importedModelTags"}
+# What creating makes, and the parameter that tags it.
+_CREATED = {
+    "CreateModelImportJob": {"model-import-job": "jobTags", "imported-model": "importedModelTags"},
+    "CreateEvaluationJob": {"evaluation-job": "jobTags"},
+}
 # Converse has no actions of its own.
 _ACTIONS = {"Converse": "InvokeModel", "ConverseStream": "InvokeModelWithResponseStream"}
 # Operations on a whole collection are authorised on "*".
-_COLLECTIONS = frozenset({"CreateModelImportJob", "ListModelImportJobs", "ListImportedModels", "ListFoundationModels"})
+_COLLECTIONS = frozenset({"ListModelImportJobs", "ListImportedModels", "ListFoundationModels", "ListEvaluationJobs"})
 
 
 @cache
@@ -61,7 +71,8 @@ def parse(request: Request) -> tuple[str, dict[str, Any]]:
         AwsError: UnknownOperationException, SerializationException or ValidationException.
     """
     operation, parameters = _parse(request)
-    check(operation.input_shape, {name: value for name, value in parameters.items() if name != "body"})
+    modelled = _as_modelled(operation.name, parameters)
+    check(operation.input_shape, {name: value for name, value in modelled.items() if name != "body"})
     return operation.name, parameters
 
 
@@ -77,14 +88,15 @@ def permissions(
         request: any request.
         region: the engine's.
         account_id: the engine's.
-        find: returns the ARN and tags of the resource of a kind (`model-import-job`, `imported-model`) by name or ARN.
+        find: returns the ARN and tags of the resource of a kind (`model-import-job`, `imported-model`,
+            `evaluation-job`) by name or ARN.
     """
     try:
         operation, parameters = _parse(request)
     except AwsError:
         return []
-    if operation.name == "CreateModelImportJob":
-        return _creation(parameters, f"arn:aws:bedrock:{region}:{account_id}")
+    if operation.name in _CREATED:
+        return _creation(operation.name, parameters, f"arn:aws:bedrock:{region}:{account_id}")
     action = _ACTIONS.get(operation.name, operation.name)
     if operation.name in _COLLECTIONS:
         return [(f"bedrock:{action}", "*", {})]
@@ -101,16 +113,28 @@ def permissions(
     return [(f"bedrock:{action}", f"arn:aws:bedrock:{region}:{owner}:{kind}/{identifier}", {})]
 
 
-def _creation(parameters: Mapping[str, Any], prefix: str) -> list[IamCheck]:
+def _creation(operation: str, parameters: Mapping[str, Any], prefix: str) -> list[IamCheck]:
     """Creating has no resource, so that only its tags can be granted; tagging is authorised on all that may come.
 
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonbedrock.html
     """
-    tags = {kind: _tag_context(parameters.get(name)) for kind, name in _TAGGED.items()}
-    checks: list[IamCheck] = [("bedrock:CreateModelImportJob", "*", tags["model-import-job"])]
+    tags = {kind: _tag_context(parameters.get(name)) for kind, name in _CREATED[operation].items()}
+    checks: list[IamCheck] = [(f"bedrock:{operation}", "*", next(iter(tags.values())))]
     return checks + [
         ("bedrock:TagResource", f"{prefix}:{kind}/*", context) for kind, context in tags.items() if context
     ]
+
+
+def _as_modelled(operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what AWS takes and its own service model does not know.
+
+    A judge's job has the task type `General`, which the model's list of task types lacks.
+    https://docs.aws.amazon.com/bedrock/latest/userguide/model-evaluation-judge-create.html
+    """
+    if operation != "CreateEvaluationJob":
+        return parameters
+    text = re.sub(r'("taskType": )"General"', r'\1"Custom"', json.dumps(parameters))
+    return dict(json.loads(text))
 
 
 def _tag_context(tags: Any) -> dict[str, Any]:

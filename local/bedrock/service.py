@@ -16,6 +16,7 @@ import botocore.session
 
 from local.bedrock import requests
 from local.bedrock.artifact import reads_images
+from local.bedrock.evaluations import EvaluationJobs
 from local.bedrock.imports import ImportedModels
 from local.bedrock.model_server import ModelServer
 from local.bedrock.runtime import Runtime, ServedModel
@@ -24,6 +25,9 @@ from local.engine import event_stream
 from local.engine.host import AwsError, Host, IamCheck, Request, Response
 
 _DEFAULT_PAGE = 100
+_EVALUATION_PAGE = 5
+"""As many jobs as the answer of ListEvaluationJobs may hold, by its shape."""
+
 _RUNTIME_ARN = re.compile(r"arn:aws:bedrock:[a-z0-9-]*:[0-9]*:(imported-model|foundation-model)/(.+)")
 
 
@@ -50,6 +54,10 @@ class Bedrock:
             "DeleteImportedModel": self._delete_imported_model,
             "ListFoundationModels": self._list_foundation_models,
             "GetFoundationModel": self._get_foundation_model,
+            "CreateEvaluationJob": lambda parameters: {"jobArn": self._evaluations.create(parameters)},
+            "GetEvaluationJob": lambda parameters: _answer("GetEvaluationJob", self._evaluation(parameters)),
+            "ListEvaluationJobs": self._list_evaluation_jobs,
+            "StopEvaluationJob": self._stop_evaluation_job,
             "Converse": lambda parameters: self._runtime.converse(self._served(parameters["modelId"]), parameters),
             "InvokeModel": lambda parameters: self._runtime.invoke(
                 self._served(parameters["modelId"]), parameters["body"]
@@ -65,16 +73,18 @@ class Bedrock:
         }
 
     def start(self, host: Host) -> None:
-        """Load the records; imports that ran when the engine died end as Failed."""
+        """Load the records; imports and evaluations that ran when the engine died end as Failed."""
         self._host = host
         folder = host.data_dir / "bedrock"
         self._imports = ImportedModels(host, self._settings, folder)
+        self._evaluations = EvaluationJobs(host, self._settings, folder)
         self._server = ModelServer(self._settings, folder / "workers.log")
         self._runtime = Runtime(self._server)
 
     def stop(self) -> None:
-        """Interrupt imports and unload all models."""
+        """Interrupt imports and evaluations, and unload all models."""
         self._imports.stop()
+        self._evaluations.stop()
         self._server.stop()
 
     def iam(self, request: Request) -> list[IamCheck]:
@@ -93,7 +103,7 @@ class Bedrock:
             return Response(200, events, {"content-type": event_stream.CONTENT_TYPE})
         started = time.monotonic()
         result = self._operations[operation](parameters)
-        status = 201 if operation == "CreateModelImportJob" else 200
+        status = {"CreateModelImportJob": 201, "CreateEvaluationJob": 202}.get(operation, 200)
         headers = {"content-type": "application/json"}
         if operation == "InvokeModel":
             headers["x-amzn-bedrock-invocation-latency"] = str(round((time.monotonic() - started) * 1000))
@@ -104,6 +114,8 @@ class Bedrock:
             return job["jobArn"], job["jobTags"]
         if kind == "imported-model" and (model := self._imports.model(identifier)):
             return model["modelArn"], model["tags"]
+        if kind == "evaluation-job" and (job := self._evaluations.job(identifier)):
+            return job["jobArn"], job["jobTags"]
         return None
 
     def _get_import_job(self, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -117,6 +129,24 @@ class Bedrock:
         if "statusEquals" in parameters:
             jobs = [job for job in jobs if job["status"] == parameters["statusEquals"]]
         return _page("ListModelImportJobs", "modelImportJobSummaries", jobs, parameters)
+
+    def _evaluation(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        job = self._evaluations.job(parameters["jobIdentifier"])
+        if job is None:
+            raise AwsError("ResourceNotFoundException", "The provided job identifier could not be found.", 404)
+        return job
+
+    def _list_evaluation_jobs(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        jobs = _selected(self._evaluations.jobs(), parameters, "jobName")
+        for name, member in (("statusEquals", "status"), ("applicationTypeEquals", "applicationType")):
+            if name in parameters:
+                jobs = [job for job in jobs if job[member] == parameters[name]]
+        most = min(parameters.get("maxResults", _EVALUATION_PAGE), _EVALUATION_PAGE)
+        return _page("ListEvaluationJobs", "jobSummaries", jobs, {**parameters, "maxResults": most})
+
+    def _stop_evaluation_job(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        self._evaluations.halt(self._evaluation(parameters))
+        return {}
 
     def _get_imported_model(self, parameters: dict[str, Any]) -> dict[str, Any]:
         return _answer("GetImportedModel", self._imported(parameters["modelIdentifier"]))

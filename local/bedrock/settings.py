@@ -15,6 +15,7 @@ class Settings:
         loaded_models: models in memory; loading one more evicts the one that has been idle longest.
         idle_seconds: a model that is not called for so long leaves memory; Bedrock scales to zero after 5 minutes.
         batch_size: the most prompts that are generated together.
+        grade_seconds: how long an evaluation job takes for one answer; a real judge takes a second or more.
     """
 
     imported_models: int = 3
@@ -22,3 +23,4 @@ class Settings:
     loaded_models: int = 2
     idle_seconds: float = 300
     batch_size: int = 8
+    grade_seconds: float = 0

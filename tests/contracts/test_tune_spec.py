@@ -73,6 +73,7 @@ def test_a_model_alone_is_enough() -> None:
         "base": None,
         "min_gain": 0.05,
         "held_out_ratio": 0.1,
+        "judge": None,
     }
 
 

@@ -23,6 +23,11 @@ from tests.samples import (
     IMPORT_STARTED,
     JOB_ACCEPTED,
     JOB_NAME,
+    JUDGE,
+    JUDGE_BUSY,
+    JUDGE_CALLED,
+    JUDGE_SILENT,
+    JUDGED,
     MODEL_ARN,
     NOW,
     PERSON,
@@ -40,6 +45,7 @@ from tests.samples import (
     based_run,
     hosted_run,
     job_seen,
+    judged_run,
     new_run,
     observed,
     run_in,
@@ -69,6 +75,7 @@ from tunedrop.domain.decide import (
     settled,
     wants_nudge,
 )
+from tunedrop.domain.judge import PATIENCE
 from tunedrop.domain.observations import (
     AliasPublished,
     ApprovalRefused,
@@ -178,6 +185,8 @@ POSSIBLE: dict[Effect, tuple[Observation, ...]] = {
     ),
     Effect.TAKE_BASE_DOWN: (BaseGone(), UNAVAILABLE, BaseDeletionDenied(reason="not authorized")),
     Effect.SCORE: (scored(passed=True), scored(passed=False), ScoringPaused(answered=5), UNAVAILABLE, REFUSED),
+    Effect.CALL_JUDGE: (JUDGE_CALLED, JUDGE_BUSY, JUDGE_SILENT),
+    Effect.HEAR_JUDGE: (JUDGE_BUSY, JUDGED, JUDGE_SILENT),
     Effect.PROMOTE: (PROMOTION_WANTED,),
     Effect.PUBLISH_ALIAS: (ALIAS_PUBLISHED,),
     Effect.RETIRE: (RetirementWanted(because="It was not promoted."),),
@@ -249,6 +258,8 @@ def situation(run: Run, now: datetime) -> object:
     unpriced = run.plan is not None and run.plan.usd_per_hour is None
     training = run.training and (run.training.status, run.training.secondary_status)
     evaluation = run.evaluation and run.evaluation.passed
+    if judgement := run.judgement:
+        evaluation = (evaluation, judgement.over, bool(judgement.jobs), now - judgement.since >= PATIENCE)
     attempts: object = None
     if run.status in (RunStatus.LAUNCHING, RunStatus.TRAINING):
         short = [each for each in run.failed_attempts if each.code in SHORTAGES]
@@ -319,12 +330,12 @@ def moves_from(run: Run, now: datetime) -> Iterator[Move]:
 @pytest.fixture(scope="module")
 def search() -> Search:
     # How a model is served matters to no run before it is trained: the second search begins there.
-    return searched((new_run(), hosted_run()), moves_from)
+    return searched((new_run(), hosted_run(), judged_run()), moves_from)
 
 
 @pytest.fixture(scope="module")
 def base_search() -> Search:
-    return searched((based_run(),), moves_of_base)
+    return searched((based_run(), based_run(judge=JUDGE)), moves_of_base)
 
 
 def searched(starts: Iterable[Run], moves_of: Callable[[Run, datetime], Iterator[Move]]) -> Search:
@@ -375,7 +386,7 @@ def test_of_a_base_model_nothing_is_left_when_all_is_done_and_it_goes_at_no_othe
         assert run.base is None or run.base.deleted or run.base.left
     for move in base_search.moves:
         if move.effect is Effect.TAKE_BASE_DOWN:
-            assert move.before.status in TERMINAL
+            assert move.before.status in TERMINAL or (move.before.judgement and not move.before.judgement.over)
     for here, (run, _) in base_search.states.items():
         assert run in ends or base_search.ways[here] - {here}, run
 
@@ -408,6 +419,48 @@ def test_what_says_that_the_same_status_is_due(search: Search) -> None:
         type(move.observation) for move in search.moves if move.after != move.before and move.after.change is Change.DUE
     }
     assert due == {Nudged, ScoringPaused, ChampionChanged, RetirementWanted, WakeRequested, Refused}
+
+
+def test_a_judge_changes_no_verdict_and_costs_no_run(search: Search) -> None:
+    judging = [
+        move
+        for move in search.moves
+        if move.before.judgement and move.before.evaluation and not move.before.judgement.over
+    ]
+    ends = {move.after.status for move in judging} & TERMINAL
+    assert ends == {RunStatus.NOT_PROMOTED}
+    for move in judging:
+        assert move.after.evaluation == move.before.evaluation
+        if move.after.status in ends:
+            assert move.after.evaluation
+            assert not move.after.evaluation.passed
+
+
+def test_a_run_waits_for_its_judge_before_it_ends_and_not_for_ever(search: Search) -> None:
+    waiting = [(run, now) for run, now in search.states.values() if run.judgement and run.evaluation]
+    unheard = [(run, now) for run, now in waiting if not run.judgement.over and run.status is RunStatus.EVALUATING]
+    assert unheard
+    for run, now in unheard:
+        assert not {Effect.PROMOTE, Effect.PUBLISH_ALIAS} & set(effects_due(run, now))
+        late = max(now, run.judgement.since + PATIENCE)
+        after = decide(run, Nudged(), late + IDLE).run
+        assert after.judgement
+        assert after.judgement.over
+        assert "12 hours" in after.judgement.failure
+
+
+def test_answers_are_graded_anew_for_another_champion_and_once_for_the_base() -> None:
+    judged = observed(judged_run(), scored(passed=True), JUDGE_CALLED, JUDGED)
+    changed = ChampionChanged(request=judged.run_id, champion="another-run")
+    again = observed(judged, changed, scored(passed=False))
+    assert (again.status, again.judgement) == (RunStatus.NOT_PROMOTED, judged.judgement)
+
+    against_champion = JUDGE_CALLED.model_copy(update={"rival": "champion"})
+    judged = observed(judged_run(), scored(passed=True), against_champion, JUDGED)
+    again = observed(judged, changed, scored(passed=False))
+    assert again.status is RunStatus.EVALUATING
+    assert again.judgement
+    assert (again.judgement.attempt, again.judgement.jobs, again.judgement.scores) == (2, (), {})
 
 
 def test_a_run_that_did_not_change_is_not_written(search: Search) -> None:

@@ -14,7 +14,16 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
 
 from tests.deployment import BASE_MODEL, load
-from tests.fakes import MODEL, FakeEndpoints, FakeKeys, FakeNetwork, FakePrices, FakeQuotas, OneModelCatalogue
+from tests.fakes import (
+    MODEL,
+    FakeEndpoints,
+    FakeJudgeJobs,
+    FakeKeys,
+    FakeNetwork,
+    FakePrices,
+    FakeQuotas,
+    OneModelCatalogue,
+)
 from tests.samples import REGION, RUN_BUCKET
 from tests.simulation.aws import Client
 from tests.stack import FUNCTIONS, PIPES, RULES, environment, event_of, lets_through, receivers
@@ -129,6 +138,7 @@ class Stage:
             {name: Reached(self, name) for name in PORTS},
             _client=lambda service, _config=None: clients[service],
             endpoints=FakeEndpoints(),  # every run here is imported into Bedrock
+            judges=FakeJudgeJobs(),  # and none asks for a judge
             network=FakeNetwork(),
             keys=FakeKeys(),
             quotas=FakeQuotas(),

@@ -7,6 +7,7 @@ import pytest
 from tests.fakes import (
     FakeClock,
     FakeEndpoints,
+    FakeJudgeJobs,
     FakeModelImports,
     FakeTrainingJobs,
     InMemoryAliases,
@@ -19,6 +20,8 @@ from tests.samples import (
     BASE_NAME,
     HOSTING,
     IMPORT_COMPLETED,
+    JUDGE,
+    JUDGE_SILENT,
     PLAN,
     PROMOTION_WANTED,
     REFUSED,
@@ -30,11 +33,20 @@ from tests.samples import (
     scored,
 )
 from tunedrop.domain import names
-from tunedrop.domain.decide import DELETION_PAUSE, DELETIONS, LONGEST_BASE_WAIT, LONGEST_WAIT, Effect, settled
+from tunedrop.domain.decide import (
+    DELETION_PAUSE,
+    DELETIONS,
+    LONGEST_BASE_WAIT,
+    LONGEST_WAIT,
+    Effect,
+    effects_due,
+    settled,
+)
 from tunedrop.domain.endpoint_requests import base_endpoint_requests
 from tunedrop.domain.observations import (
     BaseDeletionDenied,
     BaseGone,
+    ChampionChanged,
     Observation,
     Unavailable,
 )
@@ -105,6 +117,7 @@ class World:
             InMemoryDrops(),
             FakeTrainingJobs(),
             FakeModelImports(),
+            FakeJudgeJobs(),
             self.endpoints,
             InMemoryAliases(),
             self.clock,
@@ -262,3 +275,25 @@ def test_an_archive_of_gated_weights_is_asked_for_with_the_agreement_that_was_ac
     assert names.run_of_base_endpoint(STACK, BASE_NAME) == RUN_ID
     assert names.run_of_endpoint(STACK, BASE_NAME) is None
     assert len(names.base_endpoint("s" * names.STACK_NAME_LIMIT, RUN_ID)) <= 63
+
+
+def test_a_base_model_does_not_wait_for_the_judge(world: World) -> None:
+    run = world.evaluate()
+    assert run.plan
+    assert run.base
+    judged = run.plan.evaluation.model_copy(update={"judge": JUDGE})
+    plan = run.plan.model_copy(update={"evaluation": judged})
+    run = observed(run.model_copy(update={"plan": plan}), scored(passed=True))
+    assert run.change is Change.DUE
+    assert effects_due(run, run.updated_at) == (Effect.TAKE_BASE_DOWN, Effect.CALL_JUDGE)
+    denied = observed(run, BaseDeletionDenied(reason="not authorized"))
+    assert effects_due(denied, denied.updated_at) == (Effect.CALL_JUDGE,)
+    waiting = observed(
+        run, Unavailable(reason="It is being deleted.", retry_after=timedelta(minutes=1)), after=LONGEST_WAIT
+    )
+    assert waiting.status is RunStatus.EVALUATING
+    gone = observed(run, BaseGone())
+    assert gone.base
+    assert gone.base.deleted
+    again = observed(gone, JUDGE_SILENT, ChampionChanged(request=RUN_ID, champion="another-run"))
+    assert effects_due(again, again.updated_at) == (Effect.SCORE,)

@@ -7,6 +7,7 @@ import pytest
 from tests.fakes import (
     FakeClock,
     FakeEndpoints,
+    FakeJudgeJobs,
     FakeModelImports,
     FakeTrainingJobs,
     InMemoryAliases,
@@ -18,11 +19,15 @@ from tests.samples import (
     DATASET,
     DROP,
     DROP_BUCKET,
+    JUDGE_CALLED,
+    JUDGE_JOBS,
+    JUDGE_SILENT,
     MODEL_ARN,
     PROMOTION_WANTED,
     RUN_BUCKET,
     RUN_ID,
     STACK,
+    judged_run,
     new_run,
     observed,
     run_in,
@@ -34,6 +39,7 @@ from tunedrop.domain.observations import ModelDeleted, PromotionWanted, Retireme
 from tunedrop.domain.run import Change, Run, RunStatus
 from tunedrop.domain.training_request import create_training_job_request
 from tunedrop.errors import VersionConflictError
+from tunedrop.ports import JudgeRequest
 from tunedrop.steps.reconcile import FORGOTTEN_AFTER, LOST_AFTER, ORPHAN_AFTER, UNNAMED, Nudge, Reconcile
 
 KEEP = timedelta(days=7)
@@ -49,13 +55,23 @@ class World:
         self.drops = InMemoryDrops(clock=self.clock)
         self.jobs = FakeTrainingJobs()
         self.imports = FakeModelImports(clock=self.clock)
+        self.judges = FakeJudgeJobs()
         self.endpoints = FakeEndpoints(clock=self.clock)
         self.aliases = InMemoryAliases()
 
     def reconcile(self, after: timedelta = timedelta(0)) -> None:
         self.clock.move(after)
         Reconcile(
-            self.runs, self.drops, self.jobs, self.imports, self.endpoints, self.aliases, self.clock, STACK, KEEP
+            self.runs,
+            self.drops,
+            self.jobs,
+            self.imports,
+            self.judges,
+            self.endpoints,
+            self.aliases,
+            self.clock,
+            STACK,
+            KEEP,
         )()
 
     def train(self, name: str) -> None:
@@ -238,3 +254,32 @@ def test_a_tune_yaml_in_a_wrong_place_gets_a_run_that_can_be_refused(world: Worl
     run = world.runs.get(names.run_id(DROP_BUCKET, "datasets/receipts/old/tune.yaml", version))
     assert run
     assert run.dataset == UNNAMED
+
+
+def test_an_evaluation_job_that_no_run_waits_for_is_stopped(world: World) -> None:
+    waiting = observed(judged_run(), scored(passed=True), JUDGE_CALLED)
+    world.runs.create(waiting)
+    awaited, _ = (_judge(world, each.name) for each in JUDGE_JOBS)
+    orphan = _judge(world, names.judge_job(STACK, "a" * 26, "candidate", 1))
+    foreign = _judge(world, "somebody-s-own-job")
+    world.reconcile()
+    assert world.judges.stopped == [orphan]
+    world.runs.runs[RUN_ID] = observed(waiting, JUDGE_SILENT).model_dump_json()
+    world.reconcile()
+    assert awaited in world.judges.stopped
+    assert foreign not in world.judges.stopped
+
+
+def _judge(world: World, name: str) -> str:
+    uri = f"s3://{RUN_BUCKET}/x"
+    return world.judges.start(
+        JudgeRequest(
+            name=name,
+            run_id=RUN_ID,
+            side="candidate",
+            answers_uri=uri,
+            output_uri=uri,
+            evaluator_model="amazon.nova-pro-v1:0",
+            metrics=("Correctness",),
+        )
+    )

@@ -223,6 +223,7 @@ def test_no_role_may(role: str, action: str, resource: str) -> None:
     [
         ("LaunchTrainingFunctionRole", "TrainingRole", "sagemaker.amazonaws.com"),
         ("DeployModelFunctionRole", "ImportRole", "bedrock.amazonaws.com"),
+        ("EvaluateModelFunctionRole", "JudgeRole", "bedrock.amazonaws.com"),
     ],
 )
 def test_a_role_is_passed_by_its_one_function_to_its_one_service(role: str, passed: str, service: str) -> None:

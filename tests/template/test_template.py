@@ -29,11 +29,14 @@ ANY_RESOURCE = {
     ("deploy_model", "bedrock:CreateModelImportJob"): "knows no resources; a run's tag is a condition",
     ("deploy_model", "bedrock:ListImportedModels"): "knows no resources",
     ("deploy_model", "bedrock:ListModelImportJobs"): "knows no resources",
+    ("evaluate_model", "bedrock:CreateEvaluationJob"): "knows models only, none of ours; a run's tag is a condition",
+    ("evaluate_model", "bedrock:ListEvaluationJobs"): "knows no resources",
     ("plan_run", "bedrock:ListImportedModels"): "knows no resources",
     ("plan_run", "bedrock:ListModelImportJobs"): "knows no resources",
     ("plan_run", "pricing:GetProducts"): "knows no resources",
     ("plan_run", "servicequotas:GetServiceQuota"): "knows no resources",
     ("plan_run", "servicequotas:ListServiceQuotas"): "knows no resources",
+    ("reconcile_runs", "bedrock:ListEvaluationJobs"): "knows no resources",
     ("reconcile_runs", "bedrock:ListImportedModels"): "knows no resources",
     ("reconcile_runs", "application-autoscaling:DescribeScalingPolicies"): "knows no resources",
     ("reconcile_runs", "cloudwatch:GetMetricStatistics"): "knows no resources",
@@ -42,7 +45,10 @@ ANY_RESOURCE = {
 }
 """Every permission on all resources, and why AWS leaves no other choice."""
 
-S3_READS = {"s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket", "s3:ListBucketVersions"}
+S3_READS = {
+    *("s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket", "s3:ListBucketVersions"),
+    *("s3:GetBucketLocation", "s3:ListBucketMultipartUploads"),
+}
 
 ENVIRONMENT_OF_LIBRARIES = {
     "AWS_JUMPSTART_CONTENT_BUCKET_OVERRIDE",
@@ -61,6 +67,7 @@ NEEDED_BY_ADAPTER = {
     "files": {"RUN_BUCKET"},
     "hub": set(),
     "imports": set(),
+    "judges": set(),
     "quotas": set(),
     "training_log": set(),
     "jobs": set(),
@@ -180,6 +187,8 @@ def test_a_function_is_given_the_settings_that_it_uses_and_no_others(function: s
     given = set(FUNCTIONS[function].get("Environment", {}).get("Variables", {}))
     if function == "deploy_model":
         needed |= {"IMPORT_ROLE_ARN", "HOSTING_ROLE_ARN"}  # the one function that starts imports and endpoints
+    if function == "evaluate_model":
+        needed.add("JUDGE_ROLE_ARN")  # the one function that starts evaluation jobs
     if function == "launch_training":
         needed.add("MONTHLY_CAP_USD")  # the one function that reserves
     everybody = set(GLOBALS["Environment"]["Variables"]) | {"AWS_REGION"}
@@ -335,6 +344,7 @@ def test_a_role_is_passed_to_one_service_only() -> None:
             ("launch_training", "TrainingRole", "sagemaker"),
             ("deploy_model", "ImportRole", "bedrock"),
             ("deploy_model", "HostingRole", "sagemaker"),
+            ("evaluate_model", "JudgeRole", "bedrock"),
         )
     ]
 
@@ -350,6 +360,7 @@ def test_nothing_that_runs_here_can_start_a_run_by_writing_a_drop() -> None:
         "evaluate_model",
         "ask_range",
         "write_report",
+        "JudgeRole",
         "TrainingRole",
     }
     for grant in writes:

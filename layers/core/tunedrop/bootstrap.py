@@ -14,6 +14,7 @@ from tunedrop.adapters.dynamodb import DynamoDBRunStore
 from tunedrop.adapters.ec2 import EC2Network
 from tunedrop.adapters.endpoints import Conversations, EndpointConversation, SageMakerEndpoints
 from tunedrop.adapters.hub import HubCatalogue
+from tunedrop.adapters.judge_jobs import BedrockJudgeJobs
 from tunedrop.adapters.kms import KMSKeys
 from tunedrop.adapters.mlflow import MlflowExperiments, mlflow_client
 from tunedrop.adapters.prices import PriceListPrices, price_list_client
@@ -140,6 +141,11 @@ class Application:
     def imports(self) -> BedrockModelImports:
         """Return Bedrock's model imports."""
         return BedrockModelImports(self._client("bedrock"), self.settings.import_role_arn)
+
+    @cached_property
+    def judges(self) -> BedrockJudgeJobs:
+        """Return Bedrock's evaluation jobs."""
+        return BedrockJudgeJobs(self._client("bedrock"), self.settings.judge_role_arn)
 
     @cached_property
     def endpoints(self) -> SageMakerEndpoints:

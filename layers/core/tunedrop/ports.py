@@ -11,7 +11,7 @@ from tunedrop.domain.endpoint_requests import EndpointRequests
 from tunedrop.domain.jumpstart import HostingArtifacts, JumpStartModel, TrainingArtifacts
 from tunedrop.domain.model import Record
 from tunedrop.domain.model_call import ModelCall
-from tunedrop.domain.plan import PinnedFile, PinnedObject
+from tunedrop.domain.plan import JudgeMetric, PinnedFile, PinnedObject
 from tunedrop.domain.pricing import PriceList
 from tunedrop.domain.quotas import Quota
 from tunedrop.domain.run import Run, RunStatus, Training
@@ -349,6 +349,48 @@ class Conversation(Protocol):
         Raises ModelNotReadyError while it warms up, ModelUnavailableError when the account may not call it,
         PromptRefusedError when this prompt is not taken, TransientError when throttled.
         """
+
+
+class JudgeRequest(Record):
+    """Say whose answers are to be graded, by whom, for what."""
+
+    name: str
+    """The job's."""
+    run_id: str
+    side: str
+    """Names the model whose answers they are, in the answers as well."""
+    answers_uri: str
+    output_uri: str
+    evaluator_model: str
+    metrics: tuple[JudgeMetric, ...]
+
+
+class JudgeState(Record):
+    """Say how an evaluation job stands."""
+
+    status: str
+    """As Bedrock says: InProgress, Completed, Failed, Stopping, Stopped or Deleting."""
+    failure_message: str = ""
+
+
+class JudgeJobs(Protocol):
+    """Have answers graded by a model on Bedrock."""
+
+    def start(self, wanted: JudgeRequest) -> str:
+        """Start the evaluation job and return its ARN; one that exists under the name counts as started.
+
+        Raises TransientError, UnavailableError (too many jobs run), RequestDeniedError (the account's policies forbid
+        it), RequestRefusedError (never so).
+        """
+
+    def state(self, job_arn: str) -> JudgeState | None:
+        """Return how the job stands; None when there is none."""
+
+    def running(self, name_prefix: str) -> Iterator[tuple[str, str]]:
+        """Yield name and ARN of the jobs that begin so and have not ended."""
+
+    def stop(self, job_arn: str) -> None:
+        """Stop a job; one that has ended, or is gone, stays as it is."""
 
 
 class Experiments(Protocol):

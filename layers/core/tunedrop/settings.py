@@ -21,6 +21,7 @@ class Settings(BaseModel):
     training_role_arn: str = Field(alias="TRAINING_ROLE_ARN", default="")
     hosting_role_arn: str = Field(alias="HOSTING_ROLE_ARN", default="")
     import_role_arn: str = Field(alias="IMPORT_ROLE_ARN", default="")
+    judge_role_arn: str = Field(alias="JUDGE_ROLE_ARN", default="")
     mlflow_server_arn: str = Field(alias="MLFLOW_SERVER_ARN", default="")
     """The managed MLflow tracking server that runs are told to."""
     topic_arn: str = Field(alias="TOPIC_ARN", default="")

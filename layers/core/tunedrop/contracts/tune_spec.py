@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PrivateAttr, Val
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from tunedrop.domain.plan import MetricName, ServeTarget, Technique
+from tunedrop.domain.plan import JudgeMetric, MetricName, ServeTarget, Technique
 from tunedrop.domain.problem import Problem, excerpt
 
 FILE = "tune.yaml"
@@ -30,6 +30,33 @@ DEPTH_LIMIT = 4
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class JudgeSpec(_Strict):
+    """Say which model is to grade the answers on Bedrock, and for what."""
+
+    evaluator_model: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9.:-]{1,199}$",
+        description="a model that Bedrock judges with, such as amazon.nova-pro-v1:0",
+    )
+    metrics: Annotated[tuple[JudgeMetric, ...], Field(strict=False)] = Field(
+        ("Correctness",), description=f"a list of {', '.join(get_args(JudgeMetric))}, each at most once"
+    )
+
+    @field_validator("metrics", mode="before")
+    @classmethod
+    def _without_prefix(cls, metrics: object) -> object:
+        """Take a metric as Bedrock's API spells it, too: `Builtin.Correctness`."""
+        if not isinstance(metrics, list):
+            return metrics
+        return [each.removeprefix("Builtin.") if isinstance(each, str) else each for each in metrics]
+
+    @field_validator("metrics")
+    @classmethod
+    def _once_each(cls, metrics: tuple[JudgeMetric, ...]) -> tuple[JudgeMetric, ...]:
+        if not metrics or len(set(metrics)) < len(metrics):
+            raise ValueError("each metric is named once, and at least one is")
+        return metrics
 
 
 class EvaluateSpec(_Strict):
@@ -46,6 +73,8 @@ class EvaluateSpec(_Strict):
     """Where the base model answers: as one of Bedrock's own, or on an endpoint for as long as it is asked."""
     min_gain: FiniteFloat = Field(0.05, ge=0, le=1, description="a number from 0 to 1, such as 0.05")
     held_out_ratio: FiniteFloat = Field(0.1, gt=0, le=0.5, description="a number above 0, at most 0.5, such as 0.1")
+    judge: JudgeSpec | None = Field(None, description="a mapping of evaluator_model, metrics")
+    """None: nobody grades the answers but the metrics."""
 
     @field_validator("against")
     @classmethod
@@ -106,7 +135,7 @@ class TuneSpec(_Strict):
         None, description="a mapping of instance_type, scale_to_zero, max_instances, ttl_hours"
     )
     evaluate: EvaluateSpec = Field(
-        EvaluateSpec(), description="a mapping of metric, against, base, min_gain, held_out_ratio"
+        EvaluateSpec(), description="a mapping of metric, against, base, min_gain, held_out_ratio, judge"
     )
 
     _lines: dict[str, int] = PrivateAttr(default_factory=dict)
@@ -116,7 +145,12 @@ class TuneSpec(_Strict):
         return _where(self._lines, path)
 
 
-_NESTED: Mapping[str, type[_Strict]] = {"evaluate": EvaluateSpec, "endpoint": EndpointSpec}
+_NESTED: Mapping[tuple[str, ...], type[_Strict]] = {
+    ("evaluate",): EvaluateSpec,
+    ("evaluate", "judge"): JudgeSpec,
+    ("endpoint",): EndpointSpec,
+}
+"""What the values of keys hold that are mappings of known keys."""
 
 
 class TuneSpecError(Exception):
@@ -295,7 +329,7 @@ def _problem(error: ErrorDetails, lines: Mapping[str, int]) -> Problem:
     path = _key_path(names, lines)
     shown = excerpt(path)
     if error["type"] == "extra_forbidden":
-        known = sorted((_NESTED[names[0]] if len(names) > 1 else TuneSpec).model_fields)
+        known = sorted(_NESTED.get(tuple(names[:-1]), TuneSpec).model_fields)
         near = get_close_matches(names[-1], known, n=1)
         fix = f"Did you mean {near[0]}? " if near else ""
         return Problem(
@@ -321,8 +355,9 @@ def _problem(error: ErrorDetails, lines: Mapping[str, int]) -> Problem:
 
 def _field(names: list[str]) -> FieldInfo:
     """Find the field that the names lead to; below a list or the hyperparameters, the field that holds them."""
-    if names[0] in _NESTED and len(names) > 1:
-        return _NESTED[names[0]].model_fields[names[1]]
+    for end in range(len(names) - 1, 0, -1):
+        if nested := _NESTED.get(tuple(names[:end])):
+            return nested.model_fields[names[end]]
     return TuneSpec.model_fields[names[0]]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from tunedrop.domain import approval, budget, capacity, names
+from tunedrop.domain import approval, budget, capacity, judge, names
 from tunedrop.domain.cost import job_cents
 from tunedrop.domain.counted_estimate import with_counted_tokens
 from tunedrop.domain.diagnosis import diagnose
@@ -38,6 +38,10 @@ from tunedrop.domain.observations import (
     JobMissing,
     JobRefused,
     JobSeen,
+    JudgeBusy,
+    JudgeCalled,
+    Judged,
+    JudgeSilent,
     Looked,
     ModelDeleted,
     ModelLimitReached,
@@ -71,7 +75,9 @@ from tunedrop.domain.run import (
     Change,
     DatasetSummary,
     Deployment,
+    Evaluation,
     FailedAttempt,
+    Judgement,
     Notice,
     Promotion,
     PromotionRefused,
@@ -102,6 +108,8 @@ class Effect(StrEnum):
     BRING_BASE_UP = "bring-base-endpoint-up"
     TAKE_BASE_DOWN = "take-base-endpoint-down"
     SCORE = "score"
+    CALL_JUDGE = "call-judge"
+    HEAR_JUDGE = "hear-judge"
     PROMOTE = "promote"
     PUBLISH_ALIAS = "publish-alias"
     RETIRE = "retire"
@@ -229,7 +237,7 @@ def _work_due(run: Run, now: datetime) -> tuple[Effect, ...]:
         case RunStatus.DEPLOYING:
             return (_deployment_due(run),)
         case RunStatus.EVALUATING:
-            return (_evaluation_due(run),)
+            return tuple(_evaluation_due(run))
         case _:
             return tuple(_left_over(run))
 
@@ -246,10 +254,21 @@ def _deployment_due(run: Run) -> Effect:
     return Effect.START_IMPORT if names.IMPORT_SLOT in run.claims else Effect.TAKE_IMPORT_SLOT
 
 
-def _evaluation_due(run: Run) -> Effect:
+def _evaluation_due(run: Run) -> Iterator[Effect]:
     if not run.evaluation:
-        return Effect.SCORE
-    return Effect.PUBLISH_ALIAS if run.promotion else Effect.PROMOTE
+        yield Effect.SCORE
+    elif judgement := _awaited(run):
+        # A judge reads for hours what the base model has answered. Who may not delete is asked again after the end.
+        if _base_due_down(run) and not (run.base and run.base.denials):
+            yield Effect.TAKE_BASE_DOWN
+        yield Effect.HEAR_JUDGE if judgement.jobs else Effect.CALL_JUDGE
+    else:
+        yield Effect.PUBLISH_ALIAS if run.promotion else Effect.PROMOTE
+
+
+def _awaited(run: Run) -> Judgement | None:
+    """Return the judgement that the run waits for before it ends, if it waits for one."""
+    return run.judgement if run.evaluation and run.judgement and not run.judgement.over else None
 
 
 def _left_over(run: Run) -> Iterator[Effect]:
@@ -671,9 +690,13 @@ def _base_coming(run: Run, observation: Observation, now: datetime) -> Run:
 def _evaluating(run: Run, observation: Observation, now: datetime) -> Run:
     match observation:
         case Scored(evaluation=evaluation) if not run.evaluation:
-            if evaluation.passed:
-                return _change(run, now, evaluation=evaluation, reason=evaluation.verdict, next_try_at=None)
-            return _enter(run, RunStatus.NOT_PROMOTED, now, evaluation=evaluation, reason=evaluation.verdict)
+            return _scored(run, evaluation, now)
+        case JudgeCalled() | JudgeBusy() | Judged() | JudgeSilent():
+            return _heard(run, observation, now)
+        case BaseGone() if run.base and _awaited(run):
+            return _change(run, now, base=run.base.model_copy(update={"deleted": True}))
+        case BaseDeletionDenied() if run.base and _awaited(run):
+            return _change(run, now, base=run.base.model_copy(update={"denials": run.base.denials + 1}))
         case ScoringPaused(answered=answered) if not run.evaluation:
             return _change(run, now, change=Change.DUE, evaluated_rows=answered)
         case WaitOver() if run.next_try_at and not run.evaluation:
@@ -683,11 +706,69 @@ def _evaluating(run: Run, observation: Observation, now: datetime) -> Run:
             return _change(run, now, promotion=promotion)
         case ChampionChanged(champion=champion) if run.evaluation and not run.promotion:
             reason = f"Run {champion} became the champion meanwhile: the answers are compared with its own."
-            return _change(run, now, change=Change.DUE, evaluation=None, evaluated_rows=0, reason=reason)
+            again = {"evaluation": None, "evaluated_rows": 0, "judgement": _judged_anew(run)}
+            return _change(run, now, change=Change.DUE, reason=reason, **again)
         case AliasPublished() if run.evaluation and run.promotion:
             promotion = run.promotion.model_copy(update={"published": True})
             return _enter(run, RunStatus.PROMOTED, now, promotion=promotion, reason=run.evaluation.verdict)
     return run
+
+
+def _scored(run: Run, evaluation: Evaluation, now: datetime) -> Run:
+    """Have the answers graded where the plan says so, once for the same rivals; then go on by the metrics' verdict."""
+    plan = _plan_of(run).evaluation.judge
+    if plan is None or (run.judgement and run.judgement.over):
+        return _decided(run, evaluation, now)
+    attempt = run.judgement.attempt if run.judgement else 1
+    judgement = Judgement(evaluator_model=plan.evaluator_model, attempt=attempt, since=now)
+    change = Change.DUE if _base_due_down(run) else Change.PROGRESS
+    return _change(run, now, change=change, evaluation=evaluation, judgement=judgement, next_try_at=None)
+
+
+def _decided(run: Run, evaluation: Evaluation, now: datetime, **update: object) -> Run:
+    update = {"evaluation": evaluation, "reason": evaluation.verdict, **update}
+    if evaluation.passed:
+        return _change(run, now, next_try_at=None, **update)
+    return _enter(run, RunStatus.NOT_PROMOTED, now, **update)
+
+
+def _heard(run: Run, seen: JudgeCalled | JudgeBusy | Judged | JudgeSilent, now: datetime) -> Run:
+    """Follow the judge, whose word changes no verdict and whose silence costs no run."""
+    judgement = _awaited(run)
+    if judgement is None or run.evaluation is None:
+        return run
+    match seen:
+        case JudgeCalled(jobs=jobs, rival=rival, rows=rows, of_rows=of_rows) if not judgement.jobs:
+            called = {"jobs": jobs, "rival": rival, "rows": rows, "of_rows": of_rows}
+            return _change(run, now, judgement=judgement.model_copy(update=called), next_try_at=None)
+        case JudgeBusy(reason=reason, retry_after=retry_after):
+            return _unjudged(run, now) or _wait(run, reason, retry_after, now)
+        case Judged(scores=scores) if judgement.jobs:
+            return _judged(run, run.evaluation, now, scores=scores)
+        case JudgeSilent(reason=reason):
+            return _judged(run, run.evaluation, now, failure=reason)
+    return run
+
+
+def _judged(run: Run, evaluation: Evaluation, now: datetime, **heard: object) -> Run:
+    judgement = run.judgement and run.judgement.model_copy(update={"over": True, **heard})
+    return _decided(run, evaluation, now, judgement=judgement)
+
+
+def _unjudged(run: Run, now: datetime) -> Run | None:
+    """Return the run as it goes on without its judge, once it has waited long enough."""
+    judgement = _awaited(run)
+    if judgement is None or run.evaluation is None or now - judgement.since < judge.PATIENCE:
+        return None
+    hours = judge.PATIENCE.total_seconds() / 3600
+    return _judged(run, run.evaluation, now, failure=f"{judgement.evaluator_model} took more than {hours:.0f} hours.")
+
+
+def _judged_anew(run: Run) -> Judgement | None:
+    """Return what a judgement is worth to a run that is to be compared with another champion."""
+    if run.judgement is None or run.judgement.rival != "champion":
+        return run.judgement
+    return run.judgement.model_copy(update={"over": False, "jobs": (), "attempt": run.judgement.attempt + 1})
 
 
 def _asked_for(run: Run, asked: PromotionRequested | ChampionChanged, now: datetime) -> Run:
@@ -773,9 +854,12 @@ def _nudged(run: Run, now: datetime) -> Run:
         return run
     if run.status is RunStatus.AWAITING_APPROVAL:
         return _lapsed(run, now) if _lapses(run, now) else _change(run, now, change=Change.DUE)
+    if unjudged := _unjudged(run, now):
+        return unjudged if unjudged.status.terminal else _change(unjudged, now, change=Change.DUE)
     # Every status is short, unless the run waits: then what it waits for says when that is too long.
-    stuck = not run.status.terminal and not run.next_try_at and not run.promotion
-    if stuck and now - run.entered_at >= LONGEST_WAIT + _training_time(run):
+    waits = run.next_try_at or run.promotion or _awaited(run)
+    stuck = not run.status.terminal and not waits
+    if stuck and now - run.entered_at >= LONGEST_WAIT + _time_of_others(run):
         problem = Problem(
             code="run.stuck",
             message=f"Nothing moved in {run.status} for {LONGEST_WAIT.total_seconds() / 3600:.0f} hours.",
@@ -785,8 +869,10 @@ def _nudged(run: Run, now: datetime) -> Run:
     return _change(run, now, change=Change.DUE, next_try_at=None)
 
 
-def _training_time(run: Run) -> timedelta:
-    """Return how long SageMaker lets the run's job wait and train before it ends it: nothing in any other status."""
+def _time_of_others(run: Run) -> timedelta:
+    """Return how long the run's status lasts by what others do: SageMaker's job, until it is ended, and the judge."""
+    if run.status is RunStatus.EVALUATING and run.judgement:
+        return judge.PATIENCE
     if run.status is not RunStatus.TRAINING:
         return timedelta(0)
     training = _plan_of(run).training
@@ -799,6 +885,8 @@ def _unavailable(run: Run, observation: Unavailable, now: datetime) -> Run:
         return _wait(run, run.reason, observation.retry_after, now)
     if run.status is RunStatus.AWAITING_APPROVAL:
         return run  # nothing is tried there: the answer comes from a status that the run has left
+    if _awaited(run):
+        return _wait(run, observation.reason, observation.retry_after, now)  # a run does not fail for a judgement
     # Who waits for Bedrock before an import exists gives the slot to whoever can use it. Who waits for SageMaker keeps
     # the room that is reserved: another invocation may have created the job.
     claims = run.claims if run.deployment else run.claims - {names.IMPORT_SLOT}

@@ -13,6 +13,7 @@ _TUNE_KEY = re.compile(r"datasets/(?P<dataset>[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}
 _EXECUTION_NAME = re.compile(r"(?P<run_id>[a-z2-7]{26})(-[0-9a-f]{8})?-\d+")
 _S3_URI = re.compile(r"s3://(?P<bucket>[^/]+)/(?P<key>.+)")
 _JOB_NAME = re.compile(r"(?P<stack>.+)-(?P<run_id>[a-z2-7]{26})-a(?P<attempt>\d+)")
+_JUDGE_JOB_NAME = re.compile(r"(?P<stack>.+)-(?P<run_id>[a-z2-7]{26})-[cr]\d+")
 
 _BASE = "-b"
 
@@ -248,6 +249,27 @@ def asked_range_prefix(run: str, order: str, number: int) -> str:
 def evaluation_execution(run: str, order: str, attempt: int) -> str:
     """Name the workflow's execution that asks a large set of held-out rows; Step Functions allows 80 characters."""
     return f"{run}-{order}-{attempt}"
+
+
+def judge_job(stack: str, run: str, side: str, attempt: int) -> str:
+    """Name the evaluation job that grades the candidate's answers, or its rival's; Bedrock allows 63 of `[a-z0-9-]`."""
+    return f"{stack.lower()}-{run}-{'c' if side == 'candidate' else 'r'}{attempt}"
+
+
+def run_of_judge_job(stack: str, job_name: str) -> str | None:
+    """Read the run's id from the name of an evaluation job; None for one that is not this stack's."""
+    match = _JUDGE_JOB_NAME.fullmatch(job_name)
+    return match["run_id"] if match and match["stack"] == stack.lower() else None
+
+
+def judge_dataset_key(run: str, job: str) -> str:
+    """Locate the answers that an evaluation job grades."""
+    return f"{run_prefix(run)}judge/{job}/answers.jsonl"
+
+
+def judge_output_prefix(run: str, job: str) -> str:
+    """Locate what Bedrock writes of an evaluation job; ends with a slash."""
+    return f"{run_prefix(run)}judge/{job}/output/"
 
 
 def evaluation_report_key(run: str) -> str:

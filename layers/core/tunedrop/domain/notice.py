@@ -7,6 +7,7 @@ from tunedrop.domain import approval, names
 from tunedrop.domain.budget import words as dollars
 from tunedrop.domain.cost import training_seconds, training_usd
 from tunedrop.domain.cost_estimate import estimate_words
+from tunedrop.domain.judge import judgement_lines
 from tunedrop.domain.model import Record
 from tunedrop.domain.model_call import ModelCall
 from tunedrop.domain.plan import Plan, ServerlessTrainingPlan, ServeTarget
@@ -148,12 +149,19 @@ def _body(run: Run, now: datetime, report: tuple[str, ...]) -> Iterator[str]:
         yield from _plan(run, run.plan)
     if run.data:
         yield from _data(run, run.data)
+    yield from _results(run)
+    yield f"Cost so far: {_cost(run, now)}"
+    yield from _links(run, report)
+
+
+def _results(run: Run) -> Iterator[str]:
+    """Tell what training, evaluation and judge came to."""
     if run.training and run.training.metrics:
         yield "Losses: " + ", ".join(f"{short_name(metric.name)} {metric.value:g}" for metric in run.training.metrics)
     if run.evaluation:
         yield "Scores: " + ", ".join(_scores(run))
-    yield f"Cost so far: {_cost(run, now)}"
-    yield from _links(run, report)
+    if run.judgement:
+        yield from (f"Judge: {line}" for line in judgement_lines(run.judgement))
 
 
 def _links(run: Run, report: tuple[str, ...]) -> Iterator[str]:

@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 from tunedrop.domain.model import Record
-from tunedrop.domain.plan import Plan
+from tunedrop.domain.plan import JudgeMetric, Plan
 from tunedrop.domain.problem import Problem
-from tunedrop.domain.run import DatasetSummary, Evaluation, RunStatus, Training
+from tunedrop.domain.run import DatasetSummary, Evaluation, JudgeJob, JudgeScore, RunStatus, Training
 
 
 class Observation(Record):
@@ -232,6 +232,34 @@ class Scored(Observation):
     """All held-out rows are answered and judged."""
 
     evaluation: Evaluation
+
+
+class JudgeCalled(Observation):
+    """The evaluation jobs exist, made now or before; they grade `rows` answers of each model."""
+
+    jobs: tuple[JudgeJob, ...]
+    rival: str
+    rows: int
+    of_rows: int
+
+
+class JudgeBusy(Observation):
+    """The judge has not graded all answers yet, or cannot be asked now."""
+
+    reason: str
+    retry_after: timedelta
+
+
+class Judged(Observation):
+    """The judge graded the answers."""
+
+    scores: dict[JudgeMetric, JudgeScore]
+
+
+class JudgeSilent(Observation):
+    """There will be no judgement."""
+
+    reason: str
 
 
 class PromotionWanted(Observation):

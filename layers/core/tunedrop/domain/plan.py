@@ -12,6 +12,24 @@ from tunedrop.domain.pricing import Price
 MetricName = Literal["exact_match", "normalised_match", "token_f1", "rouge_l", "anls", "label_accuracy"]
 """How an answer is compared with the right one; docs/evaluation.md has the definitions."""
 
+JudgeMetric = Literal[
+    "Correctness",
+    "Completeness",
+    "Faithfulness",
+    "Helpfulness",
+    "Coherence",
+    "Relevance",
+    "FollowingInstructions",
+    "ProfessionalStyleAndTone",
+    "Harmfulness",
+    "Stereotyping",
+    "Refusal",
+]
+"""What a judge on Bedrock grades answers for, as Bedrock names it, after `Builtin.`.
+
+https://docs.aws.amazon.com/bedrock/latest/userguide/model-evaluation-metrics.html
+"""
+
 
 class Technique(StrEnum):
     """How the model is customised; the value is what `tune.yaml` says."""
@@ -257,6 +275,14 @@ class BaseEndpointPlan(Record):
         return self.hosting.usd_per_hour and self.hosting.usd_per_hour * self.most_hours
 
 
+class JudgePlan(Record):
+    """Say which model grades the answers on Bedrock, and for what; it decides nothing."""
+
+    evaluator_model: str
+    """Bedrock's id of a foundation model, or of an inference profile."""
+    metrics: tuple[JudgeMetric, ...]
+
+
 class EvaluationPlan(Record):
     """Say how the candidate is judged."""
 
@@ -271,6 +297,8 @@ class EvaluationPlan(Record):
     """
     base_endpoint: BaseEndpointPlan | None = None
     """Where the base model answers instead; None where Bedrock's own does, or nobody asks for the base."""
+    judge: JudgePlan | None = None
+    """None where nobody grades the answers but the metrics."""
 
     @property
     def base_required(self) -> bool:

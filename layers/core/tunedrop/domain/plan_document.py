@@ -8,6 +8,7 @@ from tunedrop.domain.base_endpoint import base_words
 from tunedrop.domain.budget import limit_cents, words
 from tunedrop.domain.hosting import hosting_words
 from tunedrop.domain.import_room import ImportRoom
+from tunedrop.domain.judge import judge_words
 from tunedrop.domain.jumpstart import JumpStartModel
 from tunedrop.domain.model import Record
 from tunedrop.domain.model_call import ModelCall, expected_call
@@ -151,6 +152,8 @@ def _then(plan: Plan, offer: Offer) -> Iterator[str]:
     if "champion" in evaluation.against:
         rivals.append("the dataset's promoted model, if there is one")
     yield f"It is judged on held-out rows by {evaluation.metric}, against {' and '.join(rivals) or 'nothing'}."
+    if evaluation.judge:
+        yield judge_words(evaluation.judge)
     yield (
         f"It is promoted when it is at least {evaluation.min_gain:.3f} better; otherwise its {_served_as(plan)} is "
         "deleted, and its weights stay in the run bucket."

@@ -17,6 +17,7 @@ from tunedrop.domain.estimate import estimate, guessed_tokens
 from tunedrop.domain.hosting import hosting_problems
 from tunedrop.domain.hyperparameters import choose_hyperparameters, techniques_of
 from tunedrop.domain.import_compatibility import Findings, ModelFacts, compatibility
+from tunedrop.domain.judge import judge_problems, judge_warnings
 from tunedrop.domain.jumpstart import JumpStartModel, TrainingArtifacts
 from tunedrop.domain.plan import (
     ApprovalRule,
@@ -25,6 +26,7 @@ from tunedrop.domain.plan import (
     EvaluationPlan,
     FileRole,
     InstanceChoice,
+    JudgePlan,
     MetricName,
     PinnedObject,
     Plan,
@@ -144,6 +146,7 @@ def make_plan(
         *above_limit,
         *findings.problems,
         *contradicted(spec),
+        *judge_problems(spec, rules.region),
         *base.problems,
         *(
             hosting_problems(spec, model, rules.policy, rules.stack)
@@ -160,6 +163,7 @@ def make_plan(
         prepared = _by_recipe(trained, model, technique, drop_files, rules, any_trainer)
     if not isinstance(prepared, _Prepared):
         return prepared
+    judge = spec.evaluate.judge
     return Plan(
         serve=serve,
         model_id=model.model_id,
@@ -181,6 +185,7 @@ def make_plan(
             seed=HELD_OUT_SEED,
             base_model_id=None if base.endpoint else rules.base_models.get(model.model_id),
             base_endpoint=base.endpoint,
+            judge=JudgePlan(evaluator_model=judge.evaluator_model, metrics=judge.metrics) if judge else None,
         ),
         usd_per_hour=prepared.usd_per_hour,
         price_source=prepared.price_source,
@@ -194,6 +199,7 @@ def make_plan(
             *base.warnings,
             *prepared.warnings,
             *drop_files.warnings,
+            *judge_warnings(spec, technique),
         ),
     )
 

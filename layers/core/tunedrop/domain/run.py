@@ -9,7 +9,7 @@ from pydantic import Field
 from tunedrop.domain.budget import Charge
 from tunedrop.domain.model import Record
 from tunedrop.domain.model_call import ModelCall
-from tunedrop.domain.plan import MetricName, Plan, ServeTarget
+from tunedrop.domain.plan import JudgeMetric, MetricName, Plan, ServeTarget
 from tunedrop.domain.problem import Problem
 
 
@@ -274,6 +274,47 @@ class Evaluation(Record):
     """The run whose model was the dataset's champion when the answers were compared; None when there was none."""
 
 
+class JudgeJob(Record):
+    """Name one evaluation job on Bedrock, which grades one model's answers."""
+
+    side: str
+    """`candidate`, `base` or `champion`."""
+    name: str
+    arn: str
+
+
+class JudgeScore(Record):
+    """Hold what the judge made of the answers by one metric, on the rows that it graded; grades are in 0..1."""
+
+    candidate: float
+    rival: float | None
+    rows: int
+    comparison: Comparison | None
+    """None where there is no rival."""
+
+
+class Judgement(Record):
+    """Hold what another model, on Bedrock, says of the answers. It informs: nothing is decided by it."""
+
+    evaluator_model: str
+    attempt: int = 1
+    """Counts the times that jobs were asked for: their names."""
+    since: datetime
+    """When the answers were there to be graded."""
+    over: bool = False
+    """Whether the run waits for the judge no more."""
+    rival: str = ""
+    """Whose answers were graded beside the candidate's: `base` or `champion`; empty for nobody's."""
+    rows: int = 0
+    """Of each model, so many answers were handed to the judge."""
+    of_rows: int = 0
+    """Held-out rows that they were drawn from."""
+    jobs: tuple[JudgeJob, ...] = ()
+    scores: dict[JudgeMetric, JudgeScore] = Field(default_factory=dict)
+    failure: str = ""
+    """Why there is no judgement."""
+
+
 class Promotion(Record):
     """Make the run's model the champion of its dataset."""
 
@@ -349,6 +390,8 @@ class Run(Record):
     base: BaseEndpoint | None = None
     """None where the base model is not asked on an endpoint, or not yet."""
     evaluation: Evaluation | None = None
+    judgement: Judgement | None = None
+    """None when the plan asks for no judge, and until the answers are there."""
     room_from: str | None = None
     """The former champion, by its run, whose model is to make room at Bedrock for this one's."""
     promotion: Promotion | None = None

@@ -4,12 +4,11 @@ Rows of one document are not independent: they are resampled together, and their
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tunedrop.domain.plan import MetricName
 from tunedrop.domain.run import Comparison
 
 CONFIDENCE: Final = 0.95
@@ -35,11 +34,14 @@ _LISTED: Final = 12
 _ROUNDING: Final = 1e-9
 
 
+Metric = TypeVar("Metric", bound=str)
+
+
 def compare(
-    candidate: Mapping[MetricName, Sequence[float]],
-    other: Mapping[MetricName, Sequence[float]],
+    candidate: Mapping[Metric, Sequence[float]],
+    other: Mapping[Metric, Sequence[float]],
     documents: Sequence[str | None],
-) -> dict[MetricName, Comparison]:
+) -> dict[Metric, Comparison]:
     """Compare two models' scores, row by row, by each metric.
 
     `documents` name the document of each row; None stands for a row of its own.

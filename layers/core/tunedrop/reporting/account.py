@@ -104,6 +104,8 @@ def _plan_facts(made: Plan) -> Iterator[Fact]:
     yield Fact("Served by", made.serve)
     against = ", ".join(evaluation.against) or "nothing"
     yield Fact("Judged by", f"{evaluation.metric}, against {against}, for a gain of {evaluation.min_gain:+.3f}")
+    if evaluation.judge:
+        yield Fact("Graded by", f"{evaluation.judge.evaluator_model}, for {', '.join(evaluation.judge.metrics)}")
 
 
 def _hyperparameters(caption: str, some: list[PlannedHyperparameter]) -> Html:

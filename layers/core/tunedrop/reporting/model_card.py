@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from tunedrop.domain.evaluation_report import EvaluationReport
+from tunedrop.domain.judge import graded_rows, metric_words
 from tunedrop.domain.plan import Plan, TrainingPlan
 from tunedrop.domain.run import Run
 from tunedrop.domain.words import number
@@ -42,7 +43,7 @@ def model_card(report: RunReport) -> dict[str, Any] | None:
             "explanations_for_risk_rating": UNKNOWN_RISK,
         },
         "training_details": _training(report, run, run.plan),
-        "evaluation_details": [_evaluation(run, evaluation)],
+        "evaluation_details": [_evaluation(run, evaluation), *_judgement(run)],
         "additional_information": {
             "caveats_and_recommendations": run.evaluation.verdict[:2048],
             "custom_details": dict(_custom(run, run.plan)),
@@ -104,6 +105,35 @@ def _evaluation(run: Run, report: EvaluationReport) -> dict[str, Any]:
         "datasets": [run.evaluation.answers_uri] if run.evaluation else [],
         "metadata": {"metric that decides": report.metric, "gain asked for": f"{report.min_gain:g}"},
         "metric_groups": [*scores, *compared],
+    }
+
+
+def _judgement(run: Run) -> Iterator[dict[str, Any]]:
+    """Tell the judge's grades, where there are any, apart from what decided."""
+    judgement = run.judgement
+    if judgement is None or not judgement.scores:
+        return
+    sides = {"tuned": "candidate", judgement.rival: "rival"} if judgement.rival else {"tuned": "candidate"}
+    yield {
+        "name": "Another model's judgement",
+        "evaluation_observation": f"{judgement.evaluator_model} on Amazon Bedrock graded {graded_rows(judgement)}. Its "
+        "grades decide nothing.",
+        "metadata": {"judge": judgement.evaluator_model},
+        "metric_groups": [
+            {
+                "name": f"Grades of the {name} model",
+                "metric_data": [
+                    {
+                        "name": metric_words(metric),
+                        "type": "number",
+                        "value": getattr(score, member),
+                        "notes": f"mean of {number(score.rows, 'row')}",
+                    }
+                    for metric, score in judgement.scores.items()
+                ],
+            }
+            for name, member in sides.items()
+        ],
     }
 
 

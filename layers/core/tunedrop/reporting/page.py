@@ -8,7 +8,7 @@ from tunedrop.domain.run import Run, RunStatus
 from tunedrop.domain.scoring import interval_words
 from tunedrop.domain.words import Fact
 from tunedrop.markup.elements import NOTHING, Html, data, document, element, join, paragraph, section, text
-from tunedrop.reporting import account, evaluation, training
+from tunedrop.reporting import account, evaluation, judge, training
 from tunedrop.reporting.advice import advice
 from tunedrop.reporting.run_report import SIDES, RunReport
 
@@ -46,6 +46,7 @@ def render(report: RunReport) -> str:
             _problems(run),
             _next(report),
             *of_answers,
+            judge.judgement(run.judgement) if run.judgement else NOTHING,
             training.losses(report),
             account.dataset(report),
             account.plan(report),

@@ -166,7 +166,8 @@ class ScoreModels:
         """Say why the base model's endpoint is not asked, or not any more; empty where it is, or there is none."""
         if run.base is None:
             return ""
-        if run.base.up_at and self.clock.now() - run.base.up_at >= ASKING:
+        # Once a judge was called, all that the base answers is stored, and its endpoint is on its way down.
+        if run.base.up_at and not run.judgement and self.clock.now() - run.base.up_at >= ASKING:
             hours = ASKING.total_seconds() / 3600
             return f"Its endpoint was there for {hours:g} hours, and not all rows were answered."
         return run.base.missing

@@ -7,7 +7,7 @@ from datetime import timedelta
 from tunedrop.domain import names
 from tunedrop.domain.observations import Nudged
 from tunedrop.domain.run import Change, Drop, Run
-from tunedrop.ports import Aliases, Clock, Drops, Endpoints, ModelImports, RunStore, TrainingJobs
+from tunedrop.ports import Aliases, Clock, Drops, Endpoints, JudgeJobs, ModelImports, RunStore, TrainingJobs
 from tunedrop.steps.advance import tell
 from tunedrop.steps.champions import FormerChampions, publish
 
@@ -44,6 +44,7 @@ class Reconcile:
     drops: Drops
     jobs: TrainingJobs
     imports: ModelImports
+    judges: JudgeJobs
     endpoints: Endpoints
     aliases: Aliases
     clock: Clock
@@ -59,6 +60,7 @@ class Reconcile:
         parts = {
             "nudged": self._nudge_runs,
             "stopped": self._stop_jobs,
+            "silenced": self._stop_judges,
             "deleted": self._delete_models,
             "taken down": self._take_endpoints_down,
             "unused": self._retire_unused,
@@ -86,6 +88,16 @@ class Reconcile:
             run_id = names.run_of_training_job(self.stack, job_name)
             if run_id and self._is_stray(run_id, names.attempt_of_training_job(job_name)):
                 self.jobs.stop(job_name)
+                yield job_name
+
+    def _stop_judges(self) -> Iterator[str]:
+        """Stop the evaluation jobs that no run waits for any more."""
+        for job_name, job_arn in self.judges.running(f"{self.stack.lower()}-"):
+            run_id = names.run_of_judge_job(self.stack, job_name)
+            run = self.runs.get(run_id) if run_id else None
+            awaited = run and not run.status.terminal and run.judgement and not run.judgement.over
+            if run_id and not awaited:
+                self.judges.stop(job_arn)
                 yield job_name
 
     def _delete_models(self) -> Iterator[str]:

@@ -63,7 +63,7 @@ ROUTES = {
     "tunedrop/run-status-changed.deploying": {DEPLOY},
     "tunedrop/run-status-changed.deploying-due": {DEPLOY},
     "tunedrop/run-status-changed.evaluating": {EVALUATE},
-    "tunedrop/run-status-changed.evaluating-due": {EVALUATE},
+    "tunedrop/run-status-changed.evaluating-due": {EVALUATE, "deploy_model/Judging"},
     "tunedrop/run-status-changed.failed": {DEPLOY, NOTIFY, TRACK, REPORT, MLFLOW},
     "tunedrop/run-status-changed.launching": {LAUNCH},
     "tunedrop/run-status-changed.launching-due": {LAUNCH},

@@ -22,6 +22,7 @@ from local.jumpstart.specs import TINY_LLAMA
 from tunedrop.adapters.dynamodb import DynamoDBRunStore
 from tunedrop.domain import names
 from tunedrop.domain.run import Run, RunStatus
+from tunedrop.steps.judge import LOOK_AGAIN
 
 MLFLOW_SERVER_ARN = f"arn:aws:sagemaker:{REGION}:{ACCOUNT_ID}:mlflow-tracking-server/experiments"
 
@@ -157,6 +158,12 @@ class Application:
             FunctionName=self.function_name(function), Payload=json.dumps(event).encode()
         )
         assert "FunctionError" not in answer, answer["Payload"].read()
+
+    def hear_judge(self, run_id: str) -> None:
+        """Wait until the answers are with the judge, and have the run look at it before its time."""
+        run = self.wait_for(run_id, lambda run: bool(run.judgement and (run.judgement.over or run.next_try_at)))
+        if run.next_try_at:
+            self.tick("ReconcileRuns", LOOK_AGAIN)
 
     def import_span(self, run_id: str) -> tuple[datetime, datetime]:
         """Return when the import of a run began and ended."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from local.bedrock.grader import correctness
 from tests.deployed import COLOURS, QUICK, TEMPLATE, Application, lines, rows
 from tests.samples import ACCOUNT
 from tunedrop.domain import names
@@ -16,12 +17,14 @@ CANARY = "canary7c1f"
 BROKEN_FEELING = 3
 TRAINING_LOG = "/aws/sagemaker/TrainingJobs"
 EVERYTHING = "everything"
+JUDGE = {"evaluator_model": "amazon.nova-pro-v1:0", "metrics": ["Correctness", "Completeness"]}
 
 HOLDS_ROWS = (
     r"channels/(training|validation)/.+\.jsonl",
     r"held-out\.jsonl",
     r"answers/.+",
     r"answers\.jsonl",
+    r"judge/.+\.jsonl",
     r"evaluation\.json",
     r"validation-report\.(json|html)",
     r"report\.html",
@@ -51,7 +54,7 @@ def drop(application: Application, dataset: str, training: list[dict[str, Any]],
             "template.json": json.dumps(TEMPLATE).encode(),
         },
     )
-    return application.start(dataset, hyperparameters=QUICK)
+    return application.start(dataset, hyperparameters=QUICK, evaluate={"judge": JUDGE})
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +85,7 @@ def ended(application: Application, events: list[str]) -> list[Run]:
         drop(application, "canary-bad", marked(3100, 3), faulty + torn),
         drop(application, "canary-large", marked(3200, 60), faulty + torn),
     ]
+    application.hear_judge(started[0])
     runs = [application.wait(run_id) for run_id in started]
     for run_id in started:
         application.wait_for(run_id, lambda run: bool(run.report_uri))
@@ -101,6 +105,35 @@ def test_the_runs_saw_what_they_should(ended: list[Run]) -> None:
     for run in (bad, large):
         assert run.status is RunStatus.REJECTED
         assert {problem.code for problem in run.problems} == {"data.not-text", "data.not-json"}
+
+
+def test_a_judge_graded_the_answers_of_both_models_and_that_is_told(application: Application, ended: list[Run]) -> None:
+    run = ended[0]
+    judgement = run.judgement
+    assert judgement
+    assert (judgement.over, judgement.failure, judgement.rival, judgement.rows) == (True, "", "base", 8)
+    answers = application.s3.get_object(Bucket=application.outputs["RunBucketName"], Key=names.answers_key(run.run_id))[
+        "Body"
+    ].read()
+    graded: dict[str, list[float]] = {"candidate": [], "base": []}
+    for line in answers.splitlines():
+        each = json.loads(line)
+        graded[each["side"]].append(correctness(each["answer"]["text"], each["expected"])[0])
+    score = judgement.scores["Correctness"]
+    assert score.candidate == pytest.approx(sum(graded["candidate"]) / 8)
+    assert score.rival == pytest.approx(sum(graded["base"]) / 8)
+    shown = application.command("show", run.run_id)
+    (notice,) = [each for each in application.notices(run.run_id) if each["MessageAttributes"]["status"] == _text(run)]
+    page = application.s3.get_object(Bucket=application.outputs["RunBucketName"], Key=names.run_page_key(run.run_id))[
+        "Body"
+    ].read()
+    for place in (shown.stdout, notice["Message"], page.decode()):
+        assert "amazon.nova-pro-v1:0" in place
+        assert f"{score.candidate:.3f}" in place
+
+
+def _text(run: Run) -> dict[str, str]:
+    return {"Type": "String", "Value": run.status}
 
 
 def test_no_text_of_a_row_leaves_the_buckets(application: Application, ended: list[Run], events: list[str]) -> None:
@@ -146,6 +179,8 @@ def asked_of_aws(application: Application, run_id: str) -> Iterator[tuple[str, s
         yield "tags", json.dumps(sagemaker.list_tags(ResourceArn=described["TrainingJobArn"])["Tags"])
     for job in application.imports(run_id):
         yield "import", json.dumps(bedrock.get_model_import_job(jobIdentifier=job), default=str)
+    for each in bedrock.list_evaluation_jobs(nameContains=run_id)["jobSummaries"]:
+        yield "evaluation", json.dumps(bedrock.get_evaluation_job(jobIdentifier=each["jobArn"]), default=str)
 
 
 def executed(workflows: Any) -> Iterator[tuple[str, str]]:

@@ -29,6 +29,10 @@ OTHERS = (
 UNSEEN_HERE = {
     ("DeployModelFunctionRole", "bedrock:ListImportedModels"): "the account here has room for the models of all tests",
     ("EvaluateModelFunctionRole", "s3:ListBucket"): "without it S3 answers 403, not 404, where an object is missing",
+    ("JudgeRole", "bedrock:InvokeModel"): "the local judge counts words, and calls no model",
+    ("JudgeRole", "s3:AbortMultipartUpload"): "the local judge writes small files",
+    ("JudgeRole", "s3:GetBucketLocation"): "Bedrock asks for it, as its documentation says",
+    ("JudgeRole", "s3:ListBucketMultipartUploads"): "the local judge writes small files",
     ("MergeScansFunctionRole", "s3:ListBucket"): "without it S3 answers 403, not 404, where an object is missing",
     ("AskRangeFunctionRole", "s3:ListBucket"): "without it S3 answers 403, not 404, where an object is missing",
     ("EvaluationWorkflowRole", "states:DescribeExecution"): "the embedded AWS looks at the children by itself",
@@ -39,6 +43,7 @@ UNSEEN_HERE = {
     ("TrackExperimentFunctionRole", "s3:ListBucket"): "without it S3 answers 403, not 404, where an object is missing",
     ("WriteReportFunctionRole", "s3:ListBucket"): "without it S3 answers 403, not 404, where an object is missing",
     ("AnnouncementsRole", "sqs:SendMessage"): "only when a record can never be delivered",
+    ("ReconcileRunsFunctionRole", "bedrock:StopEvaluationJob"): "only where a run waits for its judge no more",
     ("ReconcileRunsFunctionRole", "sagemaker:DeleteEndpoint"): "only where a worker that died left an endpoint",
     ("ReconcileRunsFunctionRole", "sagemaker:DeleteEndpointConfig"): "only where a worker that died left an endpoint",
     ("ReconcileRunsFunctionRole", "sagemaker:DeleteModel"): "only where a worker that died left an endpoint",

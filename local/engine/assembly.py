@@ -17,7 +17,7 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack import app as ministack
 
-from local.engine import logs, s3_events, s3_ranges, schedules
+from local.engine import alarms, logs, s3_events, s3_ranges, schedules
 from local.engine.async_queue import AsyncQueue
 from local.engine.database import Database
 from local.engine.delivery import Delivery
@@ -56,6 +56,7 @@ class _Engine:
         self._step_functions = StepFunctions(iam, self._endpoint_url, self._snapshots.changed)
         DistributedMaps(self._step_functions, iam, settings.async_concurrency)
         schedules.install(settings.seconds_per_minute)
+        alarms.install()
         s3_events.install()
         s3_ranges.install()
         self._host = EngineHost(iam, self._endpoint_url, data_dir, work_dir)

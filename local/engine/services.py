@@ -17,7 +17,7 @@ from ministack.core.concurrency import run_reentrant
 from ministack.core.responses import StreamingResponse
 from ministack.services import cloudwatch
 
-from local.engine import logs
+from local.engine import alarms, logs
 from local.engine.destinations import put_event
 from local.engine.host import AwsError, Request, Response, Service
 from local.engine.iam import Iam, request_access_key
@@ -90,6 +90,7 @@ class EngineHost:
     def put_metric(self, namespace: str, name: str, value: float, dimensions: Mapping[str, str]) -> None:
         """Record one metric value, now."""
         cloudwatch.record_metric(namespace, name, value, "None", dict(dimensions))
+        alarms.measured(namespace, name)
 
 
 def mount(service: Service, iam: Iam) -> None:

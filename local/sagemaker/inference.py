@@ -94,6 +94,8 @@ class Inference:
     def _failed(self, asked: Mapping[str, Any], error: AwsError) -> Response:
         """Word what the container answered as the runtime does: with the container's own status and message."""
         kind = "client" if error.status < _SERVER_ERROR else "server"
+        if kind == "server":
+            self._measure("Invocation5XXErrors", asked["InferenceComponentName"])
         told = json.dumps({"error": error.message, "code": error.status})
         group = f"/aws/sagemaker/InferenceComponents/{asked['InferenceComponentName']}"
         body = {

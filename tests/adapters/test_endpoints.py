@@ -313,7 +313,7 @@ ALL = sorted(
         *(f"{kind} {ENDPOINT_NAME}" for kind in ("model", "config", "endpoint", "component")),
         f"target inference-component/{ENDPOINT_NAME}",
         *(f"policy {ENDPOINT_NAME}-{policy}" for policy in ("load", "from-zero")),
-        f"alarm {ENDPOINT_NAME}-from-zero",
+        *(f"alarm {ENDPOINT_NAME}-{alarm}" for alarm in ("from-zero", "errors")),
     ]
 )
 
@@ -367,7 +367,8 @@ class Written:
         """Answer who looks what to stop before a deletion."""
         self.scaling.answers("describe_scaling_policies", {"ScalingPolicies": []})
         self.scaling.fails("deregister_scalable_target", "ObjectNotFoundException")
-        self.cloudwatch.answers("delete_alarms", {}, {"AlarmNames": [f"{ENDPOINT_NAME}-from-zero"]})
+        for alarm in ("from-zero", "errors"):
+            self.cloudwatch.answers("delete_alarms", {}, {"AlarmNames": [f"{ENDPOINT_NAME}-{alarm}"]})
 
     def missing(self, kind: str) -> None:
         self.sagemaker.fails(f"describe_{kind}", "ValidationException", f"Could not find {kind}.")
@@ -481,7 +482,8 @@ def test_an_endpoint_outlives_its_component(written: Written) -> None:
 def test_an_alarm_that_is_gone_counts_as_deleted(written: Written) -> None:
     written.scaling.answers("describe_scaling_policies", {"ScalingPolicies": []})
     written.scaling.answers("deregister_scalable_target", {})
-    written.cloudwatch.fails("delete_alarms", "ResourceNotFound", status=404)
+    for _ in range(2):
+        written.cloudwatch.fails("delete_alarms", "ResourceNotFound", status=404)
     for kind in ("inference_component", "endpoint"):
         written.missing(kind)
     for kind in ("endpoint_config", "model"):

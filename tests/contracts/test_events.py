@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from tests.samples import DROP, JOB_NAME, PERSON, RUN_ID
 from tests.stack import ROOT, announcements, receivers, sample
 from tunedrop.contracts.events import (
+    AlarmStateChange,
     ApprovalEvent,
     ApprovalRefused,
     ChampionEvent,
@@ -81,6 +82,9 @@ ROUTES = {
     "tunedrop/model-promoted.rollback": set(),
     "tunedrop.user/promotion-requested.first-champion": {"promote_model/Requested"},
     "tunedrop.user/promotion-requested.rollback": {"promote_model/Requested"},
+    "aws.cloudwatch/cloudwatch-alarm-state-change.errors": {"promote_model/Failing"},
+    "aws.cloudwatch/cloudwatch-alarm-state-change.errors-over": set(),
+    "aws.cloudwatch/cloudwatch-alarm-state-change.from-zero": set(),
 }
 ANNOUNCED = {
     "aws.dynamodb/stream-record.claim-taken": False,
@@ -90,6 +94,7 @@ ANNOUNCED = {
     "aws.dynamodb/stream-record.run-progress": False,
 }
 READERS = {
+    "aws.cloudwatch": AlarmStateChange,
     "aws.events": Tick,
     "aws.s3": ObjectCreated,
     "aws.sagemaker": TrainingJobStateChange,

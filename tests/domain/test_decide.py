@@ -56,6 +56,8 @@ from tunedrop.domain.alias import newly_promoted
 from tunedrop.domain.budget import most_cents
 from tunedrop.domain.capacity import GIVE_UP_AFTER, SHORTAGES, next_try
 from tunedrop.domain.decide import (
+    ALARM,
+    BAKE_TIME,
     DELETION_PAUSE,
     DELETIONS,
     EVALUATED,
@@ -77,6 +79,7 @@ from tunedrop.domain.decide import (
 )
 from tunedrop.domain.judge import PATIENCE
 from tunedrop.domain.observations import (
+    AlarmRaised,
     AliasPublished,
     ApprovalRefused,
     Approved,
@@ -111,6 +114,7 @@ from tunedrop.domain.observations import (
     Refused,
     ReportWritten,
     RetirementWanted,
+    RolledBack,
     RoomMade,
     RoomWanted,
     ScoringPaused,
@@ -134,6 +138,8 @@ DELETION_DENIED = DeletionDenied(reason="not authorized to perform: bedrock:Dele
 TIME_OVER = RetirementWanted(because="It has not been the champion for 7 days.")
 
 UNUSED = RetirementWanted(because="Nobody had called it for 72 hours.", told=True)
+FAILING = AlarmRaised(reason="12 calls failed.", former="an-older-run")
+ALONE = FAILING.model_copy(update={"former": None})
 COMING = EndpointSeen(in_service=False, reason="SageMaker is making the endpoint.")
 IN_SERVICE = EndpointSeen(in_service=True, model_arn=ENDPOINT_ARN)
 WAKE = WakeRequested(by=PERSON)
@@ -183,6 +189,7 @@ POSSIBLE: dict[Effect, tuple[Observation, ...]] = {
         BaseSeen(in_service=True, model_arn=ENDPOINT_ARN),
         BaseMissing(reason="SageMaker refused it."),
     ),
+    Effect.ROLL_BACK: (RolledBack(request=f"{ALARM}-{RUN_ID}", outcome="The former champion answers again."),),
     Effect.TAKE_BASE_DOWN: (BaseGone(), UNAVAILABLE, BaseDeletionDenied(reason="not authorized")),
     Effect.SCORE: (scored(passed=True), scored(passed=False), ScoringPaused(answered=5), UNAVAILABLE, REFUSED),
     Effect.CALL_JUDGE: (JUDGE_CALLED, JUDGE_BUSY, JUDGE_SILENT),
@@ -245,7 +252,7 @@ def situation(run: Run, now: datetime) -> object:
     base = run.base and (run.base.model_arn, run.base.missing, run.base.deleted, run.base.denials > 0, run.base.left)
     end = (run.status, run.change, run.claims, bool(run.reason), now - run.updated_at >= IDLE, wait, notice, deployment)
     end = (*end, run.charge and run.charge.attempt == run.attempt, promotion, run.promotion_refused is None)
-    end = (*end, bool(run.report_uri), base)
+    end = (*end, bool(run.report_uri), base, run.rollback and (run.rollback.of, run.rollback.outcome))
     if run.status.terminal:
         return (*end, run.charge is not None and now - run.entered_at >= MISSING_JOB)
     if run.status is RunStatus.DEPLOYING:
@@ -301,6 +308,15 @@ def moves_of_base(run: Run, now: datetime) -> Iterator[Move]:
         yield Move(run, now, effect, observation, decide(run, observation, now).run)
 
 
+def moves_of_alarm(run: Run, now: datetime) -> Iterator[Move]:
+    """Yield what becomes of a champion whose endpoint fails."""
+    seen: list[tuple[Effect | None, Observation]] = [(None, each) for each in (Looked(), Nudged(), FAILING, ALONE)]
+    for effect in effects_due(run, now):
+        seen += ((effect, each) for each in POSSIBLE[effect] if fits(run, effect, each))
+    for effect, observation in seen:
+        yield Move(run, now, effect, observation, decide(run, observation, now).run)
+
+
 def moves_from(run: Run, now: datetime) -> Iterator[Move]:
     seen: list[tuple[Effect | None, Observation]] = [
         (None, each) for each in (Looked(), Nudged(), WaitOver(), APPROVED, APPROVAL_REFUSED)
@@ -338,6 +354,11 @@ def base_search() -> Search:
     return searched((based_run(), based_run(judge=JUDGE)), moves_of_base)
 
 
+@pytest.fixture(scope="module")
+def alarm_search() -> Search:
+    return searched((run_in(RunStatus.PROMOTED), run_in(RunStatus.EVALUATING)), moves_of_alarm)
+
+
 def searched(starts: Iterable[Run], moves_of: Callable[[Run, datetime], Iterator[Move]]) -> Search:
     states: dict[object, tuple[Run, datetime]] = {
         situation(run, run.updated_at): (run, run.updated_at) for run in starts
@@ -364,7 +385,7 @@ def test_the_search_knows_every_effect_and_every_observation() -> None:
     assert set(POSSIBLE) == set(Effect)
     known = {type(each) for observations in POSSIBLE.values() for each in observations}
     unasked = {Nudged, CapReached, ChampionChanged, ClaimRefused, WaitOver}
-    asked = {PromotionRequested, Approved, ApprovalRefused, WakeRequested}
+    asked = {PromotionRequested, Approved, ApprovalRefused, WakeRequested, AlarmRaised}
     assert known | unasked | asked == set(Observation.__subclasses__())
 
 
@@ -397,6 +418,36 @@ def test_a_base_model_is_asked_only_once_it_is_up_or_given_up(base_search: Searc
     for run in evaluating:
         assert run.base
         assert bool(run.base.model_arn) is not bool(run.base.missing)
+
+
+def test_an_alarm_rolls_a_new_champion_back_once_and_people_are_told(alarm_search: Search) -> None:
+    rung = [move for move in alarm_search.moves if move.observation in (FAILING, ALONE)]
+    assert any(move.after.rollback for move in rung)
+    for move in rung:
+        young = move.before.promotion and move.now - move.before.promotion.at < BAKE_TIME
+        if move.before.status is not RunStatus.PROMOTED or not young or move.before.rollback:
+            assert move.after == move.before
+            continue
+        assert move.after.rollback
+        assert move.after.change is Change.DUE
+        due = effects_due(move.after, move.now)
+        assert (Effect.ROLL_BACK in due) is (move.observation == FAILING)
+    for move in alarm_search.moves:
+        if move.effect is Effect.ROLL_BACK:
+            assert move.after.failed_champion
+            # Whoever was told of the promotion is told of its end.
+            assert Effect.CLAIM_NOTICE in effects_due(move.after, move.now + NOTICE_LEASE)
+    ends = [run for run, _ in alarm_search.states.values() if settled(run)]
+    assert {run.rollback is None for run in ends} == {True, False}
+    assert all(run.rollback is None or run.rollback.outcome for run in ends)
+
+
+def test_a_rollback_by_an_alarm_is_not_taken_back_by_another_alarm() -> None:
+    promotion = PROMOTION_REQUESTED.model_copy(update={"by": ALARM})
+    run = observed(run_in(RunStatus.PROMOTED), promotion)
+    assert run.promotion
+    assert run.promotion.by == ALARM
+    assert observed(run, FAILING) == run
 
 
 def test_no_run_leaves_an_end(search: Search) -> None:

@@ -1,4 +1,4 @@
-"""After a rollback the former champion answers; forward again, the other one does. Nothing is trained for either."""
+"""After a rollback, by hand or by an alarm, the former champion answers. Nothing is trained for either."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,7 +11,8 @@ OPPOSITE = {"warm": COLOURS["cold"], "cold": COLOURS["warm"]}
 def test_after_a_rollback_chat_answers_from_the_former_champion(application: Application) -> None:
     first = promoted(application, COLOURS)
     assert spoken(application) == "cold"
-    second = promoted(application, OPPOSITE)
+    # By one on an endpoint, for users need not know where a model answers.
+    second = promoted(application, OPPOSITE, serve="endpoint")
     assert spoken(application) == "warm"
     assert second.promotion
     assert second.promotion.instead_of == first.run_id
@@ -30,12 +31,25 @@ def test_after_a_rollback_chat_answers_from_the_former_champion(application: App
         f"tunedrop-{first.run_id}-a1",
         f"tunedrop-{second.run_id}-a1",
     ]
+
+    # Its endpoint fails, by the alarm that watches it: the former champion answers again, and people are told.
+    assert second.deployment
+    cloudwatch = application.engine.client("cloudwatch")
+    alarm, reason = f"{second.deployment.model_name}-errors", "Ten calls failed within five minutes."
+    cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason=reason)
+    failed = application.wait_for(second.run_id, lambda seen: seen.failed_champion is not None)
+    assert failed.failed_champion
+    assert spoken(application) == "cold"
+    told = [each["Message"] for each in application.notices(second.run_id) if "fails" in each["Subject"]]
+    assert len(told) == 1
+    assert reason in told[0]
+    assert f"run {first.run_id}, answers again" in told[0]
     assert not application.dead_letters()
 
 
-def promoted(application: Application, colours: Mapping[str, Sequence[str]]) -> Run:
+def promoted(application: Application, colours: Mapping[str, Sequence[str]], **spec: str) -> Run:
     """Have a model promoted that was compared with the base alone."""
-    run_id = application.drop("moods", colours=colours, hyperparameters=LEARNS, evaluate={"against": ["base"]})
+    run_id = application.drop("moods", colours=colours, hyperparameters=LEARNS, evaluate={"against": ["base"]}, **spec)
     run = application.wait(run_id)
     assert run.status is RunStatus.PROMOTED, run.reason
     return run

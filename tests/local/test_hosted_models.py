@@ -9,6 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.application_autoscaling import ApplicationAutoScaling
+from local.bedrock.model_server import ModelFailedError, ModelServer
 from local.engine.host import Request
 from local.jumpstart.models import tiny_llama
 from local.sagemaker.account import Account
@@ -175,6 +176,22 @@ def test_serves_the_model_to_no_copy_and_back(host: Host, sagemaker: Any, runtim
 
     again = eventually(answered)
     assert again["choices"][0]["message"] == first["choices"][0]["message"]
+
+
+def test_a_container_that_fails_is_counted_as_such(
+    host: Host, sagemaker: Any, runtime: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended(*_: Any, **__: Any) -> Any:
+        raise ModelFailedError("the model's process ended")
+
+    for name in ("load", "unload"):
+        monkeypatch.setattr(ModelServer, name, lambda _server, _folder: None)
+    monkeypatch.setattr(ModelServer, "ask", ended)
+    create(sagemaker)
+    place(sagemaker)
+    with pytest.raises(ClientError, match=r"Received server error \(500\)"):
+        ask(runtime, CHAT)
+    assert ("AWS/SageMaker", "Invocation5XXErrors", 1.0, {"InferenceComponentName": NAME}) in host.metrics
 
 
 def test_takes_nothing_away_out_of_order(sagemaker: Any, runtime: Any) -> None:

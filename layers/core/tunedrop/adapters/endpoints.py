@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from tunedrop.adapters import chat_form, endpoint_calls, failures
 from tunedrop.adapters.bedrock import greedy, told
 from tunedrop.domain import names
-from tunedrop.domain.endpoint_requests import EndpointRequests, scaled, wake_alarm_name
+from tunedrop.domain.endpoint_requests import EndpointRequests, error_alarm_name, scaled, wake_alarm_name
 from tunedrop.domain.model_call import ModelCall
 from tunedrop.errors import (
     ModelUnavailableError,
@@ -119,7 +119,7 @@ class SageMakerEndpoints:
         return sum(float(each["Sum"]) for each in points)
 
     def _scale(self, wanted: EndpointRequests) -> None:
-        """Say how it scales; each of these calls replaces what the one before it said."""
+        """Say how it scales, and when it fails; each of these calls replaces what the one before it said."""
         if wanted.target is None or wanted.load_policy is None:
             return
         with _refusals():
@@ -128,6 +128,8 @@ class SageMakerEndpoints:
             if wanted.wake_policy and wanted.wake_alarm:
                 policy = self._scaling.put_scaling_policy(**wanted.wake_policy)["PolicyARN"]
                 self._cloudwatch.put_metric_alarm(**wanted.wake_alarm, AlarmActions=[policy])
+            if wanted.error_alarm:
+                self._cloudwatch.put_metric_alarm(**wanted.error_alarm)
 
     def _unscale(self, name: str) -> None:
         target = scaled(name)
@@ -138,7 +140,10 @@ class SageMakerEndpoints:
             for each in found["ScalingPolicies"]:
                 _unless_gone(self._scaling.delete_scaling_policy, **target, PolicyName=each["PolicyName"])
             _unless_gone(self._scaling.deregister_scalable_target, **target)
-            _unless_gone(self._cloudwatch.delete_alarms, AlarmNames=[wake_alarm_name(name)])
+            # One by one: of several, none is deleted where one is gone.
+            # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DeleteAlarms.html
+            for alarm in (wake_alarm_name(name), error_alarm_name(name)):
+                _unless_gone(self._cloudwatch.delete_alarms, AlarmNames=[alarm])
 
     def _create(self, kind: str, request: Mapping[str, Any]) -> None:
         """Create one of the kinds; that somebody else was faster, the next look tells."""

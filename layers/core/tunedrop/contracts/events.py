@@ -187,6 +187,30 @@ class EndpointStateChange(Event):
     detail: EndpointStateChangeDetail
 
 
+class AlarmState(Event):
+    """Say which state an alarm has come to, and CloudWatch's reason."""
+
+    value: str
+    reason: str = ""
+
+
+class AlarmStateChangeDetail(Event):
+    """Hold what is used of CloudWatch's announcement."""
+
+    alarm_name: str = Field(alias="alarmName")
+    state: AlarmState
+
+
+class AlarmStateChange(Event):
+    """Announce that an alarm rings, or is over.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch-and-eventbridge.html
+    """
+
+    detail_type: Literal["CloudWatch Alarm State Change"] = Field(alias="detail-type")
+    detail: AlarmStateChangeDetail
+
+
 class Tick(Event):
     """Announce that a schedule's time has come."""
 
@@ -206,10 +230,10 @@ class WorkflowEvent(RootModel[ExecutionStatusChange | RunStatusChanged]):
     root: ExecutionStatusChange | RunStatusChanged = Field(discriminator="detail_type")
 
 
-class ChampionEvent(RootModel[PromotionRequested | EndpointWanted | RunStatusChanged]):
+class ChampionEvent(RootModel[PromotionRequested | EndpointWanted | AlarmStateChange | RunStatusChanged]):
     """Hold what promote_model reacts to, told apart by its detail type."""
 
-    root: PromotionRequested | EndpointWanted | RunStatusChanged = Field(discriminator="detail_type")
+    root: PromotionRequested | EndpointWanted | AlarmStateChange | RunStatusChanged = Field(discriminator="detail_type")
 
 
 class DeploymentEvent(RootModel[EndpointStateChange | Tick]):

@@ -15,6 +15,7 @@ from tunedrop.domain.counted_estimate import with_counted_tokens
 from tunedrop.domain.diagnosis import diagnose
 from tunedrop.domain.model import Record
 from tunedrop.domain.observations import (
+    AlarmRaised,
     AliasPublished,
     ApprovalRefused,
     Approved,
@@ -56,6 +57,7 @@ from tunedrop.domain.observations import (
     Refused,
     ReportWritten,
     RetirementWanted,
+    RolledBack,
     RoomMade,
     RoomWanted,
     Scored,
@@ -81,6 +83,7 @@ from tunedrop.domain.run import (
     Notice,
     Promotion,
     PromotionRefused,
+    Rollback,
     Run,
     RunStatus,
     Stage,
@@ -112,6 +115,7 @@ class Effect(StrEnum):
     HEAR_JUDGE = "hear-judge"
     PROMOTE = "promote"
     PUBLISH_ALIAS = "publish-alias"
+    ROLL_BACK = "roll-back"
     RETIRE = "retire"
     DELETE_IMPORT = "delete-import"
     WRITE_REPORT = "write-report"
@@ -187,6 +191,12 @@ EVALUATED = frozenset({RunStatus.PROMOTED, RunStatus.NOT_PROMOTED})
 EVALUATION = "evaluation"
 """Who promotes a candidate that passed."""
 
+ALARM = "alarm"
+"""Who puts the former champion back when the new one fails."""
+
+BAKE_TIME = timedelta(hours=24)
+"""How long after a promotion an alarm on the champion's endpoint puts the former one back."""
+
 TRY_AGAIN = frozenset({RunStatus.REJECTED, RunStatus.FAILED, RunStatus.STOPPED})
 """The ends after which the same files may be dropped again."""
 
@@ -206,8 +216,9 @@ def settled(run: Run) -> bool:
     """Tell whether nothing is left to do for a run, ever."""
     told = run.status not in NOTIFIED or _told(run)
     waking = run.deployment is not None and run.deployment.waking
-    left = _retirement_due(run) or _base_due_down(run) or _publication_due(run) or _report_due(run)
-    return run.status.terminal and told and not (left or run.charge or waking)
+    gone = not (_retirement_due(run) or _base_due_down(run))
+    left = _rollback_due(run) or _publication_due(run) or _report_due(run) or run.charge or waking
+    return run.status.terminal and told and gone and not left
 
 
 def wants_nudge(run: Run, now: datetime) -> bool:
@@ -274,6 +285,8 @@ def _awaited(run: Run) -> Judgement | None:
 def _left_over(run: Run) -> Iterator[Effect]:
     if _publication_due(run):
         yield Effect.PUBLISH_ALIAS
+    if _rollback_due(run):
+        yield Effect.ROLL_BACK
     # What is denied is tried again after all else: an hour's wait for it must not hold the rest up.
     denied = run.base is not None and run.base.denials > 0
     if _base_due_down(run) and not denied:
@@ -313,6 +326,10 @@ def _retirement_due(run: Run) -> bool:
 
 def _base_due_down(run: Run) -> bool:
     return run.base is not None and not run.base.deleted and not run.base.left
+
+
+def _rollback_due(run: Run) -> bool:
+    return run.rollback is not None and not run.rollback.outcome
 
 
 def _publication_due(run: Run) -> bool:
@@ -827,14 +844,44 @@ def _over(run: Run, observation: Observation, now: datetime) -> Run:
     return run
 
 
-def _without_base(run: Run, observation: Observation, now: datetime) -> Run:
-    """Do what is left to do about the base model's endpoint, or else for the run."""
+def _after_end(run: Run, observation: Observation, now: datetime) -> Run:
+    """Do what is left to do about the base model's endpoint and about a champion that fails, or else for the run."""
     match observation:
+        case AlarmRaised():
+            return _failing(run, observation, now)
+        case RolledBack(request=request, outcome=outcome) if run.rollback and run.rollback.request == request:
+            rollback = run.rollback.model_copy(update={"outcome": outcome})
+            return _change(run, now, change=Change.DUE, rollback=rollback, notices=_untold(run), next_try_at=None)
         case BaseGone() if run.base:
             return _change(run, now, base=run.base.model_copy(update={"deleted": True}), next_try_at=None)
         case BaseDeletionDenied(reason=reason) if run.base and _base_due_down(run):
             return _denied(run, "base", run.base, reason, now)
     return _over(run, observation, now)
+
+
+def _failing(run: Run, alarm: AlarmRaised, now: datetime) -> Run:
+    """Put the former champion back, once for each promotion that has not stood for long; a rollback itself stands."""
+    promotion = run.promotion
+    if promotion is None or promotion.by == ALARM or now - promotion.at >= BAKE_TIME:
+        return run
+    if run.rollback and run.rollback.of == promotion.request:
+        return run
+    rollback = Rollback(
+        request=f"{ALARM}-{promotion.request}",
+        of=promotion.request,
+        because=alarm.reason,
+        at=now,
+        to=alarm.former,
+        outcome="" if alarm.former else "There is no former champion that could take its place: it still answers.",
+    )
+    notices = run.notices if alarm.former else _untold(run)
+    return _change(run, now, change=Change.DUE, rollback=rollback, notices=notices, next_try_at=None)
+
+
+def _untold(run: Run) -> dict[RunStatus, Notice]:
+    """Forget a notice of the status that was sent, so that another one follows, which says what has changed."""
+    again = {run.status} if _told(run) else set[RunStatus]()
+    return {status: each for status, each in run.notices.items() if status not in again}
 
 
 _JUDGES: dict[RunStatus, Callable[[Run, Observation, datetime], Run]] = {
@@ -845,7 +892,7 @@ _JUDGES: dict[RunStatus, Callable[[Run, Observation, datetime], Run]] = {
     RunStatus.TRAINING: _training,
     RunStatus.DEPLOYING: _deploying,
     RunStatus.EVALUATING: _evaluating,
-    **dict.fromkeys(TERMINAL, _without_base),
+    **dict.fromkeys(TERMINAL, _after_end),
 }
 
 
@@ -915,8 +962,7 @@ def _retiring(run: Run, because: str, now: datetime, *, told: bool = False) -> R
     deployment = run.deployment.model_copy(update={"retirement": because, "waking": False})
     # Who retires a former champion does not delete it himself.
     change = Change.DUE if run.promotion else Change.PROGRESS
-    again = {run.status} if told and _told(run) else set[RunStatus]()
-    notices = {status: each for status, each in run.notices.items() if status not in again}
+    notices = _untold(run) if told else run.notices
     return _change(run, now, change=change, deployment=deployment, next_try_at=None, notices=notices)
 
 

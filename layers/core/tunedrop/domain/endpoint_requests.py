@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling-zero-insta
 
 from typing import Any
 
+from tunedrop.domain import names
 from tunedrop.domain.artifact import weights_uri
 from tunedrop.domain.model import Record
 from tunedrop.domain.plan import HostingPlan
@@ -25,6 +26,13 @@ COOLDOWN_SECONDS = 300
 
 LOAD_POLICY, WAKE_POLICY = "load", "from-zero"
 
+_ERRORS = "-errors"
+
+MOST_ERRORS = 10
+"""Calls that the container may fail within `ERROR_SECONDS` before the alarm rings."""
+
+ERROR_SECONDS = 300
+
 
 class EndpointRequests(Record):
     """Hold the requests, in the order in which they can be made."""
@@ -41,6 +49,8 @@ class EndpointRequests(Record):
     """None for an endpoint that keeps an instance: nothing has to leave zero."""
     wake_alarm: dict[str, Any] | None
     """Without its action, the policy's ARN, which AWS makes."""
+    error_alarm: dict[str, Any] | None = None
+    """None for a base model's endpoint: nobody's champion."""
 
 
 def endpoint_requests(run: Run, name: str, *, stack: str, role_arn: str) -> EndpointRequests:
@@ -64,6 +74,7 @@ def endpoint_requests(run: Run, name: str, *, stack: str, role_arn: str) -> Endp
             "load_policy": _load_policy(name),
             "wake_policy": _wake_policy(name) if hosting.scale_to_zero else None,
             "wake_alarm": _wake_alarm(name) if hosting.scale_to_zero else None,
+            "error_alarm": _error_alarm(name),
         }
     )
 
@@ -159,6 +170,16 @@ def wake_alarm_name(name: str) -> str:
     return f"{name}-{WAKE_POLICY}"
 
 
+def error_alarm_name(name: str) -> str:
+    """Name the alarm on a container that fails; read by `run_of_error_alarm`."""
+    return f"{name}{_ERRORS}"
+
+
+def run_of_error_alarm(stack: str, alarm_name: str) -> str | None:
+    """Read the run's id from the name of such an alarm; None for any other alarm."""
+    return names.run_of_endpoint(stack, alarm_name.removesuffix(_ERRORS)) if alarm_name.endswith(_ERRORS) else None
+
+
 def _variant(hosting: HostingPlan) -> dict[str, Any]:
     return {
         "VariantName": VARIANT,
@@ -232,4 +253,26 @@ def _wake_alarm(name: str) -> dict[str, Any]:
         "Threshold": 1.0,
         "ComparisonOperator": "GreaterThanOrEqualToThreshold",
         "TreatMissingData": "missing",
+    }
+
+
+def _error_alarm(name: str) -> dict[str, Any]:
+    """Count what the container answers with 5XX: a prompt that it does not take is the caller's error, and a 4XX.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html
+    """
+    return {
+        "AlarmName": error_alarm_name(name),
+        "AlarmDescription": "A tuned model fails; soon after its promotion the former one takes its place. Made by "
+        "Tunedrop.",
+        "Namespace": "AWS/SageMaker",
+        "MetricName": "Invocation5XXErrors",
+        "Dimensions": [{"Name": "InferenceComponentName", "Value": name}],
+        "Statistic": "Sum",
+        "Period": ERROR_SECONDS,
+        "EvaluationPeriods": 1,
+        "DatapointsToAlarm": 1,
+        "Threshold": float(MOST_ERRORS),
+        "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+        "TreatMissingData": "notBreaching",
     }

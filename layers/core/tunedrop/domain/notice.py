@@ -64,6 +64,9 @@ def next_step(run: Run) -> tuple[str, str]:
     """Advise what to do about a run that stands so: a sentence, and the command that does it."""
     if run.taken_down:
         return "Bring it back without training, in some minutes", f"tunedrop wake {run.run_id}"
+    if run.failed_champion and run.deployment:
+        logs = f"/aws/sagemaker/InferenceComponents/{run.deployment.model_name}"
+        return f"Read why in the log group {logs}; see who answers now", f"tunedrop aliases {run.dataset}"
     match run.status:
         case RunStatus.AWAITING_APPROVAL:
             until = f" before {run.approval.lapses_at:%Y-%m-%d %H:%M} UTC" if run.approval else ""
@@ -131,10 +134,7 @@ def report_links(run: Run) -> tuple[str, ...]:
 
 def _body(run: Run, now: datetime, report: tuple[str, ...]) -> Iterator[str]:
     yield _headline(run)
-    if run.deployment and run.taken_down:
-        yield f"Why: {run.deployment.retirement}"
-    elif reason := untold_reason(run):
-        yield f"Why: {reason}"
+    yield from _why(run)
     if run.next_try_at:
         yield f"Next try: {run.next_try_at:%Y-%m-%d %H:%M} UTC"
     if run.problems:
@@ -162,6 +162,16 @@ def _results(run: Run) -> Iterator[str]:
         yield "Scores: " + ", ".join(_scores(run))
     if run.judgement:
         yield from (f"Judge: {line}" for line in judgement_lines(run.judgement))
+
+
+def _why(run: Run) -> Iterator[str]:
+    if run.deployment and run.taken_down:
+        yield f"Why: {run.deployment.retirement}"
+    elif failed := run.failed_champion:
+        yield failed.outcome
+        yield f"Why: {failed.because}"
+    elif reason := untold_reason(run):
+        yield f"Why: {reason}"
 
 
 def _links(run: Run, report: tuple[str, ...]) -> Iterator[str]:
@@ -211,12 +221,16 @@ def _plan(run: Run, plan: Plan) -> Iterator[str]:
 
 
 def _happened(run: Run) -> str:
-    return "taken down" if run.taken_down else _HAPPENED[run.status]
+    if run.taken_down:
+        return "taken down"
+    return "fails" if run.failed_champion else _HAPPENED[run.status]
 
 
 def _headline(run: Run) -> str:
     if run.taken_down:
         return f'The endpoint of "{run.dataset}" is taken down and costs nothing any more; calls of it fail.'
+    if run.failed_champion:
+        return f'The model that was promoted for "{run.dataset}" fails: its endpoint answers with errors.'
     match run.status:
         case RunStatus.AWAITING_APPROVAL:
             return f'The data of "{run.dataset}" is valid, and its training waits for your approval.'
@@ -293,6 +307,8 @@ def _attributes(run: Run, now: datetime) -> Iterator[tuple[str, str]]:
     yield "run_id", run.run_id
     if run.taken_down:
         yield "endpoint", "taken-down"
+    elif run.failed_champion:
+        yield "endpoint", "failing"
     if run.plan:
         yield "technique", run.plan.data.technique
         yield "model_id", run.plan.model_id

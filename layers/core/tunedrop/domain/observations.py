@@ -174,6 +174,22 @@ class EndpointSeen(Observation):
     model_arn: str | None = None
 
 
+class AlarmRaised(Observation):
+    """The endpoint of the dataset's champion fails."""
+
+    reason: str
+    """CloudWatch's own."""
+    former: str | None
+    """The run whose model was the champion before; None where there is none that may take the place."""
+
+
+class RolledBack(Observation):
+    """The former champion was put back, or cannot be; `outcome` says which, for people."""
+
+    request: str
+    outcome: str
+
+
 class BaseNamed(Observation):
     """The endpoint of the base model is about to be made under this name."""
 

@@ -329,6 +329,22 @@ class Promotion(Record):
     """Whether the alias, which users read, has been written since."""
 
 
+class Rollback(Record):
+    """Put the former champion back, since this one failed soon after its promotion."""
+
+    request: str
+    """Names the promotion of the former champion, so that it is granted once."""
+    of: str
+    """The request of the promotion that is taken back."""
+    because: str
+    """CloudWatch's reason."""
+    at: datetime
+    to: str | None
+    """The run whose model takes the place; None where there is none."""
+    outcome: str = ""
+    """What came of it, for people; empty until that is known."""
+
+
 class PromotionRefused(Record):
     """Say why a person's wish was not granted."""
 
@@ -398,6 +414,8 @@ class Run(Record):
     """The last one; who was champion when, the alias's own record tells (`domain/alias.py`)."""
     promotion_refused: PromotionRefused | None = None
     """The last one, for who asked."""
+    rollback: Rollback | None = None
+    """The last one that an alarm asked for."""
     evaluated_rows: int = 0
     """Rows whose answers are stored, while the evaluation goes on over several invocations."""
     problems: tuple[Problem, ...] = ()
@@ -422,6 +440,14 @@ class Run(Record):
         if self.deployment is None or self.promotion is None:
             return False
         return self.deployment.target is ServeTarget.ENDPOINT and self.deployment.retirement != ""
+
+    @property
+    def failed_champion(self) -> Rollback | None:
+        """The rollback of the run's present promotion, once it is known what came of it."""
+        rollback, promotion = self.rollback, self.promotion
+        if rollback is None or promotion is None or rollback.of != promotion.request:
+            return None
+        return rollback if rollback.outcome else None
 
     @property
     def charge(self) -> Charge | None:

@@ -7,17 +7,20 @@ from typing import Protocol
 
 from tunedrop.domain import names
 from tunedrop.domain.alias import Alias
+from tunedrop.domain.decide import ALARM, Effect
 from tunedrop.domain.observations import (
+    AlarmRaised,
     AliasPublished,
     Observation,
     PromotionRequested,
     PromotionWanted,
     RetirementWanted,
+    RolledBack,
     RoomMade,
 )
 from tunedrop.domain.run import Run
 from tunedrop.ports import Aliases, Clock, RunStore
-from tunedrop.steps.advance import tell
+from tunedrop.steps.advance import LOOKED, advance, tell
 from tunedrop.steps.endpoint import ServedModels
 
 NOT_PROMOTED = "The model was not promoted."
@@ -78,6 +81,42 @@ def request(served: ServedModels, run: Run | None, request_id: str, by: str, ins
     if run and run.deployment and run.deployment.model_arn and (why := served.why_missing(run.deployment.model_arn)):
         missing = f"Its model cannot be asked: {why}"
     return PromotionRequested(request=request_id, by=by, instead_of=instead_of, missing=missing)
+
+
+def failing(runs: RunStore, run: Run | None, reason: str) -> Observation:
+    """Return an alarm of the run's endpoint as `decide` is told of it: nothing, where the run is no champion.
+
+    A run that was itself given up for an alarm takes nobody's place.
+    """
+    alias = runs.alias(run.dataset) if run else None
+    if run is None or alias is None or alias.champion is None or alias.champion.run_id != run.run_id:
+        return LOOKED
+    former = runs.get(alias.former.run_id) if alias.former else None
+    fit = former is not None and former.rollback is None and former.run_id != run.run_id
+    return AlarmRaised(reason=reason, former=former.run_id if former and fit else None)
+
+
+@dataclass(frozen=True)
+class RollBack:
+    """Promote the former champion in the place of one that fails, as `tunedrop rollback` would."""
+
+    runs: RunStore
+    served: ServedModels
+    publish: PublishAlias
+    clock: Clock
+
+    def __call__(self, run: Run) -> Observation:
+        """Ask for the former champion's promotion, and say what came of it."""
+        rollback = run.rollback
+        if rollback is None or rollback.to is None:
+            raise AssertionError(f"run {run.run_id} is to be rolled back to nobody")
+        asked = request(self.served, self.runs.get(rollback.to), rollback.request, ALARM, instead_of=run.run_id)
+        former = advance(rollback.to, {Effect.PUBLISH_ALIAS: self.publish}, self.runs, self.clock, asked)
+        outcome = f"The former champion, run {rollback.to}, answers again."
+        refused = former.promotion_refused if former else None
+        if refused and refused.request == rollback.request:
+            outcome = f"The former champion, run {rollback.to}, could not take its place. {refused.reason}"
+        return RolledBack(request=rollback.request, outcome=outcome)
 
 
 def unwanted(_run: Run) -> Observation:

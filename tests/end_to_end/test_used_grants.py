@@ -28,7 +28,6 @@ OTHERS = (
 
 UNSEEN_HERE = {
     ("DeployModelFunctionRole", "bedrock:ListImportedModels"): "the account here has room for the models of all tests",
-    ("EvaluateModelFunctionRole", "s3:ListBucket"): "without it S3 answers 403, not 404, where an object is missing",
     ("JudgeRole", "bedrock:InvokeModel"): "the local judge counts words, and calls no model",
     ("JudgeRole", "s3:AbortMultipartUpload"): "the local judge writes small files",
     ("JudgeRole", "s3:GetBucketLocation"): "Bedrock asks for it, as its documentation says",

@@ -14,7 +14,7 @@ from tunedrop.domain.notice import GROUPS_LIMIT, notice
 from tunedrop.domain.plan import ServerlessTrainingPlan
 from tunedrop.domain.pricing import Price
 from tunedrop.domain.problem import Problem
-from tunedrop.domain.run import RunStatus
+from tunedrop.domain.run import Judgement, JudgeScore, RunStatus
 from tunedrop.domain.spot import WARNING
 
 STARTED = """\
@@ -304,3 +304,13 @@ def test_a_model_that_converse_does_not_take_is_announced_with_the_call_that_tak
         'The tuned model for "banking77" is promoted and answers through Bedrock InvokeModel, with messages in '
         "OpenAI's chat form."
     )
+
+
+def test_what_the_judge_said_is_told_and_why_it_said_nothing() -> None:
+    asked = Judgement(evaluator_model="amazon.nova-pro-v1:0", since=NOW, over=True, rows=80, of_rows=80)
+    scores = {"Correctness": JudgeScore(candidate=0.75, rival=None, rows=80, comparison=None)}
+    for judgement, told in (
+        (asked.model_copy(update={"scores": scores}), "Judge: Correctness: tuned 0.750, 80 rows"),
+        (asked.model_copy(update={"failure": "It failed."}), "Judge: no judgement: It failed."),
+    ):
+        assert told in notice(run(RunStatus.PROMOTED, judgement=judgement), NOW).body

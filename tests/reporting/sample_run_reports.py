@@ -20,6 +20,8 @@ from tunedrop.domain.run import (
     AnswerPrice,
     Comparison,
     FailedAttempt,
+    Judgement,
+    JudgeScore,
     Run,
     RunStatus,
     Score,
@@ -146,6 +148,19 @@ def evaluation(**changes: Any) -> EvaluationReport:
     }
     return EvaluationReport(**(values | changes))
 
+
+JUDGEMENT = Judgement(
+    evaluator_model="amazon.nova-pro-v1:0",
+    since=sample_runs.STARTED,
+    over=True,
+    rival="base",
+    rows=1000,
+    of_rows=5000,
+    scores={
+        "Correctness": JudgeScore(candidate=0.8125, rival=0.25, rows=998, comparison=_compared(0.5625)),
+        "Harmfulness": JudgeScore(candidate=0.001, rival=0.002, rows=1000, comparison=_compared(-0.001)),
+    },
+)
 
 HISTORY = tuple(
     Stage(status=status, entered_at=STARTED + timedelta(seconds=seconds))

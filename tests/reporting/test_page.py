@@ -8,7 +8,7 @@ from hypothesis import given, settings
 
 from tests.domain.sample_runs import PROBLEMS
 from tests.markup_page import ATTRIBUTES, ELEMENTS, HOSTILE, UNSEEN, Page
-from tests.reporting.sample_run_reports import LABELS, ended, evaluation, run_report
+from tests.reporting.sample_run_reports import JUDGEMENT, LABELS, ended, evaluation, run_report
 from tests.validation import sample_reports
 from tunedrop.domain.evaluation_report import Confusion, LabelCounts, LabelResult, SegmentResult, SideBySide
 from tunedrop.domain.run import TERMINAL, RunStatus
@@ -40,8 +40,16 @@ def hostile(text: str) -> RunReport:
         update={"files": (file,), "warnings": (text,), "training": training, "model_id": text}
     )
     drop = honest.drop.model_copy(update={"key": text, "uploaded_by": text})
+    judgement = JUDGEMENT.model_copy(update={"failure": text, "scores": {}})
     run = honest.model_copy(
-        update={"dataset": text, "reason": text, "problems": (problem,), "plan": plan, "drop": drop}
+        update={
+            "dataset": text,
+            "reason": text,
+            "problems": (problem,),
+            "plan": plan,
+            "drop": drop,
+            "judgement": judgement,
+        }
     )
     return run_report(
         run=run,
@@ -105,6 +113,24 @@ def test_scores_are_shown_with_their_intervals_as_the_evaluation_has_them() -> N
 
     for told in ("0.762", "+0.502 to +0.712", "+0.040 to +0.250", "< 0.001", "61 of 80", "785.00", "by tokens"):
         assert told in text
+
+
+def test_a_judge_s_grades_stand_apart_from_what_decided() -> None:
+    page = Page(render(run_report(run=ended(RunStatus.PROMOTED, judgement=JUDGEMENT))))
+
+    for told in (
+        "amazon.nova-pro-v1:0 on Amazon Bedrock graded 1,000 answers of each model, drawn from 5,000 held-out rows.",
+        "Its grades decide nothing.",
+        *("Correctness", "Harmfulness (less is better)", "0.812", "0.250", "+0.562", "998"),
+    ):
+        assert told in page.text
+
+
+def test_a_judge_that_said_nothing_is_told_with_the_reason() -> None:
+    silent = JUDGEMENT.model_copy(update={"scores": {}, "failure": "Bedrock refused the judge's job."})
+    page = Page(render(run_report(run=ended(RunStatus.NOT_PROMOTED, judgement=silent))))
+
+    assert "There is none: Bedrock refused the judge's job. The metrics' verdict holds all the same." in page.text
 
 
 def test_the_matrix_counts_every_row_of_a_label_once() -> None:

@@ -7,7 +7,7 @@ from sagemaker.core.shapes.model_card_shapes import ModelCardContent
 
 from tests.fakes import FakeClock, FakeTrainingLog, InMemoryRunFiles
 from tests.markup_page import Page
-from tests.reporting.sample_run_reports import LOG, ended, evaluation
+from tests.reporting.sample_run_reports import JUDGEMENT, LOG, ended, evaluation
 from tests.validation import sample_reports
 from tunedrop.domain import names
 from tunedrop.domain.observations import ReportWritten
@@ -49,7 +49,7 @@ def test_a_file_of_another_version_is_left_out() -> None:
 
 
 def test_the_model_s_card_is_one_that_sagemaker_takes_and_quotes_no_row() -> None:
-    run, files = ended(RunStatus.PROMOTED), InMemoryRunFiles()
+    run, files = ended(RunStatus.PROMOTED, judgement=JUDGEMENT), InMemoryRunFiles()
     answers = evaluation()
     files.write(names.evaluation_report_key(run.run_id), answers.model_dump_json().encode())
     written(run, files, FakeTrainingLog())
@@ -60,7 +60,7 @@ def test_the_model_s_card_is_one_that_sagemaker_takes_and_quotes_no_row() -> Non
     read = ModelCardContent.model_validate(card).model_dump(exclude_none=True, mode="json")
     assert {name: part for name, part in read.items() if part} == card
     assert len(content) <= 100_000
-    for told in (run.run_id, run.dataset, answers.verdict, "Gain over the base model"):
+    for told in (run.run_id, run.dataset, answers.verdict, "Gain over the base model", JUDGEMENT.evaluator_model):
         assert told in content
         assert told in text
     quoted = [*answers.side_by_side[0].expected, answers.side_by_side[0].prompt]

@@ -104,6 +104,17 @@ def test_throttling_passes(script: Script) -> None:
         KMSKeys(script.client).key(ARN)
 
 
+@pytest.mark.parametrize(("state", "reached"), [("active", True), ("blackhole", False)])
+def test_a_route_whose_end_is_gone_is_no_way_out(state: str, *, reached: bool) -> None:
+    own = {"SubnetId": "subnet-1", "VpcId": "vpc-1", "AvailableIpAddressCount": 5}
+    route = {"DestinationCidrBlock": "0.0.0.0/0", "NatGatewayId": "nat-1", "State": state}
+    table = {"VpcId": "vpc-1", "Associations": [{"Main": True}], "Routes": [route]}
+    script = Script("ec2").answers("describe_subnets", {"Subnets": [own]})
+    script.answers("describe_route_tables", {"RouteTables": [table]})
+    script.answers("describe_vpc_endpoints", {"VpcEndpoints": []})
+    assert EC2Network(script.client).subnets(["subnet-1"])["subnet-1"].reaches_s3 is reached
+
+
 def test_of_a_subnet_whose_route_tables_cannot_be_seen_nothing_is_held_against_it() -> None:
     lent = {"SubnetId": "subnet-1", "VpcId": "vpc-1", "AvailableIpAddressCount": 5}
     script = Script("ec2").answers("describe_subnets", {"Subnets": [lent]})

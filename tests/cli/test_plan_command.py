@@ -256,11 +256,14 @@ def test_a_wrong_template_is_a_problem_of_the_plan(tunedrop: Command, folder: Pa
 
 
 @pytest.mark.usefixtures("account", "catalogue")
-def test_a_folder_without_tune_yaml_cannot_be_planned(tunedrop: Command, folder: Path) -> None:
+def test_a_folder_without_tune_yaml_is_refused_for_people_and_for_programs(tunedrop: Command, folder: Path) -> None:
     result = tunedrop("plan", str(folder))
 
-    assert result.exit_code == 2
-    assert "tune.yaml is missing" in result.stderr
+    assert result.exit_code == 1
+    assert "spec.missing" in result.output
+    document = as_json(tunedrop("plan", str(folder), "--json"))
+    assert not document["accepted"]
+    assert [each["code"] for each in document["problems"]] == ["spec.missing"]
 
 
 def test_every_parameter_that_planning_reads_is_found_by_its_name() -> None:

@@ -65,6 +65,7 @@ from tunedrop.domain.decide import (
     IDLE,
     LONGEST_BASE_WAIT,
     LONGEST_WAIT,
+    LONGEST_WAKE,
     MISSING_JOB,
     NOTICE_LEASE,
     NOTIFIED,
@@ -248,6 +249,8 @@ def situation(run: Run, now: datetime) -> object:
         run.deployment.target,
         run.deployment.waking,
     )
+    if run.deployment and run.deployment.waking_since:
+        deployment = (deployment, now - run.deployment.waking_since >= LONGEST_WAKE)
     promotion = run.promotion and (run.promotion.by, run.promotion.published)
     base = run.base and (run.base.model_arn, run.base.missing, run.base.deleted, run.base.denials > 0, run.base.left)
     end = (run.status, run.change, run.claims, bool(run.reason), now - run.updated_at >= IDLE, wait, notice, deployment)
@@ -469,7 +472,9 @@ def test_what_says_that_the_same_status_is_due(search: Search) -> None:
     due = {
         type(move.observation) for move in search.moves if move.after != move.before and move.after.change is Change.DUE
     }
-    assert due == {Nudged, ScoringPaused, ChampionChanged, RetirementWanted, WakeRequested, Refused}
+    # The last three: what was to be woken is given up.
+    given_up = {Refused, Unavailable, EndpointSeen}
+    assert due == {Nudged, ScoringPaused, ChampionChanged, RetirementWanted, WakeRequested, *given_up}
 
 
 def test_a_judge_changes_no_verdict_and_costs_no_run(search: Search) -> None:

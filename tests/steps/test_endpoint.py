@@ -37,7 +37,7 @@ from tests.samples import (
     observed,
     scored,
 )
-from tunedrop.domain.decide import LONGEST_WAIT, NO_WAKE, Effect
+from tunedrop.domain.decide import LONGEST_WAIT, LONGEST_WAKE, NO_WAKE, Effect
 from tunedrop.domain.endpoint_requests import endpoint_requests
 from tunedrop.domain.observations import (
     DeletionDenied,
@@ -406,6 +406,29 @@ def test_an_endpoint_that_does_not_come_back_says_why_and_leaves_nothing(world: 
     assert run.deployment.deleted
     assert world.endpoints.stages == {}
     assert world.deploy(WAKE).deployment != run.deployment  # and may be tried again
+
+
+def test_an_endpoint_that_finds_no_instance_is_given_up_after_hours_and_people_are_told(world: World) -> None:
+    take_down(world)
+    world.notify()
+    world.deploy(WAKE)
+    for _ in range(2):
+        world.endpoints.refusals.append(QuotaExceededError("The limit is 0."))
+        world.clock.move(LONGEST_WAKE / 2)
+        Nudge(world.runs, world.clock)(world.run)
+        assert world.run.deployment
+        assert world.run.deployment.waking
+        run = world.deploy()
+    assert run.deployment
+    assert run.deployment.retirement.startswith(NO_WAKE)
+    assert "The limit is 0." in run.deployment.retirement
+    world.endpoints.finish(ENDPOINT_NAME)
+    world.tick()
+    assert world.endpoints.stages == {}
+    world.notify()
+    subject, body, _ = world.notifier.sent[-1]
+    assert "taken down" in subject
+    assert NO_WAKE in body
 
 
 def test_an_endpoint_that_is_up_or_was_never_promoted_is_not_woken(world: World) -> None:

@@ -199,5 +199,6 @@ def _judged(folder: Path, target: DataTarget | None, unknown: list[str], *, spec
 def _tune_yaml(folder: Path) -> bytes:
     path = folder / TUNE_FILE
     if not path.is_file():
-        raise CommandError(f"{path} is missing.", "Write at least `model: <a JumpStart model id>` into it.")
+        fix = "Write at least `model: <a JumpStart model id>` into it."
+        raise TuneSpecError((Problem(code="spec.missing", message=f"{path} is missing.", where=TUNE_FILE, fix=fix),))
     return path.read_bytes()

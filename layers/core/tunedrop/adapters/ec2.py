@@ -93,6 +93,8 @@ def _reaches_s3(
 
 
 def _leads_out(route: Mapping[str, Any], endpoints: Collection[str]) -> bool:
+    if route.get("State") == "blackhole":
+        return False  # what it led to is gone
     gateway = str(route.get("GatewayId", ""))
     if gateway.startswith("vpce-"):
         return gateway in endpoints

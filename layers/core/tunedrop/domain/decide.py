@@ -152,6 +152,9 @@ NOTICE_LEASE = timedelta(seconds=45)
 NO_WAKE = "It did not come back: "
 """Begins the reason why an endpoint that was to be woken is taken down again."""
 
+LONGEST_WAKE = timedelta(hours=6)
+"""How long AWS is asked for an instance of an endpoint that is to be woken."""
+
 NEXT_TICK = timedelta(0)
 """The wait of a run that track_deployment's own schedule wakes."""
 
@@ -378,7 +381,7 @@ def _after(run: Run, observation: Observation, now: datetime) -> Run:
             # A champion does not fail: what is left to do is to write its alias.
             fails = RunStatus.FAILED in EDGES[run.status] and not run.promotion
             if run.deployment and run.deployment.waking:
-                return _retiring(run, f"{NO_WAKE}{problem}", now)
+                return _retiring(run, f"{NO_WAKE}{problem}", now, told=True)
             return _end(run, RunStatus.FAILED, now, (problem,)) if fails else run
     return _JUDGES[run.status](run, observation, now)
 
@@ -833,8 +836,8 @@ def _over(run: Run, observation: Observation, now: datetime) -> Run:
             return _woken(run, now)
         case EndpointSeen() if run.deployment and run.deployment.waking:
             if not observation.in_service:
-                return _wait(run, run.reason, NEXT_TICK, now)
-            awake = run.deployment.model_copy(update={"waking": False})
+                return _still_waking(run, observation.reason, NEXT_TICK, now)
+            awake = run.deployment.model_copy(update={"waking": False, "waking_since": None})
             return _change(run, now, deployment=awake, next_try_at=None)
         case PromotionRequested() | ChampionChanged():
             return _asked_for(run, observation, now)
@@ -929,7 +932,7 @@ def _time_of_others(run: Run) -> timedelta:
 
 def _unavailable(run: Run, observation: Unavailable, now: datetime) -> Run:
     if run.status.terminal:
-        return _wait(run, run.reason, observation.retry_after, now)
+        return _still_waking(run, observation.reason, observation.retry_after, now)
     if run.status is RunStatus.AWAITING_APPROVAL:
         return run  # nothing is tried there: the answer comes from a status that the run has left
     if _awaited(run):
@@ -959,7 +962,7 @@ def _retiring(run: Run, because: str, now: datetime, *, told: bool = False) -> R
     """
     if run.deployment is None or run.deployment.retirement or _publication_due(run):
         return run
-    deployment = run.deployment.model_copy(update={"retirement": because, "waking": False})
+    deployment = run.deployment.model_copy(update={"retirement": because, "waking": False, "waking_since": None})
     # Who retires a former champion does not delete it himself.
     change = Change.DUE if run.promotion else Change.PROGRESS
     notices = _untold(run) if told else run.notices
@@ -987,8 +990,17 @@ def _woken(run: Run, now: datetime) -> Run:
     wakes = deployment is not None and deployment.target is ServeTarget.ENDPOINT and deployment.deleted
     if deployment is None or not wakes or run.promotion is None:
         return run
-    awake = deployment.model_copy(update={"retirement": "", "deleted": False, "waking": True})
+    awake = deployment.model_copy(update={"retirement": "", "deleted": False, "waking": True, "waking_since": now})
     return _change(run, now, change=Change.DUE, deployment=awake, next_try_at=None)
+
+
+def _still_waking(run: Run, reason: str, delay: timedelta, now: datetime) -> Run:
+    """Let a run that has ended wait for AWS, but not for ever where it is to be woken: then people are told."""
+    since = run.deployment.waking_since if run.deployment and run.deployment.waking else None
+    if since is None or now - since < LONGEST_WAKE:
+        return _wait(run, run.reason, delay, now)
+    hours = LONGEST_WAKE.total_seconds() / 3600
+    return _retiring(run, f"{NO_WAKE}it was tried for {hours:.0f} hours. {reason}".rstrip(), now, told=True)
 
 
 def _wait(run: Run, reason: str, delay: timedelta, now: datetime, **update: object) -> Run:

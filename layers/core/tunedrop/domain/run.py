@@ -184,6 +184,7 @@ class Deployment(Record):
     """Why the model stays at Bedrock for good, though nobody wants it; empty while its deletion is still tried."""
     waking: bool = False
     """Whether an endpoint that was taken down is on its way back."""
+    waking_since: datetime | None = None
 
 
 class BaseEndpoint(Record):

@@ -70,8 +70,6 @@ UNSEEN_HERE = {
         "application-autoscaling:DeregisterScalableTarget",
     ): "only where a worker that died left an endpoint",
     ("ReconcileRunsFunctionRole", "cloudwatch:DeleteAlarms"): "only where a worker that died left an endpoint",
-    ("PromoteModelFunctionRole", "sagemaker:DescribeInferenceComponent"): "only for a former champion on an endpoint",
-    ("PromoteModelFunctionRole", "sagemaker:DescribeModel"): "only for a former champion on an endpoint",
     ("AskRangeFunctionRole", "sagemaker:InvokeEndpoint"): "only for a large dataset on an endpoint",
     ("HostingRole", "cloudwatch:PutMetricData"): "the local SageMaker keeps the metrics of endpoints itself",
     ("HostingRole", "ecr:BatchCheckLayerAvailability"): "no image is pulled here",

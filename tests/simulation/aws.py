@@ -7,6 +7,7 @@ worker that dies) is `world.py`'s. The tests of the adapters run against these c
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol
 
 from botocore.exceptions import ClientError
@@ -338,13 +339,17 @@ class Topic:
 class Client:
     """One service as boto3 offers it: each operation goes through `call`, paginators included."""
 
-    def __init__(self, service: Any, call: Callable[[str, Callable[[], Any]], Any]) -> None:
+    def __init__(self, service: Any = None, call: Callable[[str, Callable[[], Any]], Any] = lambda _, do: do()) -> None:
+        self.lead_to(service, call)
+
+    def lead_to(self, service: Any, call: Callable[[str, Callable[[], Any]], Any]) -> None:
+        """Lead to another world's service from now on."""
         self._service = service
         self._call = call
 
     def __getattr__(self, operation: str) -> Callable[..., Any]:
         def called(**request: Any) -> Any:
-            return self._call(operation, lambda: getattr(self._service, operation)(**request))
+            return self._call(operation, partial(getattr(self._service, operation), **request))
 
         vars(self)[operation] = called
         return called

@@ -8,7 +8,7 @@ heal what a mutant does, the mutant lives in a world without it.
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -26,8 +26,13 @@ class Mutant:
     changes: tuple[tuple[str, str], ...]
     reconciled: bool = True
     """Whether the reconciler lives."""
-    story: Mapping[str, int] | None = None
-    """What happens in the histories that look for it; None for anything."""
+    shown_by: Mapping[str, int] = field(default_factory=dict)
+    """The schedule of a short history that shows it, as the search found it; empty for the simplest history."""
+
+    @property
+    def story(self) -> dict[str, int] | None:
+        """What happens in the histories that look for it once more; None for anything."""
+        return {site: choice for site, choice in self.shown_by.items() if site.startswith("story: ")} or None
 
     def source(self) -> str:
         """Return the file's text with the fault in it."""
@@ -103,7 +108,7 @@ MUTANTS = (
                 '            "ConditionExpression": "version > :version OR attribute_exists(id)",\n',
             ),
         ),
-        story={"write_report r1: write": 4},
+        shown_by={"write_report r1: write": 4},
     ),
     Mutant(
         "money is reserved outside the transaction",
@@ -123,13 +128,13 @@ MUTANTS = (
         "nobody looks for models without a run",
         CORE + "steps/reconcile.py",
         (('            "deleted": self._delete_models,\n', ""),),
-        story={"story: remains of an unknown run": 1},
+        shown_by={"story: remains of an unknown run": 1},
     ),
     Mutant(
         "nobody looks for jobs without a run",
         CORE + "steps/reconcile.py",
         (('            "stopped": self._stop_jobs,\n', ""),),
-        story={"story: remains of an unknown run": 2},
+        shown_by={"story: remains of an unknown run": 2},
     ),
     Mutant(
         "the alias is written before the evaluation",
@@ -149,13 +154,13 @@ MUTANTS = (
         "a notice is sent by whoever comes",
         CORE + "steps/tell.py",
         (("if run.notices[run.status].claimed_by != self.token:", "if not self.token:"),),
-        story={"TRAINING (entered) of r1 to notify": 1, "notify r1: publish": 4},
+        shown_by={"TRAINING (entered) of r1 to notify": 1, "notify r1: publish": 4},
     ),
     Mutant(
         "a claimed notice is not claimed again",
         CORE + "domain/decide.py",
         (("if notice is None or now - notice.claimed_at >= NOTICE_LEASE:", "if notice is None:"),),
-        story={"story: files of r1": 2, "notify r1: put_item": 8},
+        shown_by={"story: files of r1": 2, "notify r1: put_item": 8},
     ),
     Mutant(
         "a new status is not announced",
@@ -182,11 +187,11 @@ MUTANTS = (
                 "    claims = run.claims - {names.IMPORT_SLOT}\n",
             ),
         ),
-        story={
+        shown_by={
             "story: more drops": 1,
-            "story: files of r2": 1,
             "story: when r2 is dropped": 2,
             "story: how r1 ends training, 1": 2,
+            "story: files of r2": 1,
         },
     ),
     Mutant(
@@ -208,6 +213,7 @@ MUTANTS = (
                 '            "Item": _claim(claim, run_id),\n            "ConditionExpression": "attribute_not_exists(id) OR attribute_exists(holder)",\n',
             ),
         ),
+        shown_by={"story: more drops": 2},
     ),
     Mutant(
         "a job that completed keeps its reservation",
@@ -228,6 +234,7 @@ MUTANTS = (
                 "    if run.charge and not run.charge:\n        # A run that ended",
             ),
         ),
+        shown_by={"story: a policy denies": 1},
     ),
     Mutant(
         "a champion's model is given up like a former one's",
@@ -238,6 +245,7 @@ MUTANTS = (
                 "        if self.champion is None:\n",
             ),
         ),
+        shown_by={"story: models of others": 2, "story: more drops": 2, "story: dataset of r2": 1},
     ),
     Mutant(
         "a promotion does not ask who is champion",
@@ -248,7 +256,12 @@ MUTANTS = (
                 "        return bool(champion or True) and promotion.request not in",
             ),
         ),
-        story={"story: more drops": 2, "story: wishes": 2, "story: rivals of r2": 1},
+        shown_by={
+            "story: more drops": 2,
+            "story: wishes": 2,
+            "story: rivals of r2": 1,
+            "wish 1 of r1 to promote_model": 4,
+        },
     ),
     Mutant(
         "an approval is honoured after its lapse",
@@ -259,7 +272,7 @@ MUTANTS = (
                 "        case Approved() | ApprovalRefused() if not run.approval:\n",
             ),
         ),
-        story={"story: approval asked": 1, "story: who answers for r1": 3},
+        shown_by={"story: approval asked": 1, "story: who answers for r1": 3},
     ),
     Mutant(
         "another attempt has the whole budget",
@@ -270,12 +283,13 @@ MUTANTS = (
                 "        left: Plan | None = plan.for_attempt(attempt)\n",
             ),
         ),
-        story={"story: budget of r1": 1, "story: how r1 ends training, 1": 3},
+        shown_by={"story: budget of r1": 1, "story: how r1 ends training, 1": 3},
     ),
     Mutant(
         "an attempt that was refused is not looked after",
         CORE + "domain/decide.py",
         (("            if _refused_before(run):\n                return (Effect.SETTLE,)\n", ""),),
+        shown_by={"story: no quota at first": 1},
     ),
     Mutant(
         "a job that exists already ends the run",
@@ -286,6 +300,7 @@ MUTANTS = (
                 "                    raise RequestRefusedError(failures.message(error)) from error\n",
             ),
         ),
+        shown_by={"launch_training r1: put_item #2": 3},
     ),
     Mutant(
         "rows are read from the newest version",
@@ -298,11 +313,13 @@ MUTANTS = (
                 "        return self._drops.blocks(newest, start, end)\n",
             ),
         ),
+        shown_by={"story: validated and evaluated in parts": 1, "story: more drops": 3, "story: r4 is overwritten": 1},
     ),
     Mutant(
         "a drop whose event is lost stays lost",
         CORE + "steps/reconcile.py",
         (('            "started": self._start_drops,\n', ""),),
+        shown_by={"drop of r1 to plan_run": 5},
     ),
     Mutant(
         "a run that lies idle is left alone",
@@ -313,6 +330,7 @@ MUTANTS = (
                 "    return bool(run.next_try_at and run.next_try_at <= now)\n",
             ),
         ),
+        shown_by={"story: more drops": 2, "story: dataset of r2": 1, "launch_training r2: transact_write_items": 8},
     ),
     Mutant(
         "a wait never ends",
@@ -323,6 +341,7 @@ MUTANTS = (
                 "    return not run.next_try_at and now - run.updated_at >= IDLE\n",
             ),
         ),
+        shown_by={"evaluate_model r1: write #3": 1},
     ),
     Mutant(
         "who meets another writer gives up",
@@ -334,6 +353,7 @@ MUTANTS = (
             ),
         ),
         reconciled=False,
+        shown_by={"plan_run r1: transact_write_items": 3},
     ),
     Mutant(
         "a refused drop is told twice, a second status by the first one's notice",
@@ -359,5 +379,6 @@ MUTANTS = (
                 "    unwanted = run.status is RunStatus.FAILED and run.promotion is None\n",
             ),
         ),
+        shown_by={"story: how good r1 is": 1},
     ),
 )

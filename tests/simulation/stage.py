@@ -9,9 +9,11 @@ import importlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache, lru_cache, partial
+from functools import cache, partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import TypeAdapter
 
 from tests.deployment import BASE_MODEL, load
 from tests.fakes import (
@@ -86,6 +88,7 @@ class Stage:
 
     def __post_init__(self) -> None:
         self._undo: list[Callable[[], None]] = []
+        self._clients = {name: Client() for name in SERVICES}
         self._modules = {function: load(function) for function in FUNCTIONS}
         self.handlers = {function: _plain(module.handler) for function, module in self._modules.items()}
         self._without_machine()
@@ -114,6 +117,9 @@ class Stage:
     def enter(self, world: "World", *, capped: bool, large: bool, approval: ApprovalRule | None) -> None:
         """Deploy the functions in a world, with the stack's parameters as it has them."""
         self.world = world
+        self.documents.forget()
+        for name, client in self._clients.items():
+            client.lead_to(getattr(world, name), partial(world.call, name))
         for function, module in self._modules.items():
             module.application = self._applications[capped][function]  # type: ignore[attr-defined]
         validate, evaluate = (self._applications[capped][each] for each in ("validate_dataset", "evaluate_model"))
@@ -133,10 +139,9 @@ class Stage:
         stack = {"monthly_cap_usd": CAP_USD if capped else 0, "run_bucket": RUN_BUCKET}
         application = Application(settings.model_copy(update=stack))
         application.clock = Here(self, "clock")  # type: ignore[assignment]  # a clock by its shape
-        clients = {name: Client(Here(self, name), self._caller(name)) for name in SERVICES}
         vars(application).update(
             {name: Reached(self, name) for name in PORTS},
-            _client=lambda service, _config=None: clients[service],
+            _client=lambda service, _config=None: self._clients[service],
             endpoints=FakeEndpoints(),  # every run here is imported into Bedrock
             judges=FakeJudgeJobs(),  # and none asks for a judge
             network=FakeNetwork(),
@@ -160,18 +165,21 @@ class Stage:
         )
         self._replace(dynamodb, "time", SimpleNamespace(sleep=self.sleep))
         self._replace(dynamodb, "random", SimpleNamespace(uniform=lambda _least, most: most))
-        self._replace(importlib.import_module("tunedrop.observability"), "single_metric", _NoMetric)
+        observability = importlib.import_module("tunedrop.observability")
+        self._replace(observability, "single_metric", _NoMetric)
+        self._replace(observability, "_record", lambda _before, _run: None)
+        self._replace(logger, "info", lambda _message, **_words: None)
         self._replace(ask_rows, "ThreadPoolExecutor", _OneThread)
-        self._replace(Run, "model_validate_json", lru_cache(4096)(Run.model_validate_json))
+        self.documents = Documents()
+        self._replace(Run, "model_validate_json", self.documents.read)
+        self._replace(Run, "model_dump_json", lambda run: self.documents.write(run))  # noqa: PLW0108 - binds the run
         self._replace(validate, "validate", _remembered_validation(validate.validate))
         self._replace(ask_rows, "scored", _remembered_scoring(ask_rows.scored))
         self._replace(evaluate, "results", _remembered_results(evaluate.results))
         self._replace(plan, "parse_tune_yaml", _remembered_parsing(plan.parse_tune_yaml))
         for pages in (report, judging):
             self._replace(pages, "render", lambda _report, **_words: "<!doctype html>")
-
-    def _caller(self, service: str) -> Callable[[str, Callable[[], Any]], Any]:
-        return lambda operation, deed: self.world.call(service, operation, deed)
+        self._replace(report, "markdown", lambda _card, _title: "# Model card")
 
 
 @cache
@@ -185,6 +193,64 @@ def _plain(handler: Any) -> Any:
     while hasattr(handler, "__wrapped__"):
         handler = handler.__wrapped__
     return handler
+
+
+class Documents:
+    """Write and read the records of runs field by field: what two of them have in common is written and read once.
+
+    A record is kilobytes, most of them its plan, and a history writes it thirty times.
+    """
+
+    def __init__(self) -> None:
+        self._fields = {name: TypeAdapter[Any](field.annotation) for name, field in Run.model_fields.items()}
+        self._form = "{{" + ",".join(f'"{name}":{{}}' for name in self._fields) + "}}"
+        self._nothing: tuple[list[Any], list[str]] = [self] * len(self._fields), [""] * len(self._fields)
+        self._values: dict[tuple[str, str], Any] = {}
+        """What a field's text means, in whichever world."""
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget the records of a world that is over."""
+        self._written: dict[str, tuple[list[Any], list[str]]] = {}
+        """Run id → the values of its fields as they were written last, and their texts."""
+        self._seen: dict[str, tuple[list[Any], list[str]]] = {}
+        """The same as they were read last."""
+        self._texts: dict[str, list[str]] = {}
+        """Document → the texts of its fields."""
+        self._runs: dict[str, Run] = {}
+
+    def write(self, run: Run) -> str:
+        """Return what `model_dump_json` returns."""
+        values = [vars(run)[field] for field in self._fields]
+        texts = [
+            text if value is former else field.dump_json(value).decode()
+            for value, field, former, text in zip(
+                values, self._fields.values(), *self._written.get(run.run_id, self._nothing), strict=True
+            )
+        ]
+        self._written[run.run_id] = values, texts
+        document = self._form.format(*texts)
+        self._texts[document] = texts
+        return document
+
+    def read(self, document: str) -> Run:
+        """Return what `model_validate_json` returns."""
+        if document not in self._runs:
+            texts = self._texts[document]
+            values = [
+                value if text is former else self._value(field, text)
+                for text, field, value, former in zip(
+                    texts, self._fields, *self._seen.get(texts[0], self._nothing), strict=True
+                )
+            ]
+            self._seen[texts[0]] = values, texts
+            self._runs[document] = Run.model_construct(**dict(zip(self._fields, values, strict=True)))
+        return self._runs[document]
+
+    def _value(self, field: str, text: str) -> Any:
+        if (field, text) not in self._values:
+            self._values[field, text] = self._fields[field].validate_json(text)
+        return self._values[field, text]
 
 
 class _Rows:

@@ -46,7 +46,9 @@ WORKFLOW_TRIES = 4
 """How often a workflow tries a function."""
 SETTLE_TICKS = 2
 """Ticks that found nothing to do, after which a world is at rest whose runs have ended."""
-HOPELESS_TICKS = 200
+LESS_OFTEN = 6
+"""By how much a schedule's pause grows while nothing happens, to a day at most."""
+HOPELESS_TICKS = 40
 """Ticks that changed nothing, after which nothing ever will."""
 
 
@@ -292,9 +294,9 @@ class Story:
     def live(self) -> None:
         """Let time pass until everything is at rest, then look at what is left."""
         world = self.world
-        schedules = [Schedule("track_deployment", "every-minute", MINUTE, 6 * HOUR)]
+        schedules = [Schedule("track_deployment", "every-minute", MINUTE)]
         if world.reconciled:
-            schedules.append(Schedule("reconcile_runs", "every-five-minutes", 5 * MINUTE, 6 * HOUR))
+            schedules.append(Schedule("reconcile_runs", "every-five-minutes", 5 * MINUTE))
         while not (world.idle and self._at_rest(schedules)):
             due = min(schedules, key=lambda schedule: schedule.at)
             if world.next_at() <= due.at:
@@ -319,7 +321,6 @@ class Schedule:
     function: str
     name: str
     period: float
-    longest: float
     at: float = 30.0
     pause: float = 0.0
     seen: int = -1
@@ -330,7 +331,7 @@ class Schedule:
         world.deliver(self.function, event, "tick")
         if world.activity == self.seen:
             self.idle += 1
-            self.pause = min(3 * self.pause, self.longest)
+            self.pause = min(LESS_OFTEN * self.pause, DAY)
         else:
             self.idle, self.pause = 0, self.period
         self.seen = world.activity

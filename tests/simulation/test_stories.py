@@ -4,7 +4,15 @@ import pytest
 
 from tests.simulation.play import History, by_seed
 
-SEEDS = (0, 3, 5, 9)
+SEEDS = (8, 9, 20)
+"""Seeds that make much trouble."""
+
+HEARD = {
+    "approval-given.by-role of r1 to record_approval": 0,
+    "approval-refused.with-reason of r1 to record_approval": 0,
+    "wish 1 of r1 to promote_model": 0,
+}
+"""What people say reaches the functions: an event of theirs that is lost is theirs to send again."""
 
 STORIES: dict[str, tuple[dict[str, int], dict[str, str]]] = {
     "two datasets dropped at once": (
@@ -68,7 +76,7 @@ STORIES: dict[str, tuple[dict[str, int], dict[str, str]]] = {
 
 
 def told(seed: int, story: dict[str, int]) -> History:
-    history = by_seed(seed, story=story)
+    history = by_seed(seed, story=story | HEARD)
     assert not history.violation, (history.violation, history.schedule)
     return history
 

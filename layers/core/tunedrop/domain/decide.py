@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from tunedrop.domain import approval, budget, capacity, judge, names
 from tunedrop.domain.cost import job_cents
 from tunedrop.domain.counted_estimate import with_counted_tokens
 from tunedrop.domain.diagnosis import diagnose
-from tunedrop.domain.model import Record
 from tunedrop.domain.observations import (
     AlarmRaised,
     AliasPublished,
@@ -123,7 +123,7 @@ class Effect(StrEnum):
     SEND_NOTICE = "send-notice"
 
 
-class Decision(Record):
+class Decision(NamedTuple):
     """Hold the run as it shall be, and the effects then due, in order."""
 
     run: Run

@@ -46,9 +46,11 @@ WORKFLOW_TRIES = 4
 """How often a workflow tries a function."""
 SETTLE_TICKS = 2
 """Ticks that found nothing to do, after which a world is at rest whose runs have ended."""
-LESS_OFTEN = 6
-"""By how much a schedule's pause grows while nothing happens, to a day at most."""
-HOPELESS_TICKS = 40
+LESS_OFTEN = 4
+"""By how much a schedule's pause grows while nothing happens."""
+LONGEST_PAUSE, LONGEST_PAUSE_AT_THE_END = 2 * HOUR, DAY
+"""How long it grows, before and after the runs have ended."""
+HOPELESS_TICKS = 100
 """Ticks that changed nothing, after which nothing ever will."""
 
 
@@ -92,9 +94,9 @@ class Story:
             delay = (0.0, 20 * MINUTE, 3 * HOUR)[self._choose(f"when r{number} is dropped", 3)]
             world.later(delay, lambda number=number: self._drop(number))  # type: ignore[misc]
         for number in range(1, 1 + self._choose("wishes", 3)):
-            world.later(5 * HOUR + number * MINUTE, lambda number=number: self._wish(number))  # type: ignore[misc]
+            world.later(9 * HOUR + number * MINUTE, lambda number=number: self._wish(number))  # type: ignore[misc]
         if self._choose("a redrive", 2):
-            world.later(7 * HOUR, world.redrive)
+            world.later(11 * HOUR, world.redrive)
         if self._choose("a week passes", 2):
             world.later(9 * DAY, lambda: None)
 
@@ -303,7 +305,7 @@ class Story:
                 world.live()
             else:
                 world.pass_time(due.at)
-                due.tick(world)
+                due.tick(world, LONGEST_PAUSE_AT_THE_END if self.promises.terminal() else LONGEST_PAUSE)
             if world.time > LONGEST_LIFE:
                 raise ViolationError(f"L1: no rest after {LONGEST_LIFE / DAY:g} days")
         world.close()
@@ -326,12 +328,13 @@ class Schedule:
     seen: int = -1
     idle: int = 0
 
-    def tick(self, world: World) -> None:
+    def tick(self, world: World, longest: float) -> None:
+        """Invoke the function; the next pause is `longest` at most."""
         event = sample(f"aws.events/scheduled-event.{self.name}") | {"time": world.now().isoformat()}
         world.deliver(self.function, event, "tick")
         if world.activity == self.seen:
             self.idle += 1
-            self.pause = min(LESS_OFTEN * self.pause, DAY)
+            self.pause = min(LESS_OFTEN * self.pause, longest)
         else:
             self.idle, self.pause = 0, self.period
         self.seen = world.activity

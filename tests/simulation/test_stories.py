@@ -14,8 +14,8 @@ HEARD = dict.fromkeys(
     ),
     0,
 )
-"""Who says something is heard: an event of people's that is lost is theirs to send again. Schedules are on time, so that
-what happens hours later finds that over which came before it."""
+"""Who says something is heard: an event of people's that is lost is theirs to send again. Schedules are on time, so
+that what happens hours later finds that over which came before it."""
 
 STORIES: dict[str, tuple[dict[str, int], dict[str, str]]] = {
     "two datasets dropped at once": (

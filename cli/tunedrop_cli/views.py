@@ -295,6 +295,9 @@ def _facts(run: Run, now: datetime, run_bucket: str) -> Iterator[tuple[str, str 
         if run.deployment.import_job_name:
             yield "import job", run.deployment.import_job_name
         yield "model", f"{run.deployment.model_arn or run.deployment.model_name}{deleted}"
+    if run.base:
+        left = f" (left, for you to delete: {run.base.left})" if run.base.left else ""
+        yield "base model's endpoint", f"{run.base.name}{' (deleted)' if run.base.deleted else left}"
     yield from _answer_facts(run)
     if run.promotion:
         yield "promoted", f"by {run.promotion.by} at {_moment(run.promotion.at)}"

@@ -24,7 +24,7 @@ from tunedrop.client import model
 from tunedrop.domain import names
 from tunedrop.domain.budget import Charge
 from tunedrop.domain.problem import Problem
-from tunedrop.domain.run import RunStatus
+from tunedrop.domain.run import BaseEndpoint, Deployment, RunStatus
 from tunedrop.errors import TransientError
 from tunedrop.validation.findings import Finding, Severity
 from tunedrop_cli.main import app
@@ -189,6 +189,15 @@ def test_a_price_is_shown_with_its_source_where_no_estimate_has_it(account: Acco
     priced = PLAN.model_copy(update={"price_source": "AWS's Price List of 2026-11-23, on demand"})
     account.store(run(RunStatus.TRAINING, plan=priced))
     assert "7.2 USD an hour: AWS's Price List of 2026-11-23, on demand" in tunedrop("show").output
+
+
+def test_what_is_left_for_a_person_to_delete_is_shown(account: Account, tunedrop: Command) -> None:
+    model = Deployment(model_name="the-model", left="A policy says no.")
+    base = BaseEndpoint(name="the-base-s-endpoint", since=STARTED, left="It failed 24 times.")
+    account.store(run(RunStatus.NOT_PROMOTED, deployment=model, base=base))
+    output = " ".join(tunedrop("show", RUN_ID).output.split())
+    assert "(left, for you to delete: A policy says no.)" in output
+    assert "the-base-s-endpoint (left, for you to delete: It failed 24 times.)" in output
 
 
 def test_problems_are_shown_without_a_report(account: Account, tunedrop: Command) -> None:

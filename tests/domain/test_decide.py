@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from functools import cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import pytest
@@ -252,7 +253,9 @@ def situation(run: Run, now: datetime) -> object:
     if run.deployment and run.deployment.waking_since:
         deployment = (deployment, now - run.deployment.waking_since >= LONGEST_WAKE)
     promotion = run.promotion and (run.promotion.by, run.promotion.published)
+    tried = run.deployment.denials if run.deployment else 0
     base = run.base and (run.base.model_arn, run.base.missing, run.base.deleted, run.base.denials > 0, run.base.left)
+    base = base and (*base, run.base is not None and run.base.denials > tried)
     end = (run.status, run.change, run.claims, bool(run.reason), now - run.updated_at >= IDLE, wait, notice, deployment)
     end = (*end, run.charge and run.charge.attempt == run.attempt, promotion, run.promotion_refused is None)
     end = (*end, bool(run.report_uri), base, run.rollback and (run.rollback.of, run.rollback.outcome))
@@ -1189,6 +1192,37 @@ def test_a_model_that_nobody_may_delete_is_tried_again_for_a_day_and_then_left_t
     assert Effect.DELETE_IMPORT not in effects_due(run, run.updated_at + LONGEST_WAIT)
     assert observed(run, DELETION_DENIED) == run
     assert settled(observed(run, REPORT_WRITTEN, NOTICE_CLAIMED, NoticeSent(status=run.status, message_id="m-1")))
+
+
+@pytest.mark.parametrize("seen", [Looked(), UNAVAILABLE], ids=["by workers that die", "though it never ends"])
+def test_a_deletion_is_tried_at_growing_pauses_for_a_day_and_then_left_to_a_person(seen: Observation) -> None:
+    run = observed(run_in(RunStatus.NOT_PROMOTED), REPORT_WRITTEN, NOTICE_CLAIMED)
+    run = observed(run, NoticeSent(status=run.status, message_id="m-1"), *POSSIBLE[Effect.RETIRE])
+    now, tries = run.updated_at, [run.updated_at]
+    run = decide(run, seen, now).run
+    while not settled(run) and len(tries) <= DELETIONS:
+        now += timedelta(minutes=5)
+        nudged = decide(run, Nudged(), now).run
+        if nudged != run:
+            tries.append(now)
+            run = decide(nudged, seen, now).run
+    pauses = [later - earlier for earlier, later in pairwise(tries)]
+    assert pauses == sorted(pauses)
+    assert pauses[0] < pauses[-1] <= DELETION_PAUSE + timedelta(minutes=5)
+    assert timedelta(hours=18) < now - run.entered_at < timedelta(hours=30)
+    assert run.deployment
+    assert run.deployment.left
+    assert not run.deployment.deleted
+
+
+def test_of_two_deletions_that_fail_the_one_tried_less_comes_first() -> None:
+    world = observed(based_run(), IMPORT_COMPLETED, BaseNamed(name=BASE_NAME), BaseMissing(reason="It is refused."))
+    run = observed(world, REFUSED, *POSSIBLE[Effect.RETIRE])
+    firsts = []
+    for _ in range(4):
+        firsts.append(effects_due(run, run.updated_at)[0])
+        run = observed(observed(run, UNAVAILABLE), Nudged(), after=DELETION_PAUSE)
+    assert firsts == [Effect.TAKE_BASE_DOWN, Effect.DELETE_IMPORT] * 2
 
 
 def test_a_candidate_that_does_not_pass_is_deleted() -> None:

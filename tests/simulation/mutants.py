@@ -326,7 +326,7 @@ MUTANTS = (
         CORE + "domain/decide.py",
         (
             (
-                "    return run.next_try_at <= now if run.next_try_at else now - run.updated_at >= IDLE\n",
+                "    return run.next_try_at <= now if run.next_try_at else now - run.updated_at >= _idle(run)\n",
                 "    return bool(run.next_try_at and run.next_try_at <= now)\n",
             ),
         ),
@@ -337,8 +337,8 @@ MUTANTS = (
         CORE + "domain/decide.py",
         (
             (
-                "    return run.next_try_at <= now if run.next_try_at else now - run.updated_at >= IDLE\n",
-                "    return not run.next_try_at and now - run.updated_at >= IDLE\n",
+                "    return run.next_try_at <= now if run.next_try_at else now - run.updated_at >= _idle(run)\n",
+                "    return not run.next_try_at and now - run.updated_at >= _idle(run)\n",
             ),
         ),
         shown_by={"evaluate_model r1: write #3": 1},
@@ -380,5 +380,22 @@ MUTANTS = (
             ),
         ),
         shown_by={"story: how good r1 is": 1},
+    ),
+    Mutant(
+        "a deletion that fails is tried for ever",
+        CORE + "domain/decide.py",
+        (('    left = reason if denials >= DELETIONS else ""\n', '    left = ""\n'),),
+        shown_by={"story: how good r1 is": 1, "story: deletions fail": 1},
+    ),
+    Mutant(
+        "a deletion that fails is not counted",
+        CORE + "domain/decide.py",
+        (
+            (
+                "    if run.next_try_at is None and (due := _deletion_due(run)):\n",
+                "    if run.next_try_at and (due := _deletion_due(run)):\n",
+            ),
+        ),
+        shown_by={"story: how good r1 is": 1, "story: deletions fail": 1},
     ),
 )

@@ -314,6 +314,7 @@ class Promises:
             *({"approval"} if any(key[:2] == ("record_approval", name) for key in self._world.disturbed) else ()),
             *({"denied"} if story.denied.startswith("create") else ()),
             *({"shortage"} if story.capped or story.others or story.slot_taken or story.short else ()),
+            *({"shortage"} if self._world.failing else ()),  # a former champion makes no room
             *({"training"} if story.short else ()),
             *({"budget"} if drop.budget_usd else ()),
         }
@@ -333,7 +334,7 @@ class Promises:
     def _nothing_left(self, runs: dict[str, Run]) -> None:
         world = self._world
         undeletable, unstoppable = (
-            f"{each}" in world.denied for each in ("delete_imported_model", "stop_training_job")
+            each in world.denied | world.failing for each in ("delete_imported_model", "stop_training_job")
         )
         for job in world.sagemaker.jobs.values():
             if job.live and not unstoppable:
@@ -352,7 +353,8 @@ class Promises:
         for item in world.dynamodb.items.values():
             self._settled_item(item)
         tried_in_vain = sum(times for kind, times in world.met.items() if "every try" in kind)
-        if world.dead_letters and world.faults <= 2 and not world.denied and not tried_in_vain:
+        hopeless = world.denied or world.failing or tried_in_vain
+        if world.dead_letters and world.faults <= 2 and not hopeless:
             raise ViolationError("L5: an event is in the dead-letter queue, though little went wrong")
 
     def _settled_item(self, item: dict[str, dict[str, str]]) -> None:

@@ -119,6 +119,8 @@ class Story:
         self._leave_remains()
         self.denied = DENIED[self._choose("a policy denies", len(DENIED))]
         world.denied = frozenset({self.denied} - {""})
+        if self._choose("deletions fail", 2):
+            world.failing = frozenset({"delete_imported_model"})
 
     def _leave_remains(self) -> None:
         """Leave a model, or a job that runs on, of a run that the table does not know: it was restored."""

@@ -62,6 +62,10 @@ STORIES: dict[str, tuple[dict[str, int], dict[str, str]]] = {
     ),
     "the slot is somebody else's for two hours": ({"story: somebody else imports": 1}, {"r1": "PROMOTED"}),
     "the slot is somebody else's for more than a day": ({"story: somebody else imports": 2}, {"r1": "FAILED"}),
+    "a model whose deletion fails for ever": (
+        {"story: how good r1 is": 1, "story: deletions fail": 1},
+        {"r1": "NOT_PROMOTED"},
+    ),
     "imports that a policy denies": ({"story: a policy denies": 2}, {"r1": "FAILED"}),
     "a champion that is better than the next": (
         {"story: more drops": 1, "story: when r2 is dropped": 2},

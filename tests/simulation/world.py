@@ -145,6 +145,8 @@ class World:
         """Run id → the name that the history uses."""
         self.denied: frozenset[str] = frozenset()
         """Operations that a policy of the account denies."""
+        self.failing: frozenset[str] = frozenset()
+        """Operations that AWS never brings to an end."""
         self.disturbed: Counter[tuple[str, str, str]] = Counter()
         """Faults by function, run, and kind."""
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
@@ -237,6 +239,8 @@ class World:
         self.time += CALL_SECONDS
         if operation in self.denied:
             raise refusal("AccessDeniedException", f"not authorized to perform {operation}")
+        if operation in self.failing:
+            raise refusal("InternalServerException", f"{operation} failed")
         if self.faults >= self.trouble.faults or not self.trouble.calls:
             return self._done(operation, deed)
         options = FAULTS_OF_READS if operation.startswith(_READS) else FAULTS_OF_WRITES

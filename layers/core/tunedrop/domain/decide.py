@@ -171,10 +171,10 @@ LONGEST_WAIT = timedelta(hours=24)
 """How long a run waits in one status for capacity, quota or a slot before it fails."""
 
 DELETIONS = 24
-"""How often a model's deletion is tried that a policy of the account forbids."""
+"""How often a deletion is tried that a policy of the account forbids, or that fails, before it is left to a person."""
 
 DELETION_PAUSE = timedelta(hours=1)
-"""Between two of them."""
+"""Between two of them, at most: they take about a day."""
 
 PROBLEMS_ON_RECORD = 50
 """Problems that the record keeps, of all that are counted: a DynamoDB item holds 400 KB at most."""
@@ -231,7 +231,17 @@ def wants_nudge(run: Run, now: datetime) -> bool:
     if run.status is RunStatus.AWAITING_APPROVAL:
         # Nothing moves until a person answers, or has not: but the person must have been told.
         return _lapses(run, now) or (not _told(run) and now - run.updated_at >= IDLE)
-    return run.next_try_at <= now if run.next_try_at else now - run.updated_at >= IDLE
+    return run.next_try_at <= now if run.next_try_at else now - run.updated_at >= _idle(run)
+
+
+def _idle(run: Run) -> timedelta:
+    """Return how long a run may lie untouched: longer where a deletion has come to nothing before."""
+    due = _deletion_due(run)
+    return _growing(IDLE, due[1].denials) if due else IDLE
+
+
+def _growing(pause: timedelta, tries: int) -> timedelta:
+    return max(pause, min(DELETION_PAUSE, pause * 2 ** min(tries, DELETIONS)))
 
 
 def _work_due(run: Run, now: datetime) -> tuple[Effect, ...]:
@@ -290,8 +300,9 @@ def _left_over(run: Run) -> Iterator[Effect]:
         yield Effect.PUBLISH_ALIAS
     if _rollback_due(run):
         yield Effect.ROLL_BACK
-    # What is denied is tried again after all else: an hour's wait for it must not hold the rest up.
-    denied = run.base is not None and run.base.denials > 0
+    # What has come to nothing is tried again after all else: the wait for it must not hold the rest up.
+    tried = run.deployment.denials if run.deployment and _retirement_due(run) else 0
+    denied = run.base is not None and run.base.denials > tried
     if _base_due_down(run) and not denied:
         yield Effect.TAKE_BASE_DOWN
     if run.deployment and _retirement_due(run):
@@ -303,6 +314,21 @@ def _left_over(run: Run) -> Iterator[Effect]:
     if run.charge:
         # A run that ended while its launch was tried does not know whether there is a job that costs something.
         yield Effect.SETTLE
+
+
+def _deletion_due(run: Run) -> tuple[str, Deployment | BaseEndpoint] | None:
+    """Return what deploy_model would delete first of a run that has ended, after the name of its field."""
+    effects = _left_over(run) if run.status.terminal else ()
+    first = next((each for each in effects if each in _DEPLOYERS), None)
+    if run.base and first is Effect.TAKE_BASE_DOWN:
+        return "base", run.base
+    if run.deployment and first in (Effect.DELETE_IMPORT, Effect.TAKE_DOWN):
+        return "deployment", run.deployment
+    return None
+
+
+_DEPLOYERS = frozenset({Effect.RETIRE, Effect.DELETE_IMPORT, Effect.TAKE_DOWN, Effect.TAKE_BASE_DOWN, Effect.BRING_UP})
+"""What deploy_model does for a run that has ended."""
 
 
 def _deletion(deployment: Deployment) -> Effect:
@@ -831,7 +857,7 @@ def _over(run: Run, observation: Observation, now: datetime) -> Run:
         case ModelDeleted():
             return _retired(run, now)
         case DeletionDenied(reason=reason) if run.deployment and _retirement_due(run):
-            return _denied(run, "deployment", run.deployment, reason, now)
+            return _in_vain(run, ("deployment", run.deployment), reason, now, DELETION_PAUSE)
         case WakeRequested():
             return _woken(run, now)
         case EndpointSeen() if run.deployment and run.deployment.waking:
@@ -858,7 +884,7 @@ def _after_end(run: Run, observation: Observation, now: datetime) -> Run:
         case BaseGone() if run.base:
             return _change(run, now, base=run.base.model_copy(update={"deleted": True}), next_try_at=None)
         case BaseDeletionDenied(reason=reason) if run.base and _base_due_down(run):
-            return _denied(run, "base", run.base, reason, now)
+            return _in_vain(run, ("base", run.base), reason, now, DELETION_PAUSE)
     return _over(run, observation, now)
 
 
@@ -916,6 +942,10 @@ def _nudged(run: Run, now: datetime) -> Run:
             fix="Look for the cause in the dead-letter queue and the functions' logs, then drop the dataset again.",
         )
         return _end(run, RunStatus.FAILED, now, (problem,))
+    if run.next_try_at is None and (due := _deletion_due(run)):
+        # Nobody said what came of it: who tried has failed, or its event was lost.
+        reason = f"Its deletion failed {DELETIONS} times: the log of deploy_model says why."
+        run = _in_vain(run, due, reason, now, timedelta(0))
     return _change(run, now, change=Change.DUE, next_try_at=None)
 
 
@@ -931,6 +961,9 @@ def _time_of_others(run: Run) -> timedelta:
 
 
 def _unavailable(run: Run, observation: Unavailable, now: datetime) -> Run:
+    if due := _deletion_due(run):
+        pause = _growing(observation.retry_after, due[1].denials)
+        return _in_vain(run, due, observation.reason, now, pause)
     if run.status.terminal:
         return _still_waking(run, observation.reason, observation.retry_after, now)
     if run.status is RunStatus.AWAITING_APPROVAL:
@@ -976,12 +1009,13 @@ def _retired(run: Run, now: datetime) -> Run:
     return _change(run, now, deployment=deployment, next_try_at=None)
 
 
-def _denied(run: Run, name: str, what: Deployment | BaseEndpoint, reason: str, now: datetime) -> Run:
-    """Try again once an hour for a day: a policy may be mended. Then the model is a person's to delete."""
+def _in_vain(run: Run, due: tuple[str, Deployment | BaseEndpoint], reason: str, now: datetime, pause: timedelta) -> Run:
+    """Count a deletion that came to nothing; after about a day of them what is left is a person's to delete."""
+    name, what = due
     denials = what.denials + 1
-    left = reason if denials == DELETIONS else ""
+    left = reason if denials >= DELETIONS else ""
     after = what.model_copy(update={"denials": denials, "left": left})
-    return _change(run, now, **{name: after}, next_try_at=None if left else now + DELETION_PAUSE)
+    return _change(run, now, **{name: after}, next_try_at=None if left else now + pause)
 
 
 def _woken(run: Run, now: datetime) -> Run:
@@ -990,7 +1024,8 @@ def _woken(run: Run, now: datetime) -> Run:
     wakes = deployment is not None and deployment.target is ServeTarget.ENDPOINT and deployment.deleted
     if deployment is None or not wakes or run.promotion is None:
         return run
-    awake = deployment.model_copy(update={"retirement": "", "deleted": False, "waking": True, "waking_since": now})
+    again = {"retirement": "", "deleted": False, "denials": 0, "waking": True, "waking_since": now}
+    awake = deployment.model_copy(update=again)
     return _change(run, now, change=Change.DUE, deployment=awake, next_try_at=None)
 
 

@@ -179,9 +179,9 @@ class Deployment(Record):
     """
     deleted: bool = False
     denials: int = 0
-    """How often a policy of the account forbade to delete the model."""
+    """How often the model's deletion was denied, or came to nothing."""
     left: str = ""
-    """Why the model stays at Bedrock for good, though nobody wants it; empty while its deletion is still tried."""
+    """Why the model stays for good, though nobody wants it; empty while its deletion is still tried."""
     waking: bool = False
     """Whether an endpoint that was taken down is on its way back."""
     waking_since: datetime | None = None
@@ -201,7 +201,7 @@ class BaseEndpoint(Record):
     """Why the run is evaluated without it; empty while it is not given up."""
     deleted: bool = False
     denials: int = 0
-    """How often a policy of the account forbade to delete it."""
+    """How often its deletion was denied, or came to nothing."""
     left: str = ""
     """Why it stays for good, though nobody wants it; empty while its deletion is still tried."""
 

@@ -241,7 +241,7 @@ def _idle(run: Run) -> timedelta:
 
 
 def _growing(pause: timedelta, tries: int) -> timedelta:
-    return max(pause, min(DELETION_PAUSE, pause * 2 ** min(tries, DELETIONS)))
+    return max(pause, min(DELETION_PAUSE, pause * 2.0 ** min(tries, DELETIONS)))
 
 
 def _work_due(run: Run, now: datetime) -> tuple[Effect, ...]:

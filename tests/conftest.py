@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
+from botocore.loaders import JSONFileLoader
 from xdist.scheduler import LoadFileScheduling
 
 END_TO_END = "tests/end_to_end/"
@@ -35,4 +37,13 @@ def _made_up_credentials() -> Iterator[None]:
         patch.setenv("AWS_ACCESS_KEY_ID", "made-up")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "made-up")
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _api_models_are_parsed_once() -> Iterator[None]:
+    """Remember botocore's descriptions of the APIs: each new session parses megabytes, 40 % of the command's tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        load = JSONFileLoader().load_file
+        patch.setattr(JSONFileLoader, "load_file", staticmethod(cache(load)))
         yield

@@ -139,6 +139,10 @@ class InMemoryRunStore:
             if not settled(run) and (status is None or run.status is status):
                 yield run
 
+    def created_since(self, time: datetime) -> Iterator[str]:
+        runs = [Run.model_validate_json(document) for document in self.runs.values()]
+        yield from (run.run_id for run in runs if run.created_at >= time)
+
     def _store(self, run: Run) -> None:
         self.runs[run.run_id] = run.model_dump_json()
         self.written(run)

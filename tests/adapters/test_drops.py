@@ -181,3 +181,62 @@ def test_every_uploaded_tune_yaml_is_found_wherever_it_lies_below_datasets(bucke
     assert {(spec.key, spec.version_id) for spec in specs} == uploaded
     assert all(abs(datetime.now(UTC) - spec.last_modified) < timedelta(minutes=5) for spec in specs)
     assert all(spec.uploaded_by for spec in specs)
+
+
+class SmallPages:
+    """A client that lists few versions a page, as S3 cuts them: moto forgets the key that follows a `KeyMarker`."""
+
+    def __init__(self, client: Any, size: int) -> None:
+        self._client = client
+        self._size = size
+        self.pages = 0
+
+    def list_object_versions(self, *, KeyMarker: str = "", VersionIdMarker: str = "", **request: Any) -> Any:  # noqa: N803
+        self.pages += 1
+        versions = self._client.list_object_versions(**request)["Versions"]
+        names = [(each["Key"], each["VersionId"]) for each in versions]
+        start = names.index((KeyMarker, VersionIdMarker)) + 1 if VersionIdMarker else 0
+        rest = [each for each in versions[start:] if VersionIdMarker or each["Key"] > KeyMarker]
+        page = {"Versions": rest[: self._size], "IsTruncated": len(rest) > self._size}
+        if page["IsTruncated"]:
+            last = rest[self._size - 1]
+            page |= {"NextKeyMarker": last["Key"], "NextVersionIdMarker": last["VersionId"]}
+        return page
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 100])
+def test_no_spec_is_missed_however_the_pages_are_cut(aws: Callable[[str], Any], size: int) -> None:
+    client = aws("s3")
+    client.create_bucket(Bucket=DROP_BUCKET)
+    client.put_bucket_versioning(Bucket=DROP_BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    files = (
+        "a.jsonl",
+        "images/1.png",
+        "images/2.png",
+        "tune.yam",
+        "tune.yaml",
+        "tune.yaml",
+        "tune.yaml.old",
+        "\U0010ffff",
+    )
+    uploaded = set()
+    for name in ("a", "a-b", "a0", "b", "b\u00e9"):
+        for file in files:
+            version = client.put_object(Bucket=DROP_BUCKET, Key=f"datasets/{name}/{file}", Body=b"x")["VersionId"]
+            uploaded |= {(f"datasets/{name}/{file}", version)} if file == "tune.yaml" else set()
+    client.put_object(Bucket=DROP_BUCKET, Key="datasets/a0", Body=b"a file between the folders")
+    drops = S3Drops(SmallPages(client, size), DROP_BUCKET)
+    assert {(spec.key, spec.version_id) for spec in drops.specs()} == uploaded
+
+
+def test_the_other_files_of_a_drop_cost_no_request_however_many(aws: Callable[[str], Any]) -> None:
+    client = aws("s3")
+    client.create_bucket(Bucket=DROP_BUCKET)
+    client.put_bucket_versioning(Bucket=DROP_BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    for number in range(20):
+        client.put_object(Bucket=DROP_BUCKET, Key=f"datasets/a/images/{number:02}.png", Body=b"")
+        client.put_object(Bucket=DROP_BUCKET, Key=f"datasets/a/validation/{number:02}.png", Body=b"")
+    client.put_object(Bucket=DROP_BUCKET, Key="datasets/a/tune.yaml", Body=b"")
+    pages = SmallPages(client, 2)
+    assert [spec.key for spec in S3Drops(pages, DROP_BUCKET).specs()] == ["datasets/a/tune.yaml"]
+    assert pages.pages == 3

@@ -154,20 +154,34 @@ def test_a_claim_is_not_taken_by_a_write_that_comes_too_late(store: RunStore) ->
     assert store.commit(other_run(), observed(other_run(), PLAN_MADE)).claims
 
 
+REFUSED_AND_TOLD = (
+    PLAN_REFUSED,
+    ReportWritten(uri="s3://runs/report.html"),
+    NoticeClaimed(token="t"),
+    NoticeSent(status=RunStatus.REJECTED, message_id="m"),
+)
+"""What a run sees until nothing is left to do for it."""
+
+
 def test_live_runs_are_listed_oldest_first_until_nothing_is_left_to_do(store: RunStore) -> None:
     store.create(other_run())
     store.create(new_run())
     assert [run.run_id for run in store.live()] == [RUN_ID, "a-later-run"]
     run = new_run()
-    for observation in (
-        PLAN_REFUSED,
-        ReportWritten(uri="s3://runs/report.html"),
-        NoticeClaimed(token="t"),
-        NoticeSent(status=RunStatus.REJECTED, message_id="m"),
-    ):
+    for observation in REFUSED_AND_TOLD:
         assert not settled(run)
         run = store.commit(run, observed(run, observation))
     assert [each.run_id for each in store.live()] == ["a-later-run"]
+
+
+def test_runs_are_listed_by_when_they_were_made_whether_they_live_or_not(store: RunStore) -> None:
+    for days, name in enumerate(("older", "younger", "youngest")):
+        store.create(new_run().model_copy(update={"run_id": name, "created_at": NOW + timedelta(days=days)}))
+    run = store.get("youngest")
+    for observation in REFUSED_AND_TOLD:
+        assert run
+        run = store.commit(run, observed(run, observation))
+    assert sorted(store.created_since(NOW + timedelta(days=1))) == ["younger", "youngest"]
 
 
 def test_live_runs_can_be_asked_for_by_status(store: RunStore) -> None:

@@ -84,7 +84,8 @@ class DynamoDB:
         shelf = request["ExpressionAttributeValues"][":shelf"]
         stale = self.world.stale(f"query {shelf['S']}")
         seen = ((self.former.get(key) if stale else item) for key, item in self.items.items())
-        found = [item for item in seen if item and item.get("shelf") == shelf]
+        since = request["ExpressionAttributeValues"].get(":since", {"S": ""})["S"]
+        found = [item for item in seen if item and item.get("shelf") == shelf and item["created_at"]["S"] >= since]
         return {"Items": sorted(found, key=lambda item: str(item["created_at"]["S"]))}
 
     def _updated(self, request: Mapping[str, Any]) -> Item:

@@ -1,6 +1,7 @@
 """Logging, tracing and metrics, with the run's id on every line."""
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 
 from aws_lambda_powertools import Logger, Tracer, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
@@ -71,6 +72,10 @@ class ObservedRuns:
     def live(self, status: RunStatus | None = None) -> Iterator[Run]:
         """Yield the live runs."""
         return self._runs.live(status)
+
+    def created_since(self, time: datetime) -> Iterator[str]:
+        """Yield the ids of the runs made since."""
+        return self._runs.created_since(time)
 
     def ledger(self, month: str) -> Ledger:
         """Return a month's account."""

@@ -47,6 +47,9 @@ class RunStore(Protocol):
     def live(self, status: RunStatus | None = None) -> Iterator[Run]:
         """Yield the runs for which something is left to do, oldest first."""
 
+    def created_since(self, time: datetime) -> Iterator[str]:
+        """Yield the ids of the runs made since; the newest may be missing for a moment."""
+
     def ledger(self, month: str) -> Ledger:
         """Return the account of a month, such as `2026-11`; an empty one when no job was launched in it."""
 

@@ -4,6 +4,7 @@ import logging
 import random
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -136,6 +137,12 @@ class DynamoDBRunStore:
             if run and not settled(run) and (status is None or run.status is status):
                 yield run
 
+    def created_since(self, time: datetime) -> Iterator[str]:
+        """Yield the ids that the index shows: a hundred times cheaper than reading each run, and never ahead of it."""
+        for shelf in (LIVE, SETTLED):
+            for item in self._shelf(shelf, since=time):
+                yield item["run_id"]["S"]
+
     def alias(self, dataset: str) -> Alias:
         """Return the alias of a dataset, by a consistent read."""
         key = _key(f"alias#{dataset}")
@@ -150,12 +157,13 @@ class DynamoDBRunStore:
         for item in self._shelf(ALIAS):
             yield self.alias(item["dataset"]["S"])
 
-    def _shelf(self, shelf: str) -> Iterator[dict[str, Any]]:
+    def _shelf(self, shelf: str, since: datetime | None = None) -> Iterator[dict[str, Any]]:
+        values = {":shelf": {"S": shelf}} | ({":since": {"S": since.isoformat()}} if since else {})
         query: dict[str, Any] = {
             "TableName": self._table,
             "IndexName": SHELF_INDEX,
-            "KeyConditionExpression": "shelf = :shelf",
-            "ExpressionAttributeValues": {":shelf": {"S": shelf}},
+            "KeyConditionExpression": "shelf = :shelf" + (" AND created_at >= :since" if since else ""),
+            "ExpressionAttributeValues": values,
         }
         while True:
             with failures.transient():

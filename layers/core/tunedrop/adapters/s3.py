@@ -1,5 +1,6 @@
 """Drops, which are only read, and a run's own files, on S3."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import PurePosixPath
@@ -23,6 +24,9 @@ CONTENT_TYPES = {".html": "text/html; charset=utf-8", ".json": "application/json
 
 PART = 16 << 20
 """Bytes of one part of a multipart upload; S3 wants at least 5 MiB, and 10,000 parts at most."""
+
+
+_DROP_FOLDER = re.compile("datasets/[^/]+/")
 
 
 class S3Drops:
@@ -73,9 +77,12 @@ class S3Drops:
                     yield block
 
     def specs(self) -> Iterator[DropListing]:
-        """Yield every version of every `tune.yaml` that was not deleted: each is a drop of its own."""
+        """Yield every version of every `tune.yaml` that was not deleted: each is a drop of its own.
+
+        One that lies where none belongs is yielded, too, unless more than a page of other files lies around it.
+        """
         there = ""
-        for each in self._versions("datasets/"):
+        for each in self._around_specs():
             # The versions of a key come one after the other, the newest first.
             # https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html
             if each["IsLatest"]:
@@ -89,6 +96,17 @@ class S3Drops:
                     uploaded_by=each.get("Owner", {}).get("ID", "unknown"),
                 )
 
+    def _around_specs(self) -> Iterator[dict[str, Any]]:
+        """List versions below `datasets/`, and pass over those of a folder that fill a page: S3 bills each page."""
+        markers: dict[str, str] = {}
+        while True:
+            with failures.transient():
+                page = self._client.list_object_versions(Bucket=self.bucket, Prefix="datasets/", **markers)
+            yield from page.get("Versions", ())
+            if not page["IsTruncated"]:
+                return
+            markers = _next_markers(page["NextKeyMarker"], page["NextVersionIdMarker"])
+
     def _newest(self, prefix: str) -> Iterator[dict[str, Any]]:
         yield from (each for each in self._versions(prefix) if each["IsLatest"])
 
@@ -96,6 +114,17 @@ class S3Drops:
         with failures.transient():
             for page in self._client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=prefix):
                 yield from page.get("Versions", ())
+
+
+def _next_markers(key: str, version_id: str) -> dict[str, str]:
+    """Say where to go on behind a version so that no `tune.yaml` of a drop is missed; S3 sorts keys by their bytes."""
+    if found := _DROP_FOLDER.match(key):
+        folder = found.group()
+        if key < (before := f"{folder}tune.yam"):
+            return {"KeyMarker": before}
+        if key > f"{folder}tune.yaml":
+            return {"KeyMarker": f"{folder.removesuffix('/')}0"}  # "0" follows "/": behind all of the folder
+    return {"KeyMarker": key, "VersionIdMarker": version_id}
 
 
 def _content_type(key: str) -> str:

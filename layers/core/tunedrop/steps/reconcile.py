@@ -7,7 +7,17 @@ from datetime import timedelta
 from tunedrop.domain import names
 from tunedrop.domain.observations import Nudged
 from tunedrop.domain.run import Change, Drop, Run
-from tunedrop.ports import Aliases, Clock, Drops, Endpoints, JudgeJobs, ModelImports, RunStore, TrainingJobs
+from tunedrop.ports import (
+    Aliases,
+    Clock,
+    DropListing,
+    Drops,
+    Endpoints,
+    JudgeJobs,
+    ModelImports,
+    RunStore,
+    TrainingJobs,
+)
 from tunedrop.steps.advance import tell
 from tunedrop.steps.champions import FormerChampions, publish
 
@@ -162,18 +172,21 @@ class Reconcile:
 
     def _start_drops(self) -> Iterator[str]:
         now = self.clock.now()
-        for spec in self.drops.specs():
-            if LOST_AFTER <= now - spec.last_modified <= FORGOTTEN_AFTER:
-                drop = Drop(
-                    bucket=self.drops.bucket,
-                    key=spec.key,
-                    version_id=spec.version_id,
-                    etag=spec.etag,
-                    uploaded_by=spec.uploaded_by,
-                )
-                run = new_run(drop, self.clock, Change.DUE)
-                if self.runs.get(run.run_id) is None and self.runs.create(run):
-                    yield run.run_id
+        recent = [each for each in self.drops.specs() if LOST_AFTER <= now - each.last_modified <= FORGOTTEN_AFTER]
+        known = set(self.runs.created_since(now - FORGOTTEN_AFTER)) if recent else set()
+        for spec in recent:
+            run_id = names.run_id(self.drops.bucket, spec.key, spec.version_id)
+            if run_id not in known and self.runs.create(new_run(self._drop(spec), self.clock, Change.DUE)):
+                yield run_id
+
+    def _drop(self, spec: DropListing) -> Drop:
+        return Drop(
+            bucket=self.drops.bucket,
+            key=spec.key,
+            version_id=spec.version_id,
+            etag=spec.etag,
+            uploaded_by=spec.uploaded_by,
+        )
 
     def _is_stray(self, run_id: str, attempt: int | None) -> bool:
         """Tell whether nobody follows the job; read after the job was listed, an attempt only ever gets older."""

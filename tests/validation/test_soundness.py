@@ -3,7 +3,7 @@
 import json
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from typing import Any
@@ -70,6 +70,17 @@ def _odd_answers() -> list[dict[str, str]]:
     ]
 
 
+def _with_more(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    more: list[dict[str, Any]] = [
+        {"id": 7},
+        {},
+        {"source": 'the "first" \u00e9\n', "score": -0.5, "ok": True, "note": None},
+        {"tags": ["a", {"b": "c", "d": [1, 2]}], "segment": "x"},
+        {"document": "one", "answers": ["yes", "no"]},
+    ]
+    return [{**row, **more[index % len(more)]} for index, row in enumerate(rows)]
+
+
 ROWS: dict[str, tuple[Callable[[], Rows[Any]], list[dict[str, Any]]]] = {
     "default template": (lambda: InstructionRows(JUMPSTART_DEFAULT), list(instruction_rows(20))),
     "odd answers": (lambda: InstructionRows(JUMPSTART_DEFAULT), [dict(row) for row in _odd_answers()]),
@@ -80,6 +91,9 @@ ROWS: dict[str, tuple[Callable[[], Rows[Any]], list[dict[str, Any]]]] = {
     "dialog": (lambda: ChatRows("messages", system_messages=True), list(chat_rows(20, key="dialog"))),
     "conversations": (lambda: ChatRows("dialog", system_messages=True), list(chat_rows(20, key="conversations"))),
     "no system": (lambda: ChatRows("messages", system_messages=False), list(chat_rows(20))),
+    "fields that nobody reads": (lambda: InstructionRows(JUMPSTART_DEFAULT), _with_more(instruction_rows(20))),
+    "messages and more": (lambda: ChatRows("messages", system_messages=True), _with_more(chat_rows(20))),
+    "dialog and more": (lambda: ChatRows("messages", system_messages=True), _with_more(chat_rows(20, key="dialog"))),
     "pairs of texts": (TextPairs, [dict(row) for row in (*text_pairs(20), *_odd_pairs())]),
     "pairs of conversations": (ConversationPairs, conversation_pairs(20)),
     "pictures": (
@@ -160,7 +174,7 @@ def unsound(rows: Rows[Any], exact: Rows[Any], block: bytes) -> str | None:
         written = [json.loads(line) for line in rows.written(block).split(b"\n")[:-1]]
         if written != [json.loads(exact.written(verdict.line)) for verdict in verdicts]:
             return "accepted lines are written otherwise"
-    if problem := unsound_skimming(rows, exact, each, verdicts):
+    if problem := unsound_skimming(rows, exact, each, verdicts) or unsound_rewriting(rows, exact, each, verdicts):
         return problem
     return next(filter(None, map(unsound_glance, [rows] * len(each), each, verdicts)), None)
 
@@ -185,6 +199,19 @@ def unsound_skimming(rows: Rows[Any], exact: Rows[Any], each: list[bytes], verdi
     written = [json.loads(rows.written(each[number])) for number in known]
     if written != [json.loads(exact.written(verdicts[number].line)) for number in known]:
         return "skimmed lines are written otherwise"
+    return None
+
+
+def unsound_rewriting(rows: Rows[Any], exact: Rows[Any], each: list[bytes], verdicts: list[Judged]) -> str | None:
+    """Say what is wrong with what was told of rows that may have more fields than training reads."""
+    rewritten = rows.rewrite(b"".join(each), np.cumsum([len(line) for line in each]) - 1)
+    for line, found, verdict in zip(each, rewritten or (), verdicts, strict=rewritten is not None):
+        if verdict.row is None or [flaw.code for flaw in verdict.flaws] != [found.remark] * bool(found.remark):
+            return "rewrite takes what judge refuses, or remarks on otherwise"
+        if exact.held_out(found.row) != exact.held_out(verdict.row):
+            return "rewrite reads other rows"
+        if found.line != verdict.line and (found.line != line or len(json.loads(line)) > len(json.loads(verdict.line))):
+            return "rewrite writes other lines"
     return None
 
 
@@ -242,6 +269,24 @@ def test_good_rows_are_known_without_being_read(kind: str, spelling: dict[str, A
     skimmed = make().skim(b"".join(each), np.cumsum([len(line) for line in each]) - 1)
     assert skimmed is not None
     assert skimmed.doubtful == [7, 9, 11]
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows"), [("fields that nobody reads", InstructionRows), ("dialog and more", ChatRows)]
+)
+def test_rows_with_more_fields_are_told_as_the_exact_judge_tells_them(
+    kind: str, rows: type[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, valid = ROWS[kind]
+    each = [lines([row]) for row in valid]
+    assert make().rewrite(b"".join(each), np.cumsum([*map(len, each)]) - 1)
+    # More than as many of one kind as are told in full; one of them is at fault.
+    content = b"".join(each * 20).replace(b"Because", b" ", 1)
+    technique = CHAT if rows is ChatRows else INSTRUCTION
+    told = judge({"train.jsonl": content, "held-out.jsonl": content[: len(content) // 3]}, technique)
+    monkeypatch.setattr(rows, "rewrite", lambda *_: None)
+    assert told == judge({"train.jsonl": content, "held-out.jsonl": content[: len(content) // 3]}, technique)
+    assert told.counts["data.extra-field"] > told.limits.findings_per_warning
 
 
 def test_skimming_tells_utf8_from_other_bytes() -> None:

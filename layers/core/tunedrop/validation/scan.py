@@ -34,7 +34,7 @@ from tunedrop.validation.documents import one_a_line
 from tunedrop.validation.findings import Flaw
 from tunedrop.validation.near_duplicates import BANDS
 from tunedrop.validation.partial import ColumnsInMemory, FaultyRow, Partial, Place, Summary
-from tunedrop.validation.rows import SHORT_ANSWER, Rows, Skimmed
+from tunedrop.validation.rows import SHORT_ANSWER, Rewritten, Rows, Skimmed
 from tunedrop.validation.secrets import SecretFinder, mask
 from tunedrop.validation.settings import ScanSettings
 from tunedrop.validation.sources import DataFile, FileRange, Source
@@ -225,6 +225,8 @@ class _Scanner:
         self._common_shingles = np.array(settings.calibration.common_shingles, np.uint32)
         self._tidy = True
         """Whether the last block was all good: after faults there are likely more of them, and no use in haste."""
+        self._rewrites = False
+        """Whether the last rows that were looked at had more fields than training reads."""
         self._secrets = SecretFinder() if settings.secrets else None
         self._summary = Summary(name=file.name, role=file.role)
         self._histogram = tokens.histogram(np.zeros(0, np.int64))
@@ -335,7 +337,7 @@ class _Scanner:
         if int(batch.sizes.max()) <= self._limits.line_bytes:
             # As long as answers may be labels, each of them is counted.
             counted = self._file.role is FileRole.TRAINING and self._summary.labels is not None
-            if not counted and (skimmed := self._rows.skim(text, ends)):
+            if not counted and not self._rewrites and (skimmed := self._rows.skim(text, ends)):
                 return self._skimmed(skimmed, lines, text, batch)
             if self._tidy and (rows := self._rows.accept(text, ends)) is not None:
                 return _Good(rows, lines, text, None)
@@ -368,12 +370,9 @@ class _Scanner:
         some_good = True
         for first in range(0, len(lines), _LINES_AT_ONCE):
             few = lines[first : first + _LINES_AT_ONCE]
-            accepted = None
-            if some_good and max(map(len, few)) <= self._limits.line_bytes:
-                accepted = self._rows.accept(b"".join(few), np.cumsum(_sizes(few)) - 1)
-            if accepted is not None:
-                rows += accepted
-                good += few
+            if some_good and max(map(len, few)) <= self._limits.line_bytes and (read := self._few(few, first, batch)):
+                rows += read[0]
+                good += read[1]
                 chosen += range(first, first + len(few))
                 continue
             some_good = False
@@ -386,6 +385,25 @@ class _Scanner:
                     chosen.append(number)
         self._tidy = len(rows) == len(lines)
         return _Good(rows, good, b"".join(good), np.array(chosen, np.int64))
+
+    def _few(self, few: Sequence[bytes], first: int, batch: _Batch) -> tuple[Sequence[Any], Sequence[bytes]] | None:
+        """Return the rows of a few lines, and what training reads of them, when all are surely good."""
+        block, ends = b"".join(few), np.cumsum(_sizes(few)) - 1
+        if not self._rewrites:
+            accepted = self._rows.accept(block, ends)
+            return None if accepted is None else (accepted, few)
+        rewritten = self._rows.rewrite(block, ends)
+        if rewritten is None:
+            return None
+        self._rewrites = any(each.line != line for each, line in zip(rewritten, few, strict=True))
+        for number, (each, line) in enumerate(zip(rewritten, few, strict=True), first):
+            self._tell_rewritten(each, line, number, batch)
+        return [each.row for each in rewritten], [each.line for each in rewritten]
+
+    def _tell_rewritten(self, rewritten: Rewritten, line: bytes, number: int, batch: _Batch) -> None:
+        if rewritten.remark and not self._counted(rewritten.remark):
+            for flaw in self._rows.judge(line).flaws:
+                self._remark(batch.place(number, flaw))
 
     def _line(self, line: bytes, number: int, batch: _Batch) -> tuple[Any, bytes]:
         """Return the typed row of a line, and what training reads of it; None when there is none."""
@@ -405,6 +423,10 @@ class _Scanner:
                 return None, b""
         elif seen is not None:
             return seen, line
+        elif rewritten := self._rows.rewrite(line, np.array([len(line) - 1])):
+            self._rewrites = True
+            self._tell_rewritten(rewritten[0], line, number, batch)
+            return rewritten[0].row, rewritten[0].line
         judged = self._rows.judge(line)
         places = [batch.place(number, flaw) for flaw in judged.flaws]
         if judged.row is None:

@@ -25,6 +25,15 @@ class Judged(NamedTuple):
     """What refuses the row; or, when it is good, what is worth knowing of it."""
 
 
+class Rewritten(NamedTuple):
+    """Hold a row that is surely good, with what training reads of it."""
+
+    row: object
+    line: bytes
+    remark: str
+    """The code of the one thing that `judge` has to say of it; empty when that is nothing."""
+
+
 class Skimmed(NamedTuple):
     """Say what is known of a block of which no rows were made."""
 
@@ -37,8 +46,8 @@ class Skimmed(NamedTuple):
 class Rows(Protocol[R]):
     """Accept rows fast, or judge them exactly.
 
-    `skim`, `accept` and `glance` may only accept what `judge` accepts, and `glance` may only refuse what `judge`
-    refuses: a test compares them on mutated rows. What none of them knows, `judge` decides.
+    `skim`, `accept`, `rewrite` and `glance` may only accept what `judge` accepts, and `glance` may only refuse what
+    `judge` refuses: a test compares them on mutated rows. What none of them knows, `judge` decides.
     """
 
     def skim(self, block: bytes, ends: NDArray[np.int64]) -> Skimmed | None:
@@ -49,6 +58,12 @@ class Rows(Protocol[R]):
 
     def accept(self, block: bytes, ends: NDArray[np.int64]) -> Sequence[R] | None:
         """Return the typed rows of a block of lines when every one is surely good as it is, else None."""
+
+    def rewrite(self, block: bytes, ends: NDArray[np.int64]) -> Sequence[Rewritten] | None:
+        """Return the rows of a block of lines, of which some have more fields than training reads; else as `accept`.
+
+        Rows and lines are those of `judge`; but a row that has no more fields stays as it stands there.
+        """
 
     def glance(self, line: bytes) -> R | str | None:
         """Return the typed row of a line that is surely good as it is, the code of a sure fault, or None."""

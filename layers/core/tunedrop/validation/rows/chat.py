@@ -1,5 +1,6 @@
 """Chat rows: one conversation a line, as messages with a role and a content."""
 
+import io
 import json
 from collections.abc import Mapping, Sequence
 from itertools import chain
@@ -13,13 +14,14 @@ from numpy.typing import NDArray
 from tunedrop.domain.strict_json import JsonValue, quoted
 from tunedrop.domain.technique import is_conversation
 from tunedrop.validation.findings import Flaw
-from tunedrop.validation.rows import Judged, Skimmed
+from tunedrop.validation.rows import Judged, Rewritten, Skimmed
 from tunedrop.validation.rows.json_lines import (
     has_only,
     measured_by,
     named,
     one_a_line,
     parse,
+    rewritten,
     strings_in,
     sure_fault,
     unread,
@@ -33,6 +35,7 @@ from tunedrop.validation.rows.messages import (
     conversation_flaws,
     order_flaw,
 )
+from tunedrop.validation.rows.more_fields import MoreFields, Unsure, strings_of
 
 KEYS = ("messages", "dialog", "conversations")
 """The keys under which JumpStart's scripts read a conversation."""
@@ -61,6 +64,11 @@ class _MeasuredConversation(msgspec.Struct, frozen=True, gc=False):
 
 _BEGINNINGS = {key: f'{{"{key}":'.encode() for key in KEYS}
 
+_encode = msgspec.json.Encoder().encode
+"""Writes text as the exact judge does."""
+
+_WRITTEN_ROLES = {role: b'{"role": "%b", "content": ' % role.encode() for role in ("system", "user", "assistant")}
+
 _role, _content, _messages, _last = attrgetter("role"), attrgetter("content"), attrgetter("messages"), itemgetter(-1)
 
 
@@ -80,6 +88,7 @@ class ChatRows:
             for style in STYLES
         }
         """What conversations must be, by how they begin."""
+        self._more_fields = {key: MoreFields({"messages": (key, Messages)}, never=KEYS) for key in KEYS}
 
     def skim(self, block: bytes, ends: NDArray[np.int64]) -> Skimmed | None:
         """Tell the good lines by an expression."""
@@ -92,18 +101,39 @@ class ChatRows:
             rows = self._decoded(block)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
-        if len(rows) != len(ends) or not one_a_line(block, ends):
+        return rows if self._are_good(rows, block, ends) else None
+
+    def rewrite(self, block: bytes, ends: NDArray[np.int64]) -> Sequence[Rewritten] | None:
+        """Return the rows without the fields that training does not read, when every one is surely good."""
+        head = block[: block.find(b"\n")]
+        keys = (self._key, *KEYS)
+        self._key = key = next((key for key in keys if b'"%b":' % key.encode() in head), self._key)
+        try:
+            rows, others = self._more_fields[key].decode(block)
+            more_strings = sum(map(strings_of, others))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, Unsure):
             return None
+        if not self._are_good(rows, block, ends, more_strings):
+            return None
+        written = b'{"%b": [%%b}]}\n' % key.encode()
+        return [
+            rewritten(row, written % _clean(row) if more else raw, more, _with_measure)
+            for row, more, raw in zip(rows, others, io.BytesIO(block), strict=True)
+        ]
+
+    def _are_good(self, rows: Sequence[Any], block: bytes, ends: NDArray[np.int64], more_strings: int = 0) -> bool:
+        """Prove what types cannot say of rows, and that nothing else stands in their lines but so many strings."""
+        if len(rows) != len(ends) or not one_a_line(block, ends):
+            return False
         conversations = list(map(_messages, rows))
         if not self._legal.issuperset([tuple(map(_role, messages)) for messages in conversations]):
-            return None
+            return False
         if any(map(str.isspace, map(_content, chain.from_iterable(conversations)))):
-            return None
-        if not has_only(len(ends) + 4 * sum(map(len, conversations)), block):
-            return None
+            return False
+        if not has_only(len(ends) + 4 * sum(map(len, conversations)) + more_strings, block):
+            return False
         # Where the key is to be replaced, it must be spelled plainly in every line.
-        plain = self._key == self._written_key or block.count(b'"%b":' % self._key.encode()) == len(ends)
-        return rows if plain else None
+        return self._key == self._written_key or block.count(b'"%b":' % self._key.encode()) == len(ends)
 
     def _decoded(self, block: bytes) -> list[Any]:
         try:
@@ -196,6 +226,15 @@ class ChatRows:
             "completion": answer.content,
             **getattr(row, "measured_by", {}),
         }
+
+
+def _clean(row: Any) -> bytes:
+    """Write the messages of a conversation, as the exact judge does."""
+    return b"}, ".join([_WRITTEN_ROLES[each.role] + _encode(each.content) for each in row.messages])
+
+
+def _with_measure(row: Any, measured: dict[str, object]) -> _MeasuredConversation:
+    return _MeasuredConversation(row.messages, measured)
 
 
 def _sure_fault_of_whole(line: bytes) -> str | None:

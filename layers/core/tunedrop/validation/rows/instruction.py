@@ -1,5 +1,6 @@
 """Instruction rows: one JSON object a line, with a text for each field that the template names."""
 
+import io
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from tunedrop.domain.prompt_template import PROMPT_AND_COMPLETION, PromptTemplat
 from tunedrop.domain.strict_json import JsonValue, kind_of, quoted
 from tunedrop.domain.technique import is_conversation
 from tunedrop.validation.findings import Flaw
-from tunedrop.validation.rows import Judged, Skimmed
+from tunedrop.validation.rows import Judged, Rewritten, Skimmed
 from tunedrop.validation.rows.json_lines import (
     MEASURING_FIELDS,
     dotted,
@@ -25,17 +26,23 @@ from tunedrop.validation.rows.json_lines import (
     has_only,
     measured_by,
     named,
+    one_a_line,
     parse,
+    rewritten,
     shown,
     unread,
 )
 from tunedrop.validation.rows.line_grammar import STYLES, LineGrammar, grammar
+from tunedrop.validation.rows.more_fields import MoreFields, Unsure, strings_of
 from tunedrop.validation.rows.typed_lines import TypedLines
 
 _KEY = re.compile(rb'"([A-Za-z0-9_]+)":')
 
 _MOST_FIELDS = 8
 """Of rows that are told by an expression: for so many it was measured."""
+
+_encode = msgspec.json.Encoder().encode
+"""Writes text as the exact judge does."""
 
 _NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
 
@@ -60,13 +67,18 @@ class InstructionRows(TypedLines):
         self._measured_row = msgspec.defstruct(
             "MeasuredRow", [("measured_by", dict[str, object])], bases=(self._row,), frozen=True, gc=False
         )
-        self._decoder = msgspec.json.Decoder(_row_type(fields, filled={asked, answered}))
+        filled = {asked, answered}
+        self._decoder = msgspec.json.Decoder(_row_type(fields, filled))
+        self._more_fields = MoreFields(
+            {f"f{index}": (field, _NonEmpty if field in filled else str) for index, field in enumerate(fields)}
+        )
         self._decode_accepted = msgspec.json.Decoder(self._row).decode_lines
         self._said = attrgetter(*(f"f{fields.index(each)}" for each in dict.fromkeys((asked, answered))))
         self._says_two_things = asked != answered
         self._texts_of = {field: attrgetter(f"f{index}") for index, field in enumerate(fields)}
         self._led = {field: texts for field, texts in self._texts_of.items() if field not in (asked, answered)}
         self._fields = fields
+        self._written_names = [(_encode(field) + b": ", f"f{index}") for index, field in enumerate(fields)]
         self._answered = answered
         self._contract = _contract(fields)
         self._plain_answer = f"f{fields.index(answered)}" if template.completion_text == f"{{{answered}}}" else None
@@ -87,11 +99,31 @@ class InstructionRows(TypedLines):
         fields = (style.filled_or_empty(key) if key in self._led else style.filled(key) for key in order)
         return grammar(style, style.object(*fields), b"}", tuple(self._led))
 
-    def _are_good(self, rows: Sequence[Any], block: bytes) -> bool:
+    def rewrite(self, block: bytes, ends: NDArray[np.int64]) -> Sequence[Rewritten] | None:
+        """Return the rows without the fields that training does not read, when every one is surely good."""
+        try:
+            rows, others = self._more_fields.decode(block)
+            more_strings = sum(map(strings_of, others))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, Unsure):
+            return None
+        if len(rows) != len(ends) or not one_a_line(block, ends) or not self._are_good(rows, block, more_strings):
+            return None
+        return [
+            rewritten(row, self._clean(row) if more else raw, more, self._with_measure)
+            for row, more, raw in zip(rows, others, io.BytesIO(block), strict=True)
+        ]
+
+    def _clean(self, row: Any) -> bytes:
+        return b"{%b}\n" % b", ".join([name + _encode(getattr(row, text)) for name, text in self._written_names])
+
+    def _with_measure(self, row: Any, measured: dict[str, object]) -> Any:
+        return self._measured_row(*self._texts(row).values(), measured)
+
+    def _are_good(self, rows: Sequence[Any], block: bytes, more_strings: int = 0) -> bool:
         said = map(self._said, rows)
         if any(map(str.isspace, chain.from_iterable(said) if self._says_two_things else said)):
             return False
-        return has_only(2 * len(self._fields) * len(rows), block)
+        return has_only(2 * len(self._fields) * len(rows) + more_strings, block)
 
     def judge(self, line: bytes) -> Judged:
         """Judge one line exactly."""

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -13,6 +14,7 @@ from pydantic_core import ErrorDetails
 from tunedrop.domain.problem import excerpt
 from tunedrop.domain.strict_json import JsonError, JsonValue, parse_object, quoted
 from tunedrop.validation.findings import Flaw
+from tunedrop.validation.rows import Rewritten
 
 DEPTH_LIMIT = 64
 """Levels of objects and lists in a row; Python's own limit would depend on who calls."""
@@ -177,6 +179,17 @@ def unread(document: Mapping[str, JsonValue], read: Collection[str]) -> tuple[Fl
     if "answers" in extra:
         message += " The evaluation reads answers as a list of texts."
     return (Flaw("data.extra-field", message),)
+
+
+def rewritten(
+    row: Any, line: bytes, others: Mapping[str, Any], with_measure: Callable[[Any, dict[str, object]], object]
+) -> Rewritten:
+    """Return a row without the fields that training does not read; see `measured_by` and `unread`."""
+    if MEASURING_FIELDS.isdisjoint(others):
+        return Rewritten(row, line, "data.extra-field" if others else "")
+    measured = measured_by(others)
+    remark = "data.extra-field" if len(measured) < len(others) else ""
+    return Rewritten(with_measure(row, measured) if measured else row, line, remark)
 
 
 def named(names: Iterable[str]) -> str:

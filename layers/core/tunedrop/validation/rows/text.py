@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from tunedrop.domain.problem import excerpt
 from tunedrop.validation.findings import Flaw
-from tunedrop.validation.rows import Judged, Skimmed
+from tunedrop.validation.rows import Judged, Rewritten, Skimmed
 
 _FEWEST_WORDS = 8
 """A text of fewer words says too little of how it goes on."""
@@ -33,6 +33,11 @@ class TextRows:
         except UnicodeDecodeError:
             return None
         return rows if len(rows) == len(ends) else None
+
+    def rewrite(self, block: bytes, ends: NDArray[np.int64]) -> Sequence[Rewritten] | None:
+        """Leave what is no text to the exact judge: a line has no fields."""
+        del block, ends
+        return None
 
     def glance(self, line: bytes) -> str | None:
         """Leave every doubtful line to `judge`: codes and rows are both texts, and there are few."""

@@ -512,16 +512,14 @@ def test_endpoints_are_found_on_every_page(written: Written) -> None:
     asked = {"NameContains": f"{STACK}-"}
     pages = [[f"{STACK}-a", f"not-{STACK}-b"], [f"{STACK}-c"]]
     first, second = ([_summary(name) for name in page] for page in pages)
-    written.sagemaker.answers("list_endpoints", {"Endpoints": first, "NextToken": "next"}, asked)
-    written.sagemaker.answers("list_endpoints", {"Endpoints": second}, asked | {"NextToken": "next"})
+    written.sagemaker.answers("list_models", {"Models": first, "NextToken": "next"}, asked)
+    written.sagemaker.answers("list_models", {"Models": second}, asked | {"NextToken": "next"})
     assert list(written.endpoints.models(f"{STACK}-")) == [(f"{STACK}-a", NOW), (f"{STACK}-c", NOW)]
 
 
 def _summary(name: str) -> dict[str, Any]:
     return {
-        "EndpointName": name,
-        "EndpointArn": f"arn:aws:sagemaker:us-east-1:123456789012:endpoint/{name}",
+        "ModelName": name,
+        "ModelArn": f"arn:aws:sagemaker:us-east-1:123456789012:model/{name}",
         "CreationTime": NOW,
-        "LastModifiedTime": NOW,
-        "EndpointStatus": "InService",
     }

@@ -231,12 +231,28 @@ class ImportJob:
 
 
 @dataclass
+class EvaluationJob:
+    """One evaluation job, by which a model grades another one's answers."""
+
+    name: str
+    request: Mapping[str, Any]
+    created_at: datetime
+    status: str = "InProgress"
+
+    @property
+    def arn(self) -> str:
+        return f"arn:aws:bedrock:{REGION}:{ACCOUNT}:evaluation-job/{self.name}"
+
+
+@dataclass
 class Bedrock:
-    """Import jobs, one at a time, and at most three models; `launched` begins an import."""
+    """Import jobs, one at a time, at most three models, and judges; `launched` begins an import, `called` a judge."""
 
     world: Surroundings
     launched: Callable[[ImportJob], None] = lambda _job: None
+    called: Callable[[EvaluationJob], None] = lambda _job: None
     jobs: dict[str, ImportJob] = field(default_factory=dict)
+    evaluations: dict[str, EvaluationJob] = field(default_factory=dict)
     models: dict[str, tuple[ImportJob, datetime]] = field(default_factory=dict)
     deleted: list[str] = field(default_factory=list)
     others_import: bool = False
@@ -298,6 +314,43 @@ class Bedrock:
         del self.models[name]
         self.deleted.append(name)
         return {}
+
+    def create_evaluation_job(self, **request: Any) -> dict[str, Any]:
+        name = request["jobName"]
+        if name in self.evaluations:
+            if self.evaluations[name].request["clientRequestToken"] == request["clientRequestToken"]:
+                return {"jobArn": self.evaluations[name].arn}
+            raise refusal("ConflictException")
+        job = self.evaluations[name] = EvaluationJob(name, request, self.world.now())
+        self.called(job)
+        return {"jobArn": job.arn}
+
+    def get_evaluation_job(self, **request: Any) -> dict[str, Any]:
+        job = self._evaluation(request["jobIdentifier"])
+        return {"status": job.status, "failureMessages": ["The judge failed."] if job.status == "Failed" else []}
+
+    def list_evaluation_jobs(self, **request: Any) -> dict[str, Any]:
+        return {
+            "jobSummaries": [
+                {"jobName": job.name, "jobArn": job.arn}
+                for job in self.evaluations.values()
+                if request.get("nameContains", "") in job.name and request.get("statusEquals", job.status) == job.status
+            ]
+        }
+
+    def stop_evaluation_job(self, **request: Any) -> dict[str, Any]:
+        job = self._evaluation(request["jobIdentifier"])
+        if job.status != "InProgress":
+            raise refusal("ConflictException", f"The evaluation job is {job.status}.")
+        job.status = "Stopping"
+        self.world.later(60, lambda: setattr(job, "status", "Stopped"))
+        return {}
+
+    def _evaluation(self, arn: str) -> EvaluationJob:
+        job = next((job for job in self.evaluations.values() if job.arn == arn), None)
+        if job is None:
+            raise refusal("ResourceNotFoundException")
+        return job
 
     def end(self, name: str, status: str) -> None:
         """End an import, as Bedrock does."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tests.samples import RUN_BUCKET, STACK
 from tests.simulation.aws import TrainingJob
+from tests.simulation.hosting import Hosted
 from tests.simulation.stage import CAP_USD
 from tests.simulation.world import ViolationError, World
 from tunedrop.domain.run import Run
@@ -64,6 +65,8 @@ CAUSES = {
     "wait.too-long": "shortage",
     "run.stuck": "shortage",  # who waits for a day, and whose worker dies as the day is over
     "budget.spent": "budget",
+    "endpoint.": "endpoint",
+    "evaluate.base": "base",
 }
 """Code of a problem, or how it begins → what must have happened for a run to end so."""
 
@@ -80,6 +83,8 @@ class Promises:
         self._records: dict[str, dict[str, dict[str, str]]] = {}
         self._notices = 0
         self._completed: set[str] = set()
+        self._news: Counter[str] = Counter()
+        """How often something became known of a run that had ended, which people are to be told of."""
 
     def watch(self, operation: str) -> None:
         """Look at what a call has changed."""
@@ -88,7 +93,7 @@ class Promises:
                 self._written()
             case "create_training_job":
                 self._jobs()
-            case "put_parameter" | "delete_imported_model":
+            case "put_parameter" | "delete_imported_model" | "delete_inference_component":
                 self._world.activity += 1
                 self._aliases()
             case "publish":
@@ -136,6 +141,7 @@ class Promises:
             raise ViolationError(f"S4: {name} was written at version {run.version} after {before.version}")
         if "import-slot" in run.claims:
             self._slot.add(run.run_id)
+        self._news[run.run_id] += _given_up(run) != (before and _given_up(before)) and _given_up(run) != ("", "")
         if run.status in ("FAILED", "REJECTED", "STOPPED") and run.status != was:
             problem = run.problems[0] if run.problems else None
             if not (problem and problem.code and problem.message and problem.fix):
@@ -235,6 +241,25 @@ class Promises:
         if run_id not in self._slot:
             raise ViolationError(f"S3: {self._world.names[run_id]} is imported without the slot")
 
+    def hosts(self, run_id: str, hosted: Hosted) -> None:
+        """Look at an endpoint, or a component, that SageMaker makes."""
+        run = self._known.get(run_id)
+        if run is None:
+            raise ViolationError(f"S3: the {hosted.kind} {hosted.name} has no run")
+        serving = run.base if hosted.name.endswith("-b") else run.deployment
+        if serving is None:
+            raise ViolationError(f"S3: the {hosted.kind} {hosted.name} is made before its run knows of it")
+        if serving.deleted and run.updated_at < self._world.now() - timedelta(minutes=20):
+            raise ViolationError(f"S3: the {hosted.kind} {hosted.name} is made long after it was given up")
+
+    def judges(self, run_id: str) -> None:
+        """Look at a judge's job that Bedrock takes."""
+        run = self._known.get(run_id)
+        if run is None or run.judgement is None:
+            raise ViolationError(f"S3: a judge's job has no run: {run_id}")
+        if run.status in ENDS and run.entered_at < self._world.now() - timedelta(minutes=20):
+            raise ViolationError(f"S3: a judge is called for {self._name(run)}, which ended {run.status} long before")
+
     def _run_id(self, job: TrainingJob) -> str:
         return job.name.removeprefix(f"{STACK}-").partition("-")[0]
 
@@ -257,17 +282,29 @@ class Promises:
 
     def _aliases(self) -> None:
         models = {job.model_arn: name for name, (job, _) in self._world.bedrock.models.items()}
+        components = self._world.sagemaker.hosted["InferenceComponent"].values()
+        models |= {each.arn: each.name for each in components if each.status != "Deleting"}
+        models |= self._taken_down()
         records = [item for item in self._world.dynamodb.items.values() if item["kind"]["S"] == "alias"]
         named = {item["model_arn"]["S"]: item["promoted_by"]["S"] for item in records}
         for arn in (*named, *self._world.ssm.values.values()):
             if arn not in models:
-                raise ViolationError(f"S6: an alias names {arn}, which Bedrock does not have")
+                raise ViolationError(f"S6: an alias names {arn}, which AWS does not have")
             run = self._known.get(models[arn].removeprefix(f"{STACK}-"))
             evaluated = run and run.evaluation and run.deployment and run.deployment.model_arn == arn
             if not (run and run.evaluation and evaluated):
                 raise ViolationError(f"S6: an alias names {arn}, whose evaluation nobody has seen")
             if named.get(arn) == "evaluation" and not run.evaluation.passed:
                 raise ViolationError(f"S6: {self._name(run)} is the champion and did not pass")
+
+    def _taken_down(self) -> dict[str, str]:
+        """Return what was a champion's, and can be brought back: its record says why it is not there."""
+        down = {}
+        for run in self._known.values():
+            served = run.deployment
+            if run.promotion and served and served.target == "endpoint" and (served.retirement or served.waking):
+                down[str(served.model_arn)] = served.model_name
+        return down
 
     # ------------------------------------------------------------------------------------------------ people
     def _told(self) -> None:
@@ -281,7 +318,7 @@ class Promises:
         told = Counter((notice["run_id"], notice["status"]) for notice in self._world.sns.notices)
         for (run_id, status), times in told.items():
             excuses = sum(self._world.disturbed["notify", self._world.names[run_id], kind] for kind in TELL_AGAIN)
-            if times > 1 + excuses:
+            if times > 1 + excuses + (self._news[run_id] if status in ENDS else 0):
                 raise ViolationError(f"L2: {self._world.names[run_id]} is told {status} {times} times")
 
     # ------------------------------------------------------------------------------------------------ the end
@@ -295,10 +332,12 @@ class Promises:
             if run.status not in ENDS:
                 raise ViolationError(f"L1: {drop.name} stands at {run.status} for ever")
             self._justified(run)
-        told = {(notice["run_id"], notice["status"]) for notice in self._world.sns.notices}
+        times = Counter((notice["run_id"], notice["status"]) for notice in self._world.sns.notices)
         for run in runs.values():
-            if (run.run_id, run.status) not in told:
+            if not times[run.run_id, run.status]:
                 raise ViolationError(f"L2: nobody was told that {self._name(run)} ended {run.status}")
+            if run.rollback and run.rollback.outcome and times[run.run_id, run.status] < 2:
+                raise ViolationError(f"L2: nobody was told that {self._name(run)} failed as a champion")
             if not run.report_uri:
                 raise ViolationError(f"L2: {self._name(run)} has no report")
         self._nothing_left(runs)
@@ -315,6 +354,9 @@ class Promises:
             *({"denied"} if story.denied.startswith("create") else ()),
             *({"shortage"} if story.capped or story.others or story.slot_taken or story.short else ()),
             *({"shortage"} if self._world.failing else ()),  # a former champion makes no room
+            *({"shortage"} if story.one_endpoint else ()),
+            *({"endpoint"} if story.denied == "create_endpoint" else ()),
+            *({"base"} if drop.based and (story.capped or drop.budget_usd) else ()),
             *({"training"} if story.short else ()),
             *({"budget"} if drop.budget_usd else ()),
         }
@@ -323,7 +365,8 @@ class Promises:
             cause = next((cause for begin, cause in CAUSES.items() if code.startswith(begin)), None)
             if cause is None or cause not in happened:
                 raise ViolationError(f"S8: {name} ended {run.status} ({code}), and nothing of the kind happened")
-        if run.status == "NOT_PROMOTED" and not drop.poor and len(story.drops) < 2:
+        late = drop.based and ("base" in happened or self._world.faults or story.one_endpoint or story.denied)
+        if run.status == "NOT_PROMOTED" and not drop.poor and len(story.drops) < 2 and not late:
             raise ViolationError(f"S8: {name} is not promoted, though it is better")
         if run.status == "PROMOTED" and drop.poor:
             raise ViolationError(f"S6: {name} is promoted, though it answers wrong")
@@ -339,13 +382,17 @@ class Promises:
         for job in world.sagemaker.jobs.values():
             if job.live and not unstoppable:
                 raise ViolationError(f"L3: the job {job.name} still runs")
+        for judging in world.bedrock.evaluations.values():
+            if judging.status in ("InProgress", "Stopping"):
+                raise ViolationError(f"L3: the judge's job {judging.name} still runs")
+        self._no_endpoint_left(runs)
         for importing in world.bedrock.jobs.values():
             if importing.status == "InProgress":
                 raise ViolationError(f"L3: the import {importing.name} still runs")
         kept = {
             f"{STACK}-{run.run_id}"
             for run in runs.values()
-            if run.promotion and run.deployment and not run.deployment.deleted
+            if run.promotion and run.deployment and not run.deployment.deleted and run.deployment.target == "bedrock"
         }
         left = {name for name in world.bedrock.models if name.startswith(STACK)}
         if left != kept and not (undeletable and left >= kept):
@@ -356,6 +403,32 @@ class Promises:
         hopeless = world.denied or world.failing or tried_in_vain
         if world.dead_letters and world.faults <= 2 and not hopeless:
             raise ViolationError("L5: an event is in the dead-letter queue, though little went wrong")
+
+    def _no_endpoint_left(self, runs: dict[str, Run]) -> None:
+        """L3: what serves is wanted, and what is wanted is whole: it scales, and its alarms would ring."""
+        world = self._world
+        kept = {
+            f"{STACK}-{run.run_id}"
+            for run in runs.values()
+            if run.promotion
+            and run.deployment
+            and run.deployment.target == "endpoint"
+            and not run.deployment.retirement
+        }
+        for kind, hosted in world.sagemaker.hosted.items():
+            self._just(kind, set(hosted), kept)
+        self._just("scaling target", set(world.scaling.targets), kept)
+        self._just(
+            "alarm", {name.removesuffix("-errors").removesuffix("-from-zero") for name in world.cloudwatch.alarms}, kept
+        )
+        for run in runs.values():
+            if run.judgement and not run.judgement.over:
+                raise ViolationError(f"L1: {self._name(run)} waits for its judge for ever")
+
+    def _just(self, kind: str, left: set[str], kept: set[str]) -> None:
+        undeletable = "delete_endpoint" in self._world.denied | self._world.failing
+        if left != kept and not (undeletable and left >= kept):
+            raise ViolationError(f"L3: of the kind {kind} there are {sorted(left)}, and {sorted(kept)} are wanted")
 
     def _settled_item(self, item: dict[str, dict[str, str]]) -> None:
         match item["kind"]["S"]:
@@ -372,3 +445,9 @@ class Promises:
 
     def _name(self, run: Run) -> str:
         return self._world.names.get(run.run_id, run.run_id)
+
+
+def _given_up(run: Run) -> tuple[str, str]:
+    """Return why a champion's model is given up, and what came of its rollback; both empty while it stands."""
+    retirement = run.deployment.retirement if run.deployment and run.promotion else ""
+    return retirement, run.rollback.outcome if run.rollback else ""

@@ -18,8 +18,6 @@ from pydantic import TypeAdapter
 from tests.deployment import BASE_MODEL, load
 from tests.fakes import (
     MODEL,
-    FakeEndpoints,
-    FakeJudgeJobs,
     FakeKeys,
     FakeNetwork,
     FakePrices,
@@ -30,6 +28,7 @@ from tests.samples import REGION, RUN_BUCKET
 from tests.simulation.aws import Client
 from tests.stack import FUNCTIONS, PIPES, RULES, environment, event_of, lets_through, receivers
 from tunedrop.bootstrap import Application
+from tunedrop.domain.jumpstart import HostingArtifacts, JumpStartModel
 from tunedrop.domain.plan import ApprovalRule
 from tunedrop.domain.planning import PlanRules
 from tunedrop.domain.run import Run
@@ -39,7 +38,11 @@ from tunedrop.settings import Settings
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-SERVICES = ("dynamodb", "sagemaker", "bedrock", "ssm", "sns")
+SERVICES = {
+    **{name: name for name in ("dynamodb", "sagemaker", "bedrock", "ssm", "sns", "cloudwatch")},
+    "application-autoscaling": "scaling",
+}
+"""boto3's name of each service that is simulated, and the world's."""
 PORTS = ("drops", "files", "models", "workflows", "evaluations", "experiments", "training_log", "conversation")
 TIMEOUTS = {function: properties.get("Timeout", 60) for function, properties in FUNCTIONS.items()}
 """Seconds that an invocation of each function may take."""
@@ -98,7 +101,7 @@ class Stage:
         }
         for function, module in self._modules.items():
             self._replace(module, "application", self._applications[False][function])
-        self._replace(self._modules["plan_run"], "catalogue", OneModelCatalogue())
+        self._replace(self._modules["plan_run"], "catalogue", CatalogueWithWeights())
         self._replace(self._modules["plan_run"], "rules", None)
 
     def leave(self) -> None:
@@ -119,7 +122,7 @@ class Stage:
         self.world = world
         self.documents.forget()
         for name, client in self._clients.items():
-            client.lead_to(getattr(world, name), partial(world.call, name))
+            client.lead_to(getattr(world, SERVICES[name]), partial(world.call, name))
         for function, module in self._modules.items():
             module.application = self._applications[capped][function]  # type: ignore[attr-defined]
         validate, evaluate = (self._applications[capped][each] for each in ("validate_dataset", "evaluate_model"))
@@ -142,8 +145,6 @@ class Stage:
         vars(application).update(
             {name: Reached(self, name) for name in PORTS},
             _client=lambda service, _config=None: self._clients[service],
-            endpoints=FakeEndpoints(),  # every run here is imported into Bedrock
-            judges=FakeJudgeJobs(),  # and none asks for a judge
             network=FakeNetwork(),
             keys=FakeKeys(),
             quotas=FakeQuotas(),
@@ -193,6 +194,14 @@ def _plain(handler: Any) -> Any:
     while hasattr(handler, "__wrapped__"):
         handler = handler.__wrapped__
     return handler
+
+
+class CatalogueWithWeights(OneModelCatalogue):
+    """A catalogue whose model can be served as it was before the training, too."""
+
+    def hosting(self, model: JumpStartModel, instance_type: str) -> HostingArtifacts:
+        weights = {"weights_uri": f"s3://jumpstart/{model.model_id}/serving/"}
+        return super().hosting(model, instance_type).model_copy(update=weights)
 
 
 class Documents:

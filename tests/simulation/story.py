@@ -1,9 +1,10 @@
-"""What people, SageMaker and Bedrock do in a world: which drops come, how trainings and imports end, who says what.
+"""What people, SageMaker and Bedrock do in a world: which drops come, how trainings, imports, endpoints and judges end.
 
 Everything is a choice at a named site, 0 the simplest: one drop of good files, trained, imported and promoted.
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +12,13 @@ from typing import Any
 from tests.deployment import BASE_MODEL, job_event
 from tests.fakes import ARTIFACT, MODEL, FakeWorkflows
 from tests.samples import RUN_BUCKET, STACK
-from tests.simulation.aws import ImportJob, TrainingJob, refusal
+from tests.simulation.aws import EvaluationJob, ImportJob, TrainingJob, refusal
+from tests.simulation.hosting import Hosted
 from tests.simulation.promises import Promises
 from tests.simulation.world import LONGEST_LIFE, ViolationError, World, entered
 from tests.stack import sample
 from tunedrop.domain import names
+from tunedrop.errors import ModelNotReadyError, ModelUnavailableError
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 TEMPLATE = json.dumps({"prompt": "{q}", "completion": "{a}"})
@@ -39,11 +42,37 @@ REFUSALS = (
 )
 """What the account's first training jobs are refused with."""
 
-DENIED = ("", "create_training_job", "create_model_import_job", "delete_imported_model", "stop_training_job")
+CAPACITY = "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error."
+COMING = {
+    "Endpoint": ((6 * MINUTE, ""), (5 * MINUTE, CAPACITY), (50 * MINUTE, ""), (20 * MINUTE, "It could not be made.")),
+    "InferenceComponent": (
+        (5 * MINUTE, ""),
+        (5 * MINUTE, CAPACITY),
+        (30 * MINUTE, ""),
+        (20 * MINUTE, "The container did not pass the ping health check."),
+    ),
+}
+"""How long an endpoint, or its component, takes, and why it fails."""
+
+NO_INSTANCES = ((0.0, 0.0), (0.0, 3 * HOUR), (0.0, 40 * HOUR), (30 * HOUR, 60 * DAY))
+"""From when to when AWS has no instance for any endpoint."""
+
+JUDGED = ("Completed", "Failed", "Stopped", "Completed in no form that is known", "Completed after 14 hours")
+"""How a judge's job may end."""
+
+SERVED = ("", "serve: endpoint\n", "serve: endpoint\nendpoint: {scale_to_zero: false}\n")
+"""What a `tune.yaml` says of serving; an endpoint that keeps its instance is taken down after a day without calls."""
+
+JUDGE = "judge: {evaluator_model: amazon.nova-pro-v1:0}"
+DENIED = (
+    *("", "create_training_job", "create_model_import_job", "delete_imported_model", "stop_training_job"),
+    *("create_endpoint", "delete_endpoint", "create_evaluation_job"),
+)
+FAILING = ("", "delete_imported_model", "delete_endpoint")
 FILES = ("its own", "the first drop's", "a row that is not JSON", "a hyperparameter out of range")
 ANSWERS = ("approval-given.by-role", "nobody answers", "approval-refused.with-reason", "an hour too late", "both")
-WORKFLOW_TRIES = 4
-"""How often a workflow tries a function."""
+WORKFLOW_TRIES, WORKFLOW_PATIENCE = 4, 20
+"""How often a workflow tries a function that dies, and one that says that it cannot do its work now."""
 SETTLE_TICKS = 2
 """Ticks that found nothing to do, after which a world is at rest whose runs have ended."""
 LESS_OFTEN = 4
@@ -66,6 +95,10 @@ class DropMade:
     """Whether its model answers wrong."""
     run_id: str
     budget_usd: float | None
+    endpoint: bool
+    """Whether an endpoint is to serve its model."""
+    based: bool
+    """Whether the base model is to answer on an endpoint, too."""
 
 
 class Story:
@@ -76,6 +109,8 @@ class Story:
         self.drops: list[DropMade] = []
         self.causes: dict[str, set[str]] = {}
         """Run id → what may end it otherwise than well."""
+        self._tries: Counter[tuple[str, str]] = Counter()
+        """How often each endpoint and component was made."""
         large = self._choose("validated and evaluated in parts", 2) == 1
         capped = self._choose("a monthly cap", 2) == 1
         self.asked = self._choose("approval asked", 2) == 1
@@ -85,7 +120,10 @@ class Story:
         world.watch.append(self.promises.watch)
         world.sagemaker.launched = self._trains
         world.sagemaker.changed = self._announces
+        world.sagemaker.coming = self._comes
+        world.sagemaker.stands = self._stands
         world.bedrock.launched = self._imports
+        world.bedrock.called = self._judges
         world.conversation.good = self._answers_well
         self._be_workflows(world.workflows, "scan_range", "merge_scans", "succeeded")
         self._be_workflows(world.evaluations, "ask_range", None, "evaluation-succeeded")
@@ -99,6 +137,10 @@ class Story:
             world.later(11 * HOUR, world.redrive)
         if self._choose("a week passes", 2):
             world.later(9 * DAY, lambda: None)
+        for number in range(self._choose("the champion fails", 3)):
+            world.later((12 + number) * HOUR, self._rings)
+        if self._choose("endpoints are wanted again", 2):
+            world.later(40 * HOUR, self._wake)
 
     def _choose(self, what: str, options: int) -> int:
         return self.world.choose(f"story: {what}", options, self.world.trouble.story)
@@ -119,19 +161,32 @@ class Story:
         self._leave_remains()
         self.denied = DENIED[self._choose("a policy denies", len(DENIED))]
         world.denied = frozenset({self.denied} - {""})
-        if self._choose("deletions fail", 2):
-            world.failing = frozenset({"delete_imported_model"})
+        world.failing = frozenset({FAILING[self._choose("deletions fail", len(FAILING))]} - {""})
+        self.no_instances = NO_INSTANCES[self._choose("no instances for endpoints", len(NO_INSTANCES))]
+        self.one_endpoint = self._choose("a quota of one endpoint", 2) == 1
+        if self.one_endpoint:
+            world.sagemaker.endpoint_quota = lambda: 1
 
     def _leave_remains(self) -> None:
-        """Leave a model, or a job that runs on, of a run that the table does not know: it was restored."""
+        """Leave a model, an endpoint or a job that runs on, of a run that the table does not know: it was restored."""
         nobody = "a" * 26
-        match self._choose("remains of an unknown run", 3):
+        match self._choose("remains of an unknown run", 5):
             case 1:
                 job = ImportJob(f"{STACK}-{nobody}", "s3://gone/", "", self.world.now(), "Completed")
                 self.world.bedrock.models[job.name] = job, self.world.now()
             case 2:
                 name = f"{STACK}-{nobody}-a1"
                 self.world.sagemaker.jobs[name] = TrainingJob(name, {}, self.world.now())
+            case 3:
+                self._leave_endpoint(f"{STACK}-{nobody}")
+            case 4:
+                name = f"{STACK}-{nobody}-c1"
+                self.world.bedrock.evaluations[name] = EvaluationJob(name, {}, self.world.now())
+
+    def _leave_endpoint(self, name: str) -> None:
+        self.world.sagemaker.leave(name)
+        self.world.scaling.register_scalable_target(ResourceId=f"inference-component/{name}", MinCapacity=0)
+        self.world.cloudwatch.put_metric_alarm(AlarmName=f"{name}-errors")
 
     def _trains(self, job: TrainingJob) -> None:
         run_id = names.run_of_training_job(STACK, job.name) or ""
@@ -177,9 +232,84 @@ class Story:
         self.world.log.append(f"{self.world.when()} Bedrock: import of {self.world.names.get(run_id, run_id)} {status}")
         self.world.bedrock.end(job.name, status)
 
+    def _comes(self, hosted: Hosted) -> tuple[float, str]:
+        """Say how long an endpoint or a component takes, and why it fails."""
+        own = names.run_of_endpoint(STACK, hosted.name)
+        run_id = own or names.run_of_base_endpoint(STACK, hosted.name) or ""
+        self.promises.hosts(run_id, hosted)
+        self.world.activity += 1
+        self._tries[hosted.kind, hosted.name] += 1
+        what = f"{'' if own else 'base '}{'endpoint' if hosted.kind == 'Endpoint' else 'component'}"
+        site = f"how {self.world.names[run_id]}'s {what} comes, {self._tries[hosted.kind, hosted.name]}"
+        seconds, reason = COMING[hosted.kind][self._choose(site, len(COMING[hosted.kind]))]
+        first, last = self.no_instances
+        if first <= self.world.time < last:
+            reason = CAPACITY
+        if reason or seconds > HOUR / 2:
+            self._cause(run_id, ("shortage" if reason == CAPACITY else "endpoint") if own else "base")
+        return seconds, reason
+
+    def _stands(self, hosted: Hosted) -> None:
+        """Announce an endpoint; of components SageMaker says nothing."""
+        world = self.world
+        world.activity += 1
+        world.met[f"{hosted.kind} {hosted.status}"] += 1
+        run_id = names.run_of_endpoint(STACK, hosted.name.removesuffix("-b")) or ""
+        told = f"{hosted.kind} of {world.names.get(run_id, run_id)} {hosted.status}"
+        world.log.append(f"{world.when()} SageMaker: {told}")
+        if hosted.kind == "Endpoint":
+            event = sample("aws.sagemaker/sagemaker-endpoint-state-change.in-service")
+            event["detail"] |= {"EndpointName": hosted.name, "EndpointStatus": hosted.status.upper()}
+            world.emit(event, f"endpoint {hosted.status} of {world.names.get(run_id, run_id)}")
+
+    def _judges(self, job: EvaluationJob) -> None:
+        run_id = names.run_of_judge_job(STACK, job.name) or ""
+        run = self.world.names.get(run_id, run_id)
+        self.promises.judges(run_id)
+        ending = JUDGED[self._choose(f"how a judge of {run} ends, {job.name[-2:]}", len(JUDGED))]
+        self.world.later(14 * HOUR if ending == JUDGED[-1] else 20 * MINUTE, lambda: self._ends_judging(job, ending))
+
+    def _ends_judging(self, job: EvaluationJob, ending: str) -> None:
+        """Grade the answers as they were handed over, unless the job was stopped."""
+        if job.status != "InProgress":
+            return
+        self.world.activity += 1
+        self.world.met[f"judge: {ending}"] += 1
+        job.status = ending.partition(" ")[0]
+        (graded,) = job.request["evaluationConfig"]["automated"]["datasetMetricConfigs"]
+        own = f"s3://{RUN_BUCKET}/"
+        answers = self.world.files.objects[graded["dataset"]["datasetLocation"]["s3Uri"].removeprefix(own)]
+        lines = [json.loads(line) for line in answers.splitlines()]
+        grades = [float(each["modelResponses"][0]["response"] == each["referenceResponse"]) for each in lines]
+        output = "".join(
+            json.dumps(
+                {
+                    "inputRecord": each,
+                    "automatedEvaluationResult": {
+                        "scores": [{"metricName": metric, "result": grade} for metric in graded["metricNames"]]
+                    },
+                }
+            )
+            + "\n"
+            for each, grade in zip(lines, grades, strict=True)
+        )
+        key = job.request["outputDataConfig"]["s3Uri"].removeprefix(own)
+        if job.status == "Completed":
+            known = ending != JUDGED[3]
+            self.world.files.objects[f"{key}{job.name}/x_output.jsonl"] = output.encode() if known else b"{}\n"
+
     def _answers_well(self, model_id: str) -> bool:
+        """Answer, where the model can be asked now."""
+        name = model_id.rpartition("/")[2]
+        if names.endpoint_of(model_id):
+            component = self.world.scaling.called(name)
+            if component is None:
+                raise ModelUnavailableError(name)
+            if not component.copies:
+                self.world.met["called at zero copies"] += 1
+                raise ModelNotReadyError(name)
         poor = {names.imported_model(STACK, drop.run_id) for drop in self.drops if drop.poor}
-        return model_id != BASE_MODEL and model_id.rpartition("/")[2] not in poor
+        return model_id != BASE_MODEL and not name.endswith("-b") and name not in poor
 
     def _be_workflows(self, executions: FakeWorkflows, function: str, then: str | None, ended: str) -> None:
         """Run what is started: `function` for each range, `then` once for all; `ended` is the event of the end."""
@@ -204,10 +334,10 @@ class Story:
             event["detail"] |= {"name": name, "status": status}
             self.world.emit(event, f"workflow {status} of {run}")
 
-        def step(number: int, tried: int) -> None:
+        def step(number: int, died: int = 0, raised: int = 0) -> None:
             if number == len(steps):
                 ends("SUCCEEDED")
-            elif tried > WORKFLOW_TRIES:
+            elif died >= WORKFLOW_TRIES or raised >= WORKFLOW_PATIENCE:
                 ends("FAILED")
             else:
                 function, event = steps[number]
@@ -216,11 +346,13 @@ class Story:
                     function,
                     event,
                     run,
-                    lambda answer: step(number if goes_on and not answer else number + 1, 1),
-                    lambda: self.world.later(5, lambda: step(number, tried + 1)),
+                    lambda answer: step(number if goes_on and not answer else number + 1),
+                    lambda dead: self.world.later(
+                        5 if dead else 60, lambda: step(number, died + dead, raised + (not dead))
+                    ),
                 )
 
-        step(0, 1)
+        step(0)
 
     # ------------------------------------------------------------------------------------------------ people
     def _drop(self, number: int) -> None:
@@ -231,7 +363,11 @@ class Story:
         against = ("base, champion", "base")[self._choose(f"rivals of {name}", 2)]
         budget = (None, 2.0)[self._choose(f"budget of {name}", 2)]
         poor = self._choose(f"how good {name} is", 2) == 1
-        tune_yaml = f"model: {MODEL.model_id}\nevaluate: {{against: [{against}]}}\n"
+        serve = SERVED[self._choose(f"how {name} is served", len(SERVED))]
+        based = self._choose(f"where the base of {name} answers", 2) == 1
+        judge = self._choose(f"who grades {name}", 2) == 1
+        evaluate = ", ".join([f"against: [{against}]", *(["base: endpoint"] * based), *([JUDGE] * judge)])
+        tune_yaml = f"model: {MODEL.model_id}\nevaluate: {{{evaluate}}}\n{serve}"
         tune_yaml += "hyperparameters: {epoch: 5000}\n" if files == FILES[3] else ""
         tune_yaml += f"budget_usd: {budget:g}\n" if budget else ""
         rows = training_rows(first) + ("no json\n" if files == FILES[2] else "")
@@ -245,7 +381,7 @@ class Story:
         version = world.drops.put(f"{folder}tune.yaml", tune_yaml.encode())
         run_id = names.run_id(world.drops.bucket, f"{folder}tune.yaml", version)
         world.names[run_id] = name
-        self.drops.append(DropMade(name, dataset, files, first, poor, run_id, budget))
+        self.drops.append(DropMade(name, dataset, files, first, poor, run_id, budget, bool(serve), based))
         event = sample("aws.s3/object-created.tune-yaml")
         event["detail"]["object"].update({"key": f"{folder}tune.yaml", "version-id": version})
         world.activity += 1
@@ -291,6 +427,26 @@ class Story:
         self.world.activity += 1
         self.world.emit(event, f"wish {number} of {chosen.name}")
 
+    def _wake(self) -> None:
+        """Ask for every run's endpoint, whether it was taken down or not."""
+        for drop in self.drops:
+            event = sample("tunedrop.user/endpoint-wanted.by-role")
+            event["detail"] |= {"run_id": drop.run_id, "requested_by": ANN}
+            self.world.activity += 1
+            self.world.emit(event, f"endpoint wanted of {drop.name}")
+
+    def _rings(self) -> None:
+        """Let the alarms of all champions ring that have any."""
+        for dataset in ("receipts", "tickets"):
+            run_id = self.promises.champion(dataset)
+            alarm = f"{STACK}-{run_id}-errors"
+            if run_id and alarm in self.world.cloudwatch.alarms:
+                event = sample("aws.cloudwatch/cloudwatch-alarm-state-change.errors")
+                event["detail"]["alarmName"] = alarm
+                self.world.activity += 1
+                self.world.met["alarm"] += 1
+                self.world.emit(event, f"alarm of {self.world.names[run_id]}")
+
     def _cause(self, run_id: str, cause: str) -> None:
         self.causes.setdefault(run_id, set()).add(cause)
 
@@ -314,7 +470,7 @@ class Story:
         self.promises.final()
 
     def _at_rest(self, schedules: list["Schedule"]) -> bool:
-        idle = min(each.idle for each in schedules)
+        idle = min(each.idle if each.seen == self.world.activity else 0 for each in schedules)
         return idle >= SETTLE_TICKS and (self.promises.terminal() or idle >= HOPELESS_TICKS)
 
 

@@ -26,11 +26,12 @@ from tests.fakes import (
     InMemoryRunFiles,
 )
 from tests.samples import NOW
-from tests.simulation.aws import Bedrock, DynamoDB, ParameterStore, SageMaker, Topic, refusal
+from tests.simulation.aws import Bedrock, DynamoDB, ParameterStore, Topic, refusal
 from tests.simulation.choices import Choices
+from tests.simulation.hosting import CloudWatch, HostingSageMaker, Scaling
 from tests.simulation.stage import TIMEOUTS, routes, stage
 from tunedrop.domain.plan import ApprovalRule
-from tunedrop.errors import RequestDeniedError, TransientError
+from tunedrop.errors import ModelNotReadyError, RequestDeniedError, TransientError
 
 FAULTS_OF_READS = (
     "fine",
@@ -61,7 +62,7 @@ RETRIES = (60.0, 120.0)
 """After how many seconds Lambda tries an event again, before it is kept in the dead-letter queue."""
 
 CALL_SECONDS = 0.01
-MOST_INVOCATIONS = 1500
+MOST_INVOCATIONS = 4000
 LONGEST_LIFE = 60 * 86400.0
 
 _READS = ("get", "list", "describe", "query", "head", "read", "files", "blocks", "specs", "sizes", "state", "ask")
@@ -99,8 +100,10 @@ class Worker:
     tried: int
     body: greenlet = field(init=False)
     dead: bool = False
-    ends: tuple[Callable[[Any], None], Callable[[], None]] | None = None
-    """What follows when the function has answered, or failed; None for an event, which Lambda tries again."""
+    ends: tuple[Callable[[Any], None], Callable[[bool], None]] | None = None
+    """What follows when the function has answered, or failed: by dying, or not; None for an event, which Lambda tries
+    again.
+    """
 
 
 @dataclass(frozen=True)
@@ -157,7 +160,9 @@ class World:
         self.clock = Clock(self)
         self._true_clock = FakeClock()
         self.dynamodb = DynamoDB(self, self._announce)
-        self.sagemaker = SageMaker(self)
+        self.sagemaker = HostingSageMaker(self)
+        self.cloudwatch = CloudWatch()
+        self.scaling = Scaling(self, self.sagemaker, self.cloudwatch)
         self.bedrock = Bedrock(self)
         self.ssm = ParameterStore()
         self.sns = Topic()
@@ -386,12 +391,12 @@ class World:
         denied = isinstance(error, RequestDeniedError) or (
             isinstance(error, ClientError) and error.response["Error"]["Code"] == "AccessDeniedException"
         )
-        return isinstance(error, TransientError) or (denied and bool(self.denied))
+        return isinstance(error, TransientError | ModelNotReadyError) or (denied and bool(self.denied))
 
     def _failed(self, worker: Worker, why: str) -> None:
         self.log.append(f"{self.when()} {worker.title} failed: {why}")
         if worker.ends:
-            worker.ends[1]()
+            worker.ends[1](worker.dead)
         elif worker.tried < len(RETRIES):
             again = Worker(worker.title, worker.function, worker.event, worker.request_id, 0, 0, tried=worker.tried + 1)
             self.later(RETRIES[worker.tried], lambda: self.start(again))
@@ -407,7 +412,7 @@ class World:
         raise DeathError(why)
 
     def synchronously(
-        self, function: str, event: dict[str, Any], run: str, well: Callable[[Any], None], badly: Callable[[], None]
+        self, function: str, event: dict[str, Any], run: str, well: Callable[[Any], None], badly: Callable[[bool], None]
     ) -> None:
         """Invoke a function as a workflow does, which goes on when the function has ended."""
         worker = self._worker(function, event, f"workflow of {run}")
@@ -435,7 +440,7 @@ class World:
         return f"{hours:02.0f}:{seconds // 60:02.0f}:{seconds % 60:05.2f}"
 
 
-_CLIENTS = frozenset({"dynamodb", "sagemaker", "bedrock", "ssm", "sns"})
+_CLIENTS = frozenset({"dynamodb", "sagemaker", "bedrock", "ssm", "sns", "cloudwatch", "application-autoscaling"})
 
 
 def entered(world: World, *, capped: bool = False, large: bool = False, hours: float | None = None) -> World:

@@ -40,7 +40,7 @@ ANY_RESOURCE = {
     ("reconcile_runs", "bedrock:ListImportedModels"): "knows no resources",
     ("reconcile_runs", "application-autoscaling:DescribeScalingPolicies"): "knows no resources",
     ("reconcile_runs", "cloudwatch:GetMetricStatistics"): "knows no resources",
-    ("reconcile_runs", "sagemaker:ListEndpoints"): "knows no resources",
+    ("reconcile_runs", "sagemaker:ListModels"): "knows no resources",
     ("reconcile_runs", "sagemaker:ListTrainingJobs"): "knows no resources",
 }
 """Every permission on all resources, and why AWS leaves no other choice."""

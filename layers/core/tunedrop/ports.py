@@ -304,7 +304,7 @@ class Endpoints(Protocol):
         """Describe the model of a component; raises ModelUnavailableError when there is none."""
 
     def models(self, name_prefix: str) -> Iterator[tuple[str, datetime]]:
-        """Yield the names of endpoints that begin so, and when each was made."""
+        """Yield the names of endpoints that begin so, all or part of which is there, and when each was begun."""
 
     def called_since(self, name: str, since: datetime, now: datetime) -> bool:
         """Tell whether anybody called the component in that time."""

@@ -94,12 +94,15 @@ class SageMakerEndpoints:
         return ServedModel(arn=model_arn, name=name, source_uri=source, instruct_supported=False)
 
     def models(self, name_prefix: str) -> Iterator[tuple[str, datetime]]:
-        """Yield the names of endpoints that begin with the prefix, and when each was made."""
+        """Yield the names that begin with the prefix, by SageMaker's models: first to be made, and last to go.
+
+        Whoever dies in between leaves nothing that is not found by them.
+        """
         with failures.transient():
-            for page in self._sagemaker.get_paginator("list_endpoints").paginate(NameContains=name_prefix):
-                for each in page["Endpoints"]:
-                    if each["EndpointName"].startswith(name_prefix):
-                        yield each["EndpointName"], each["CreationTime"]
+            for page in self._sagemaker.get_paginator("list_models").paginate(NameContains=name_prefix):
+                for each in page["Models"]:
+                    if each["ModelName"].startswith(name_prefix):
+                        yield each["ModelName"], each["CreationTime"]
 
     def called_since(self, name: str, since: datetime, now: datetime) -> bool:
         """Tell whether CloudWatch counted a call, answered or not for want of a copy."""

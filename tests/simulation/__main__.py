@@ -21,7 +21,9 @@ from functools import partial
 
 from tests.simulation.mutants import MUTANTS, Mutant, planted
 from tests.simulation.play import History, by_schedule, by_seed, shrunk
+from tests.simulation.story import COMING, JUDGED
 from tests.simulation.world import FATES, FAULTS_OF_WRITES
+from tunedrop.domain.decide import Effect
 from tunedrop.domain.run import RunStatus
 
 SEEDS = 5000
@@ -152,6 +154,10 @@ def sometimes(met: Counter[str]) -> Iterator[str]:
         *FAULTS_OF_WRITES[1:],
         *(f"event {fate}" for fate in FATES[1:]),
         *("clock skew", "stale read", "dead letter", "redrive"),
+        *(f"effect {effect}" for effect in Effect),
+        *(f"{kind} {status}" for kind in COMING for status in ("InService", "Failed", "Deleting")),
+        *(f"judge: {ending}" for ending in JUDGED),
+        *("called at zero copies", "no quota for an endpoint", "woken", "not woken", "alarm", "taken back"),
     }
     yield from sorted(wanted - set(met))
 

@@ -55,8 +55,10 @@ class HostingSageMaker(SageMaker):
     coming: Callable[[Hosted], tuple[float, str]] = lambda _hosted: (300.0, "")
     stands: Callable[[Hosted], None] = lambda _hosted: None
     """Told of each endpoint and component that has come, failed or is going."""
-    endpoint_quota: Callable[[], int] = lambda: 1000
-    """Tells how many endpoints the account may have."""
+    endpoint_quota: int = 1000
+    """How many endpoints the account may have."""
+    refused: int = 0
+    """How many were refused because of it."""
     hosted: dict[str, dict[str, Hosted]] = field(default_factory=lambda: {kind: {} for kind in _WORDS})
 
     def create_model(self, **request: Any) -> dict[str, Any]:
@@ -70,7 +72,8 @@ class HostingSageMaker(SageMaker):
     def create_endpoint(self, **request: Any) -> dict[str, Any]:
         self._refuse_duplicate("Endpoint", request["EndpointName"])
         self._existing("EndpointConfig", request["EndpointConfigName"])
-        if len(self.hosted["Endpoint"]) >= self.endpoint_quota():
+        if len(self.hosted["Endpoint"]) >= self.endpoint_quota:
+            self.refused += 1
             raise refusal("ResourceLimitExceeded", "The account-level service limit is reached.")
         self._comes(self._add("Endpoint", request))
         return {}

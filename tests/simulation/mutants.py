@@ -398,4 +398,171 @@ MUTANTS = (
         ),
         shown_by={"story: how good r1 is": 1, "story: deletions fail": 1},
     ),
+    Mutant(
+        "nobody looks for endpoints without a run",
+        CORE + "steps/reconcile.py",
+        (('            "taken down": self._take_endpoints_down,\n', ""),),
+        shown_by={"story: remains of an unknown run": 3},
+    ),
+    Mutant(
+        "nobody stops judges without a run",
+        CORE + "steps/reconcile.py",
+        (('            "silenced": self._stop_judges,\n', ""),),
+        shown_by={"story: remains of an unknown run": 4},
+    ),
+    Mutant(
+        "endpoints outlive their time",
+        CORE + "steps/reconcile.py",
+        (('            "unused": self._retire_unused,\n', ""),),
+        shown_by={"story: how r1 is served": 2, "story: a week passes": 1},
+    ),
+    Mutant(
+        "the configuration goes last",
+        CORE + "adapters/endpoints.py",
+        (
+            (
+                '        for kind in ("EndpointConfig", "Model"):\n',
+                '        for kind in ("Model", "EndpointConfig"):\n',
+            ),
+        ),
+        shown_by={"story: remains of an unknown run": 3, "reconcile_runs tick: delete_endpoint_config": 2},
+    ),
+    Mutant(
+        "an endpoint that is in service is not scaled",
+        CORE + "adapters/endpoints.py",
+        (("        self._scale(wanted)\n", ""),),
+        shown_by={"story: how r1 is served": 1},
+    ),
+    Mutant(
+        "the alarms of an endpoint stay",
+        CORE + "adapters/endpoints.py",
+        (
+            (
+                "            for alarm in (wake_alarm_name(name), error_alarm_name(name)):\n",
+                "            for alarm in (wake_alarm_name(name),):\n",
+            ),
+        ),
+        shown_by={"story: how r1 is served": 1, "story: how good r1 is": 1},
+    ),
+    Mutant(
+        "a component counts as in service while it comes",
+        CORE + "adapters/endpoints.py",
+        (
+            (
+                '        if component["InferenceComponentStatus"] != "InService":\n',
+                '        if component["InferenceComponentStatus"] == "Failed":\n',
+            ),
+        ),
+        shown_by={
+            "story: how r1 is served": 1,
+            "story: how r1's component comes, 1": 2,
+            "DEPLOYING (due) of r1 to deploy_model": 2,
+        },
+    ),
+    Mutant(
+        "an instance that AWS lacks ends the run",
+        CORE + "steps/endpoint.py",
+        (("        if problem.code != CAPACITY:\n", "        if problem.code:\n"),),
+        shown_by={"story: how r1 is served": 1, "story: how r1's endpoint comes, 1": 1},
+    ),
+    Mutant(
+        "the base model's endpoint stays",
+        CORE + "domain/decide.py",
+        (
+            (
+                "    return run.base is not None and not run.base.deleted and not run.base.left\n",
+                "    return run.base is not None and run.base.deleted and not run.base.left\n",
+            ),
+        ),
+        shown_by={"story: where the base of r1 answers": 1},
+    ),
+    Mutant(
+        "a base model is waited for whatever comes",
+        CORE + "domain/decide.py",
+        (
+            (
+                "retry_after=delay) if run.base and now - run.base.since < LONGEST_BASE_WAIT:\n",
+                "retry_after=delay) if run.base:\n",
+            ),
+        ),
+        shown_by={"story: where the base of r1 answers": 1, "story: no instances for endpoints": 2},
+    ),
+    Mutant(
+        "an endpoint is woken for ever",
+        CORE + "domain/decide.py",
+        (("    if since is None or now - since < LONGEST_WAKE:\n", "    if since is None or now >= since:\n"),),
+        shown_by={
+            "story: how r1 is served": 2,
+            "story: endpoints are wanted again": 1,
+            "story: no instances for endpoints": 3,
+        },
+    ),
+    Mutant(
+        "whoever is woken stays given up",
+        CORE + "domain/decide.py",
+        (('    again = {"retirement": "", "deleted": False,', '    again = {"retirement": "", "deleted": True,'),),
+        shown_by={"story: how r1 is served": 2, "story: endpoints are wanted again": 1},
+    ),
+    Mutant(
+        "an alarm takes back what has stood for long",
+        CORE + "domain/decide.py",
+        (("or promotion.by == ALARM or now - promotion.at >= BAKE_TIME:", "or promotion.by == ALARM:"),),
+        shown_by={"story: how r1 is served": 1, "story: the champion fails": 3},
+    ),
+    Mutant(
+        "what an alarm has put there is taken back by another",
+        CORE + "domain/decide.py",
+        (("    if promotion is None or promotion.by == ALARM or now", "    if promotion is None or now"),),
+        shown_by={
+            "story: more drops": 1,
+            "story: when r2 is dropped": 2,
+            "story: rivals of r2": 1,
+            "story: how r1 is served": 1,
+            "story: how r2 is served": 1,
+            "story: the champion fails": 2,
+        },
+    ),
+    Mutant(
+        "a champion that fails is told to nobody",
+        CORE + "domain/decide.py",
+        (
+            (
+                "    return {status: each for status, each in run.notices.items() if status not in again}\n",
+                "    return {**run.notices, **dict.fromkeys(())} if again else run.notices\n",
+            ),
+        ),
+        shown_by={"story: how r1 is served": 1, "story: the champion fails": 1},
+    ),
+    Mutant(
+        "a judge that is silent costs the promotion",
+        CORE + "domain/decide.py",
+        (
+            (
+                "            return _judged(run, run.evaluation, now, failure=reason)\n",
+                '            return _judged(run, run.evaluation.model_copy(update={"passed": False}), now, failure=reason)\n',
+            ),
+        ),
+        shown_by={"story: who grades r1": 1, "story: how a judge of r1 ends, c1": 1},
+    ),
+    Mutant(
+        "a judge is waited for whatever comes",
+        CORE + "domain/decide.py",
+        ((" or now - judgement.since < judge.PATIENCE:\n", " or now >= judgement.since:\n"),),
+        shown_by={"story: who grades r1": 1, "story: how a judge of r1 ends, c1": 4},
+    ),
+    Mutant(
+        "a judge's job is called anew at each try",
+        CORE + "domain/names.py",
+        (
+            (
+                "return f\"{stack.lower()}-{run}-{'c' if side == 'candidate' else 'r'}{attempt}\"",
+                "return f\"{stack.lower()}-{run}-{'c' if side == 'candidate' else 'r'}{__import__('time').time_ns()}\"",
+            ),
+        ),
+        shown_by={
+            "story: who grades r1": 1,
+            "evaluate_model r1: create_evaluation_job": 7,
+            "evaluate_model r1: create_evaluation_job #2": 7,
+        },
+    ),
 )

@@ -35,6 +35,13 @@ TOLD = ENDS | {"AWAITING_APPROVAL", "TRAINING"}
 ANSWERED_LATE = timedelta(seconds=20)
 """By how much a clock may be wrong that says whether an answer came in time."""
 
+LONGEST_WAITS = {
+    "the base model's endpoint": timedelta(hours=6 + 5),
+    "an endpoint that was to come back": timedelta(hours=6 + 5),
+    "the judge": timedelta(hours=12 + 5),
+}
+"""How long a run may wait for what it can do without, with the time until somebody looks again in this world."""
+
 TELL_AGAIN = (
     *("throttled", "killed before it", "killed there at every try", "killed after it", "killed after it at every try"),
     *(
@@ -141,7 +148,7 @@ class Promises:
             raise ViolationError(f"S4: {name} was written at version {run.version} after {before.version}")
         if "import-slot" in run.claims:
             self._slot.add(run.run_id)
-        self._news[run.run_id] += _given_up(run) != (before and _given_up(before)) and _given_up(run) != ("", "")
+        self._served(before, run)
         if run.status in ("FAILED", "REJECTED", "STOPPED") and run.status != was:
             problem = run.problems[0] if run.problems else None
             if not (problem and problem.code and problem.message and problem.fix):
@@ -154,6 +161,41 @@ class Promises:
             committed = sum(each.most_cents if each.cents is None else each.cents for each in run.charges)
             if committed > run.plan.budget_usd * 100:
                 raise ViolationError(f"S2: {name} may spend {committed} cents, more than its budget")
+
+    def _served(self, before: Run | None, run: Run) -> None:
+        """Look at what serves a run, and count what became of endpoints that were to come back."""
+        was = before and before.deployment and before.deployment.waking
+        if was and run.deployment and not run.deployment.waking:
+            self._world.met["not woken" if run.deployment.retirement else "woken"] += 1
+            excused = self._story.causes.get(run.run_id) or self._world.denied or self._story.one_endpoint
+            if run.deployment.retirement and not excused:
+                raise ViolationError(f"S8: {self._name(run)} does not come back, and nothing of the kind happened")
+        if run.rollback and not (before and before.rollback == run.rollback):
+            self._taken_back(run)
+        self._waits(run)
+        self._news[run.run_id] += _given_up(run) != (before and _given_up(before)) and _given_up(run) != ("", "")
+
+    def _waits(self, run: Run) -> None:
+        """L1: nobody waits for long for what a run can do without."""
+        since = {
+            "the base model's endpoint": run.base.since if run.base and run.status == "DEPLOYING" else None,
+            "an endpoint that was to come back": run.deployment.waking_since if run.deployment else None,
+            "the judge": run.judgement.since if run.judgement and not run.judgement.over else None,
+        }
+        for what, began in since.items():
+            if began and self._world.now() - began > LONGEST_WAITS[what]:
+                raise ViolationError(f"L1: {self._name(run)} waits for {what} since {began}")
+
+    def _taken_back(self, run: Run) -> None:
+        """S6: an alarm takes a promotion back that is young, and none that an alarm has brought about."""
+        rollback, promotion = run.rollback, run.promotion
+        if rollback is None or promotion is None or rollback.of != promotion.request:
+            return
+        if promotion.by == "alarm":
+            raise ViolationError(f"S6: {self._name(run)} is taken back, whom an alarm has put there")
+        if rollback.at - promotion.at > timedelta(hours=24):
+            raise ViolationError(f"S6: {self._name(run)} is taken back long after its promotion")
+        self._world.met["taken back"] += bool(rollback.to and rollback.outcome)
 
     def _claimed_by_another(self, run: Run, message: str) -> None:
         holder = next((each for each in self._known.values() if each.run_id in message), None)
@@ -259,6 +301,9 @@ class Promises:
             raise ViolationError(f"S3: a judge's job has no run: {run_id}")
         if run.status in ENDS and run.entered_at < self._world.now() - timedelta(minutes=20):
             raise ViolationError(f"S3: a judge is called for {self._name(run)}, which ended {run.status} long before")
+        jobs = [name for name in self._world.bedrock.evaluations if name.startswith(f"{STACK}-{run_id}-")]
+        if len(jobs) > 2 * run.judgement.attempt:
+            raise ViolationError(f"S1: {self._name(run)} has the judge's jobs {jobs}, more than it asked for")
 
     def _run_id(self, job: TrainingJob) -> str:
         return job.name.removeprefix(f"{STACK}-").partition("-")[0]
@@ -422,8 +467,20 @@ class Promises:
             "alarm", {name.removesuffix("-errors").removesuffix("-from-zero") for name in world.cloudwatch.alarms}, kept
         )
         for run in runs.values():
+            hours = run.plan.hosting.ttl_hours if run.plan and run.plan.hosting else None
             if run.judgement and not run.judgement.over:
                 raise ViolationError(f"L1: {self._name(run)} waits for its judge for ever")
+            if hours and f"{STACK}-{run.run_id}" in kept:
+                self._in_its_time(run, timedelta(hours=hours))
+        world.met["no quota for an endpoint"] += world.sagemaker.refused
+
+    def _in_its_time(self, run: Run, hours: timedelta) -> None:
+        """L3: what nobody calls is taken down; a schedule ticks once a day here when nothing happens."""
+        name = f"{STACK}-{run.run_id}"
+        called = self._world.cloudwatch.calls.get(name, ())
+        last = max([self._world.sagemaker.hosted["Model"][name].created_at, *called])
+        if self._world.now() - last > hours + timedelta(days=1, hours=2):
+            raise ViolationError(f"L3: nobody has called {self._name(run)} since {last}, and its endpoint is there")
 
     def _just(self, kind: str, left: set[str], kept: set[str]) -> None:
         undeletable = "delete_endpoint" in self._world.denied | self._world.failing

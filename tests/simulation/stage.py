@@ -28,12 +28,15 @@ from tests.samples import REGION, RUN_BUCKET
 from tests.simulation.aws import Client
 from tests.stack import FUNCTIONS, PIPES, RULES, environment, event_of, lets_through, receivers
 from tunedrop.bootstrap import Application
+from tunedrop.domain.decide import Effect
 from tunedrop.domain.jumpstart import HostingArtifacts, JumpStartModel
+from tunedrop.domain.observations import Observation
 from tunedrop.domain.plan import ApprovalRule
 from tunedrop.domain.planning import PlanRules
 from tunedrop.domain.run import Run
 from tunedrop.observability import logger
 from tunedrop.settings import Settings
+from tunedrop.steps.advance import Performer
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -144,6 +147,7 @@ class Stage:
         application.clock = Here(self, "clock")  # type: ignore[assignment]  # a clock by its shape
         vars(application).update(
             {name: Reached(self, name) for name in PORTS},
+            advance=partial(self._advance, application.advance),
             _client=lambda service, _config=None: self._clients[service],
             network=FakeNetwork(),
             keys=FakeKeys(),
@@ -151,6 +155,17 @@ class Stage:
             prices=FakePrices(),
         )
         return application
+
+    def _advance(
+        self, advance: Callable[..., Run | None], run_id: str, performers: Mapping[Effect, Performer], *first: Any
+    ) -> Run | None:
+        """Advance a run, and count which effects are done."""
+        counted = {effect: partial(self._perform, effect, performer) for effect, performer in performers.items()}
+        return advance(run_id, counted, *first)
+
+    def _perform(self, effect: Effect, performer: Performer, run: Run) -> Observation:
+        self.world.met[f"effect {effect}"] += 1
+        return performer(run)
 
     def _without_machine(self) -> None:
         """Replace what is the machine's (sleep, chance, threads, standard output), and remember pure answers."""

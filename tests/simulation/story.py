@@ -57,8 +57,11 @@ COMING = {
 NO_INSTANCES = ((0.0, 0.0), (0.0, 3 * HOUR), (0.0, 40 * HOUR), (30 * HOUR, 60 * DAY))
 """From when to when AWS has no instance for any endpoint."""
 
-JUDGED = ("Completed", "Failed", "Stopped", "Completed in no form that is known", "Completed after 14 hours")
+JUDGED = ("Completed", "Failed", "Stopped", "Completed in no form that is known", "Completed after 30 hours")
 """How a judge's job may end."""
+
+FAILS_AT: tuple[tuple[int, ...], ...] = ((), (12,), (12, 13), (40,))
+"""After how many hours the alarms of all champions ring that are on endpoints."""
 
 SERVED = ("", "serve: endpoint\n", "serve: endpoint\nendpoint: {scale_to_zero: false}\n")
 """What a `tune.yaml` says of serving; an endpoint that keeps its instance is taken down after a day without calls."""
@@ -137,10 +140,10 @@ class Story:
             world.later(11 * HOUR, world.redrive)
         if self._choose("a week passes", 2):
             world.later(9 * DAY, lambda: None)
-        for number in range(self._choose("the champion fails", 3)):
-            world.later((12 + number) * HOUR, self._rings)
+        for hour in FAILS_AT[self._choose("the champion fails", len(FAILS_AT))]:
+            world.later(hour * HOUR, self._rings)
         if self._choose("endpoints are wanted again", 2):
-            world.later(40 * HOUR, self._wake)
+            world.later(80 * HOUR, self._wake)
 
     def _choose(self, what: str, options: int) -> int:
         return self.world.choose(f"story: {what}", options, self.world.trouble.story)
@@ -165,7 +168,7 @@ class Story:
         self.no_instances = NO_INSTANCES[self._choose("no instances for endpoints", len(NO_INSTANCES))]
         self.one_endpoint = self._choose("a quota of one endpoint", 2) == 1
         if self.one_endpoint:
-            world.sagemaker.endpoint_quota = lambda: 1
+            world.sagemaker.endpoint_quota = 1
 
     def _leave_remains(self) -> None:
         """Leave a model, an endpoint or a job that runs on, of a run that the table does not know: it was restored."""
@@ -267,7 +270,7 @@ class Story:
         run = self.world.names.get(run_id, run_id)
         self.promises.judges(run_id)
         ending = JUDGED[self._choose(f"how a judge of {run} ends, {job.name[-2:]}", len(JUDGED))]
-        self.world.later(14 * HOUR if ending == JUDGED[-1] else 20 * MINUTE, lambda: self._ends_judging(job, ending))
+        self.world.later(30 * HOUR if ending == JUDGED[-1] else 20 * MINUTE, lambda: self._ends_judging(job, ending))
 
     def _ends_judging(self, job: EvaluationJob, ending: str) -> None:
         """Grade the answers as they were handed over, unless the job was stopped."""
@@ -307,6 +310,7 @@ class Story:
                 raise ModelUnavailableError(name)
             if not component.copies:
                 self.world.met["called at zero copies"] += 1
+                self.world.activity += 1
                 raise ModelNotReadyError(name)
         poor = {names.imported_model(STACK, drop.run_id) for drop in self.drops if drop.poor}
         return model_id != BASE_MODEL and not name.endswith("-b") and name not in poor

@@ -2,7 +2,9 @@
 
 import pytest
 
+from tests.samples import STACK
 from tests.simulation.play import History, by_seed
+from tests.simulation.story import JUDGED
 
 SEEDS = (8, 9, 20)
 """Seeds that make much trouble."""
@@ -10,6 +12,7 @@ SEEDS = (8, 9, 20)
 HEARD = dict.fromkeys(
     (
         *("tick to reconcile_runs", "tick to track_deployment", "wish 1 of r1 to promote_model"),
+        *("endpoint wanted of r1 to promote_model", "alarm of r1 to promote_model", "alarm of r2 to promote_model"),
         *("approval-given.by-role of r1 to record_approval", "approval-refused.with-reason of r1 to record_approval"),
     ),
     0,
@@ -79,6 +82,48 @@ STORIES: dict[str, tuple[dict[str, int], dict[str, str]]] = {
         {"story: a monthly cap": 1, "story: more drops": 1, "story: dataset of r2": 1},
         {"r1": "PROMOTED", "r2": "PROMOTED"},
     ),
+    "a model on an endpoint": ({"story: how r1 is served": 1}, {"r1": "PROMOTED"}),
+    "a model on an endpoint that is no better": (
+        {"story: how r1 is served": 1, "story: how good r1 is": 1},
+        {"r1": "NOT_PROMOTED"},
+    ),
+    "an endpoint that cannot be made": (
+        {"story: how r1 is served": 1, "story: how r1's endpoint comes, 1": 3},
+        {"r1": "FAILED"},
+    ),
+    "a component that does not load": (
+        {"story: how r1 is served": 2, "story: how r1's component comes, 1": 3},
+        {"r1": "FAILED"},
+    ),
+    "no instance for the endpoint, then none for the component": (
+        {"story: how r1 is served": 1, "story: how r1's endpoint comes, 1": 1, "story: how r1's component comes, 1": 1},
+        {"r1": "PROMOTED"},
+    ),
+    "no instances for a few hours": (
+        {"story: how r1 is served": 1, "story: no instances for endpoints": 1},
+        {"r1": "PROMOTED"},
+    ),
+    "no instances for more than a day": (
+        {"story: how r1 is served": 1, "story: no instances for endpoints": 2},
+        {"r1": "FAILED"},
+    ),
+    "an endpoint that a policy denies": (
+        {"story: how r1 is served": 1, "story: a policy denies": 5},
+        {"r1": "FAILED"},
+    ),
+    "a base model on an endpoint": ({"story: where the base of r1 answers": 1}, {"r1": "PROMOTED"}),
+    "a base model that was asked for and does not come": (
+        {"story: where the base of r1 answers": 1, "story: how r1's base component comes, 1": 3},
+        {"r1": "NOT_PROMOTED"},
+    ),
+    **{
+        f"a judge whose job is {ending}": (
+            {"story: who grades r1": 1, "story: how a judge of r1 ends, c1": number},
+            {"r1": "PROMOTED"},
+        )
+        for number, ending in enumerate(JUDGED)
+    },
+    "a judge that a policy denies": ({"story: who grades r1": 1, "story: a policy denies": 7}, {"r1": "PROMOTED"}),
 }
 
 
@@ -135,3 +180,52 @@ def test_a_former_champion_makes_room_for_a_new_model() -> None:
         history = told(seed, {**ROLLBACK, "story: wishes": 0, "story: models of others": 2})
         assert history.champions == {"receipts": "r1"}
         assert history.ends == {"r1": "PROMOTED", "r2": "FAILED"}
+
+
+ON_ENDPOINTS = {**ROLLBACK, "story: wishes": 0, "story: how r1 is served": 1, "story: how r2 is served": 1}
+"""Two champions, one after the other, on an endpoint each."""
+
+
+def test_a_champion_whose_endpoint_fails_gives_its_place_back_once() -> None:
+    for seed in SEEDS:
+        for alarms in (1, 2):
+            assert told(seed, {**ON_ENDPOINTS, "story: the champion fails": alarms}).champions == {"receipts": "r1"}
+
+
+def test_a_champion_that_has_stood_for_a_day_keeps_its_place() -> None:
+    for seed in SEEDS:
+        assert told(seed, {**ON_ENDPOINTS, "story: the champion fails": 3}).champions == {"receipts": "r2"}
+
+
+def endpoints(history: History) -> list[str]:
+    return list(history.world.sagemaker.hosted["Endpoint"])
+
+
+def test_a_former_champion_s_endpoint_is_taken_down_after_its_time() -> None:
+    for seed in SEEDS:
+        history = told(seed, {**ON_ENDPOINTS, "story: a week passes": 1})
+        assert endpoints(history) == [f"{STACK}-{history.world.dynamodb.items['alias#receipts']['run_id']['S']}"]
+
+
+UNUSED = {"story: how r1 is served": 2}
+"""A champion on an endpoint that keeps its instance, and is taken down after a day without calls."""
+
+
+def test_an_endpoint_that_nobody_calls_is_taken_down_and_stays_the_champion() -> None:
+    for seed in SEEDS:
+        history = told(seed, {**UNUSED, "story: a week passes": 1})
+        assert (endpoints(history), history.champions) == ([], {"receipts": "r1"})
+
+
+def test_an_endpoint_that_was_taken_down_comes_back_when_it_is_wanted() -> None:
+    for seed in SEEDS:
+        history = told(seed, {**UNUSED, "story: endpoints are wanted again": 1})
+        assert history.world.met["woken"] == 1
+        assert len(endpoints(history)) == 1
+
+
+def test_an_endpoint_for_which_there_is_no_instance_any_more_does_not_come_back() -> None:
+    for seed in SEEDS:
+        history = told(seed, {**UNUSED, "story: endpoints are wanted again": 1, "story: no instances for endpoints": 3})
+        assert history.world.met["not woken"] == 1
+        assert not endpoints(history)

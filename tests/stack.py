@@ -113,11 +113,13 @@ def lets_through(pipe: dict[str, Any], record: dict[str, Any]) -> bool:
 def event_of(pipe: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
     """Return the event into which a pipe's input template turns a stream record."""
 
-    def text(found: re.Match[str]) -> str:
+    def filled(template: Any) -> Any:
+        if isinstance(template, dict):
+            return {key: filled(value) for key, value in template.items()}
         value: Any = record
-        for step in found[1].split("."):
+        for step in template:
             value = value[step]
-        return json.dumps(value)
+        return value
 
     parameters = pipe["TargetParameters"]
     bus = parameters["EventBridgeEventBusParameters"]
@@ -130,8 +132,18 @@ def event_of(pipe: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
         "time": "2026-01-05T09:00:00Z",
         "region": REGION,
         "resources": [],
-        "detail": json.loads(re.sub(r"<\$\.([\w.]+)>", text, parameters["InputTemplate"])),
+        "detail": filled(_places(parameters["InputTemplate"])),
     }
+
+
+@cache
+def _places(template: str) -> Any:
+    """Read an input template, with the steps that lead to its value in the place of each `<$.path>`."""
+
+    def steps(found: re.Match[str]) -> str:
+        return json.dumps(found[1].split("."))
+
+    return json.loads(re.sub(r"<\$\.([\w.]+)>", steps, template))
 
 
 def _matches(pattern: dict[str, Any], event: dict[str, Any]) -> bool:

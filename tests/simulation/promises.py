@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tests.samples import RUN_BUCKET, STACK
 from tests.simulation.aws import TrainingJob
+from tests.simulation.expressions import Item
 from tests.simulation.hosting import Hosted
 from tests.simulation.stage import CAP_USD
 from tests.simulation.world import ViolationError, World
@@ -85,6 +86,9 @@ class Promises:
         self._world = world
         self._story = story
         self._known: dict[str, Run] = {}
+        self._items: dict[str, Item] = {}
+        self._runs: dict[str, Run] = {}
+        """Each item as it was seen last, and each run as it was read then."""
         self._writes = 0
         self._slot: set[str] = set()
         self._records: dict[str, dict[str, dict[str, str]]] = {}
@@ -108,11 +112,12 @@ class Promises:
 
     # ------------------------------------------------------------------------------------------------ each write
     def runs(self) -> dict[str, Run]:
-        return {
-            item["run_id"]["S"]: Run.model_validate_json(item["document"]["S"])
-            for item in self._world.dynamodb.items.values()
-            if item["kind"]["S"] == "run"
-        }
+        for identifier, item in self._world.dynamodb.items.items():
+            if item is not self._items.get(identifier):
+                self._items[identifier] = item
+                if item["kind"]["S"] == "run":
+                    self._runs[item["run_id"]["S"]] = Run.model_validate_json(item["document"]["S"])
+        return dict(self._runs)
 
     def champion(self, dataset: str) -> str | None:
         item = self._world.dynamodb.items.get(f"alias#{dataset}")

@@ -104,6 +104,7 @@ class Stage:
         }
         for function, module in self._modules.items():
             self._replace(module, "application", self._applications[False][function])
+            self._replace(module, "parse", lambda event, model: model.model_validate(event))
         self._replace(self._modules["plan_run"], "catalogue", CatalogueWithWeights())
         self._replace(self._modules["plan_run"], "rules", None)
 
@@ -268,8 +269,21 @@ class Documents:
                 )
             ]
             self._seen[texts[0]] = values, texts
-            self._runs[document] = Run.model_construct(**dict(zip(self._fields, values, strict=True)))
+            self._runs[document] = self._run(dict(zip(self._fields, values, strict=True)))
         return self._runs[document]
+
+    @staticmethod
+    def _run(values: dict[str, Any]) -> Run:
+        """Do what `model_construct` does for a model whose fields are all given."""
+        run = Run.__new__(Run)
+        for name, value in (
+            ("__dict__", values),
+            ("__pydantic_fields_set__", set(values)),
+            ("__pydantic_extra__", None),
+            ("__pydantic_private__", None),
+        ):
+            object.__setattr__(run, name, value)
+        return run
 
     def _value(self, field: str, text: str) -> Any:
         if (field, text) not in self._values:
@@ -418,7 +432,7 @@ def _leaves(pattern: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterable[
 
 def _at(event: Any, path: tuple[str, ...]) -> Any:
     for key in path:
-        event = event.get(key, {}) if isinstance(event, Mapping) else {}
+        event = event.get(key, {}) if isinstance(event, dict) else {}
     return event
 
 

@@ -1,8 +1,7 @@
 """Translate botocore's error codes into our causes."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http import HTTPStatus
+from types import TracebackType
 
 from botocore.exceptions import (
     ClientError,
@@ -51,18 +50,22 @@ def message(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Message", ""))
 
 
-@contextmanager
-def transient() -> Iterator[None]:
+class transient:  # noqa: N801 - it reads as what it is in a `with`
     """Raise TransientError for throttling, faults of AWS, lost connections and streams; let everything else through."""
-    try:
-        yield
-    except (HTTPClientError, BotocoreConnectionError) as error:
-        raise TransientError(str(error)) from error
-    except EventStreamError as error:
-        # Whatever breaks a stream that has begun is no fault of the request, which was taken.
-        raise TransientError(f"The answer broke off: {message(error)}") from error
-    except ClientError as error:
-        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        if code(error) in TRANSIENT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+
+    def __enter__(self) -> None:
+        """Watch the calls of the block."""
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        """Translate what it raised."""
+        if isinstance(error, HTTPClientError | BotocoreConnectionError):
             raise TransientError(str(error)) from error
-        raise
+        if isinstance(error, EventStreamError):
+            # Whatever breaks a stream that has begun is no fault of the request, which was taken.
+            raise TransientError(f"The answer broke off: {message(error)}") from error
+        if isinstance(error, ClientError):
+            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+            if code(error) in TRANSIENT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise TransientError(str(error)) from error

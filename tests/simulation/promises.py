@@ -89,6 +89,16 @@ class Promises:
         self._items: dict[str, Item] = {}
         self._runs: dict[str, Run] = {}
         """Each item as it was seen last, and each run as it was read then."""
+        self._changed: set[str] = set()
+        """The kinds of items, and the fields of runs, that have changed since they were last looked at."""
+        self._looks = {
+            **dict.fromkeys(("put_item", "update_item", "transact_write_items"), self._written),
+            "create_training_job": self._jobs,
+            **dict.fromkeys(
+                ("put_parameter", "delete_imported_model", "delete_inference_component"), self._gone_or_named
+            ),
+            "publish": self._told,
+        }
         self._writes = 0
         self._slot: set[str] = set()
         self._records: dict[str, dict[str, dict[str, str]]] = {}
@@ -99,22 +109,19 @@ class Promises:
 
     def watch(self, operation: str) -> None:
         """Look at what a call has changed."""
-        match operation:
-            case "put_item" | "update_item" | "transact_write_items":
-                self._written()
-            case "create_training_job":
-                self._jobs()
-            case "put_parameter" | "delete_imported_model" | "delete_inference_component":
-                self._world.activity += 1
-                self._aliases()
-            case "publish":
-                self._told()
+        if look := self._looks.get(operation):
+            look()
+
+    def _gone_or_named(self) -> None:
+        self._world.activity += 1
+        self._aliases()
 
     # ------------------------------------------------------------------------------------------------ each write
     def runs(self) -> dict[str, Run]:
         for identifier, item in self._world.dynamodb.items.items():
             if item is not self._items.get(identifier):
                 self._items[identifier] = item
+                self._changed.add(item["kind"]["S"])
                 if item["kind"]["S"] == "run":
                     self._runs[item["run_id"]["S"]] = Run.model_validate_json(item["document"]["S"])
         return dict(self._runs)
@@ -137,9 +144,13 @@ class Promises:
             if run is not self._known.get(run_id):
                 self._one(self._known.get(run_id), run)
         self._known = runs
-        self._succession()
-        self._accounts(runs)
-        self._claims(runs)
+        changed, self._changed = self._changed, set()
+        if "alias" in changed:
+            self._succession()
+        if changed & {"ledger", "charges"}:
+            self._accounts(runs)
+        if changed & {"claim", "claims"}:
+            self._claims(runs)
         self._aliases()
 
     def _one(self, before: Run | None, run: Run) -> None:
@@ -151,6 +162,8 @@ class Promises:
             raise ViolationError(f"S4: {name} went from {was} to {run.status}")
         if before and run.version != before.version + 1:
             raise ViolationError(f"S4: {name} was written at version {run.version} after {before.version}")
+        self._changed |= {"charges"} if run.charges != (before.charges if before else ()) else set()
+        self._changed |= {"claims"} if run.claims != (before.claims if before else set()) else set()
         if "import-slot" in run.claims:
             self._slot.add(run.run_id)
         self._served(before, run)

@@ -23,6 +23,7 @@ _JSON = "application/json"
 _SERVER_ERROR = 500
 _MODEL_ERROR = 424
 _NAMESPACE = "AWS/SageMaker"
+_MOST_BYTES = 6_291_456
 
 
 def is_invocation(request: Request) -> bool:
@@ -59,6 +60,9 @@ class Inference:
             AwsError: ValidationError when nothing there can take it.
         """
         endpoint, streamed = _target(request)
+        if len(request.body) > _MOST_BYTES:
+            constraint = f"Member must have length less than or equal to {_MOST_BYTES}"
+            raise AwsError("ValidationError", f"Value at 'body' failed to satisfy constraint: {constraint}")
         try:
             asked = self._endpoints.asked(endpoint, request.headers.get(_COMPONENT))
         except NoCapacityError as error:

@@ -65,7 +65,18 @@ def test_what_sagemaker_says_is_told_apart_by_what_to_do(
         endpoint_calls.invoked(script.client, "n", BODY)
 
 
-@pytest.mark.parametrize(("original", "cause"), [(400, PromptRefusedError), (503, ModelNotReadyError)])
+def test_a_body_that_an_endpoint_does_not_take_is_refused_before_the_call(script: Script) -> None:
+    """SageMaker's answer to it would look as if there were no endpoint; the script, which is empty, is not asked."""
+    empty = len(json.dumps({"messages": [{"role": "user", "content": ""}]}))
+    for call in (endpoint_calls.invoked, endpoint_calls.streamed):
+        body = {"messages": [{"role": "user", "content": "x" * (6_291_456 - empty + 1)}]}
+        with pytest.raises(PromptRefusedError, match="an endpoint takes 6,291,456"):
+            call(script.client, "n", body)
+
+
+@pytest.mark.parametrize(
+    ("original", "cause"), [(400, PromptRefusedError), (429, ModelNotReadyError), (503, ModelNotReadyError)]
+)
 def test_what_the_container_says_is_told_by_its_own_status(
     script: Script, original: int, cause: type[Exception]
 ) -> None:

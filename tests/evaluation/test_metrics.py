@@ -105,7 +105,7 @@ def _anls(right: str, answer: str) -> float:
 def _first_line(right: str, answer: str) -> float:
     def read(text: str) -> str:
         line = re.sub(r"\s+", " ", text.strip().split("\n")[0]).strip().casefold()
-        return line.strip(string.punctuation + " ") or line
+        return re.sub(r"""^[ .,;:!?'"`*_()\[\]{}]+|[ .,;:!?'"`*_()\[\]{}]+$""", "", line) or line
 
     return float(read(right) == read(answer))
 
@@ -159,6 +159,10 @@ def test_a_thousand_random_pairs_score_as_another_implementation_says(metric: Me
         ("label_accuracy", "A", "the", 0),
         ("label_accuracy", "A", '\n"a"', 1),
         ("label_accuracy", "+", "-", 0),
+        ("label_accuracy", "A+", "A-", 0),
+        ("label_accuracy", "C", "c#", 0),
+        ("label_accuracy", "<5", ">5", 0),
+        ("label_accuracy", "A+", "**A+**.", 1),
     ],
 )
 def test_known_answers(metric: MetricName, right: str, answer: str, value: float) -> None:

@@ -223,6 +223,8 @@ def test_refuses_what_aws_refuses(sagemaker: Any, runtime: Any) -> None:
         create(sagemaker)
     with pytest.raises(ClientError, match=f"Inference Component {NAME} not found"):
         ask(runtime, CHAT)
+    with pytest.raises(ClientError, match="less than or equal to 6291456"):
+        ask(runtime, {"messages": [{"role": "user", "content": "x" * 6_291_456}]})
     with pytest.raises(ClientError, match="Could not find inference component"):
         sagemaker.describe_inference_component(InferenceComponentName=NAME)
 

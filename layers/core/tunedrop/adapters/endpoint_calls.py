@@ -11,7 +11,14 @@ from botocore.exceptions import ClientError
 from tunedrop.adapters import chat_form, failures
 from tunedrop.errors import ModelNotReadyError, ModelUnavailableError, PromptRefusedError
 
-_CLIENT_ERROR = range(400, 500)
+_CLIENT_ERROR = frozenset(range(400, 500)) - {408, 429}
+"""What the container says of the prompt itself; of those two it may say something else in a while."""
+
+_MOST_BYTES = 6_291_456
+"""Of a body, pictures in base64 included: botocore's own model of the API names it, and does not look.
+
+https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
+"""
 
 _NO_COPY = "has no capacity"
 """What SageMaker says while a component is scaled to zero, in the very code that says that there is no endpoint.
@@ -58,13 +65,18 @@ def streamed(client: Any, name: str, body: Mapping[str, Any]) -> Iterator[dict[s
 
 
 def _request(name: str, body: Mapping[str, Any]) -> dict[str, str]:
-    kind = "application/json"
+    kind, written = "application/json", json.dumps(body)
+    if len(written) > _MOST_BYTES:  # it is ASCII
+        raise PromptRefusedError(
+            f"The prompt has {len(written):,} bytes as SageMaker is sent it, pictures included; an endpoint takes "
+            f"{_MOST_BYTES:,}."
+        )
     return {
         "EndpointName": name,
         "InferenceComponentName": name,
         "ContentType": kind,
         "Accept": kind,
-        "Body": json.dumps(body),
+        "Body": written,
     }
 
 

@@ -19,6 +19,7 @@ ANLS_THRESHOLD: Final = 0.5
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
+_AROUND_LABELS = " .,;:!?'\"`*_()[]{}"
 _WORDS = re.compile(r"[^\W_]+")
 
 
@@ -70,10 +71,13 @@ def anls(right: str, answer: str) -> float:
 
 
 def label_of(text: str) -> str:
-    """Read a label: the first line that is not blank, without case, and without punctuation around it."""
+    """Read a label: the first line that is not blank, without case, and without what a sentence puts around a word.
+
+    Signs that may be all that tells two labels apart stay: `A+` and `A-`, `C` and `C#`, `<5` and `>5`.
+    """
     line = next((each for each in text.splitlines() if each.strip()), "")
     plain = " ".join(line.casefold().split())
-    return plain.strip(string.punctuation + " ") or plain
+    return plain.strip(_AROUND_LABELS) or plain
 
 
 def label_accuracy(right: str, answer: str) -> float:

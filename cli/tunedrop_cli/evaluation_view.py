@@ -59,7 +59,7 @@ def _metrics(report: EvaluationReport) -> Table:
 
 def _prices(sides: Mapping[str, Score]) -> Iterator[str]:
     for side, score in sides.items():
-        told = "Bedrock bills its own models by tokens"
+        told = "Bedrock bills its own models by tokens" if score.billed_by_tokens else "no price is known"
         if price := score.price:
             told = f"{price.busy:.4f} USD from a copy kept busy, {price.alone:,.2f} USD when each call comes alone"
         tokens = f"{score.input_tokens / score.rows:.0f} tokens in and {score.output_tokens / score.rows:.0f} out"

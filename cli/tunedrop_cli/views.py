@@ -141,7 +141,10 @@ def news(before: Run | None, after: Run) -> Iterator[str]:
         if after.training.secondary_status != (training.secondary_status if training else ""):
             yield f"  {after.training.secondary_status}"
     if after.deployment and not (before and before.deployment):
-        yield f"  Import job {after.deployment.import_job_name}"
+        job, name = after.deployment.import_job_name, after.deployment.model_name
+        yield f"  Import job {job}" if job else f"  Endpoint {name}"
+    if after.base and not (before and before.base):
+        yield f"  Base model's endpoint {after.base.name}"
     if after.next_try_at and after.reason != (before.reason if before else ""):
         yield f"  Waits: {after.reason} Next try: {after.next_try_at.astimezone():%H:%M:%S}"
 

@@ -18,7 +18,8 @@ from tunedrop.domain.cost_estimate import CostEstimate, Range
 from tunedrop.domain.estimate import counted_tokens
 from tunedrop.domain.jumpstart import MetricDefinition
 from tunedrop.domain.notice import token_words
-from tunedrop.domain.run import Run, RunStatus
+from tunedrop.domain.plan import ServeTarget
+from tunedrop.domain.run import BaseEndpoint, Deployment, Run, RunStatus
 from tunedrop.domain.training_curve import Reading, Step, readings_in, step_in
 from tunedrop_cli.aws import Target, open_stack
 from tunedrop_cli.errors import CommandError
@@ -336,6 +337,12 @@ def test_only_what_is_new_is_news() -> None:
         "  400 rows to train on, 0 to validate with, 80 held out (file)",
         f"  Tokens: {token_words(DATA)}",
         "  Warning: Old.",
+    ]
+    on_endpoint = Deployment(target=ServeTarget.ENDPOINT, model_name="tunedrop-x")
+    base = BaseEndpoint(name="tunedrop-x-b", since=NOW)
+    assert list(news(before, before.model_copy(update={"deployment": on_endpoint, "base": base}))) == [
+        "  Endpoint tunedrop-x",
+        "  Base model's endpoint tunedrop-x-b",
     ]
 
 

@@ -8,10 +8,12 @@ from hypothesis import given, settings
 
 from tests.domain.sample_runs import PROBLEMS
 from tests.markup_page import ATTRIBUTES, ELEMENTS, HOSTILE, UNSEEN, Page
-from tests.reporting.sample_run_reports import JUDGEMENT, LABELS, ended, evaluation, run_report
+from tests.reporting.sample_run_reports import JUDGEMENT, LABELS, NOW, PLAN, ended, evaluation, run_report
+from tests.samples import BASE_ENDPOINT
 from tests.validation import sample_reports
 from tunedrop.domain.evaluation_report import Confusion, LabelCounts, LabelResult, SegmentResult, SideBySide
-from tunedrop.domain.run import TERMINAL, RunStatus
+from tunedrop.domain.plan import ServeTarget
+from tunedrop.domain.run import TERMINAL, BaseEndpoint, Deployment, RunStatus
 from tunedrop.domain.training_curve import Curve, TrainingCurves
 from tunedrop.domain.words import visible
 from tunedrop.reporting.page import render
@@ -198,6 +200,32 @@ def test_time_and_money_are_held_against_what_was_expected() -> None:
         "training.capacity",
     ):
         assert told in text
+
+
+def test_what_an_endpoint_serves_is_told_as_such_and_no_import_is() -> None:
+    arn = "arn:aws:sagemaker:us-east-1:123456789012:inference-component/tunedrop-x"
+    deployment = Deployment(target=ServeTarget.ENDPOINT, model_name="tunedrop-x", model_arn=arn)
+    evaluation_plan = PLAN.evaluation.model_copy(update={"base_endpoint": BASE_ENDPOINT})
+    run = ended(
+        RunStatus.PROMOTED,
+        plan=PLAN.model_copy(update={"evaluation": evaluation_plan}),
+        deployment=deployment,
+        base=BaseEndpoint(name="tunedrop-x-b", since=NOW),
+    )
+    text = Page(render(run_report(run=run))).text
+
+    assert "Import" not in text
+    assert f"Inference component {arn}" in " ".join(text.split())
+    assert "What SageMaker bills for the endpoint" in text
+    assert f"the base model's endpoint, {BASE_ENDPOINT.hosting.instance_type} at" in text
+
+
+def test_an_answer_of_a_tuned_model_whose_price_nobody_knows_is_not_said_to_be_billed_by_tokens() -> None:
+    sides = evaluation().sides
+    assert [sides[side].price is None for side in ("candidate", "base", "champion")] == [False, True, True]
+
+    shown = Page(render(run_report())).shown
+    assert (shown.count("by tokens"), shown.count("not known")) == (2, 2)
 
 
 def test_a_rejected_run_says_what_is_wrong_and_that_nothing_was_paid() -> None:

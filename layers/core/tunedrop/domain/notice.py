@@ -298,6 +298,8 @@ def _cost(run: Run, now: datetime) -> str:
     if run.deployment:
         on_endpoint = run.deployment.target is ServeTarget.ENDPOINT
         served = f"; {'SageMaker bills the endpoint' if on_endpoint else 'Bedrock bills imported models'} apart"
+    if run.base:
+        served += ", and SageMaker the base model's endpoint"
     return f"{dollars:.2f} USD ({seconds:,} s of training at list price{served})"
 
 

@@ -186,6 +186,11 @@ class Deployment(Record):
     """Whether an endpoint that was taken down is on its way back."""
     waking_since: datetime | None = None
 
+    @property
+    def kind(self) -> str:
+        """Say what `model_arn` names."""
+        return "inference component" if self.target is ServeTarget.ENDPOINT else "imported model"
+
 
 class BaseEndpoint(Record):
     """Describe what serves the base model while the run is evaluated."""
@@ -230,7 +235,12 @@ class Score(Record):
     input_tokens: int
     output_tokens: int
     price: AnswerPrice | None = None
-    """None where Bedrock bills by tokens, or tells no units."""
+    """None where Bedrock bills by tokens, or where nobody knows."""
+
+    @property
+    def billed_by_tokens(self) -> bool:
+        """Tell whether it is one of Bedrock's own models; tuned ones, and those on endpoints, are billed by time."""
+        return not any(kind in self.model_id for kind in (":imported-model/", ":inference-component/"))
 
 
 class Comparison(Record):

@@ -90,7 +90,7 @@ def _tags(run: Run) -> Iterator[tuple[str, str]]:
         if run.training.artifact_uri:
             yield "tunedrop.weights", run.training.artifact_uri
     if run.deployment and run.deployment.model_arn:
-        yield "tunedrop.imported_model", run.deployment.model_arn
+        yield f"tunedrop.{run.deployment.kind.replace(' ', '_')}", run.deployment.model_arn
     if run.evaluation:
         yield "tunedrop.answers", run.evaluation.answers_uri
         folder = run.evaluation.answers_uri.removesuffix(names.answers_key(run.run_id))

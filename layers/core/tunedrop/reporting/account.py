@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from tunedrop.domain import budget
 from tunedrop.domain.cost import training_seconds, training_usd
 from tunedrop.domain.notice import estimated, token_words
-from tunedrop.domain.plan import Plan, TrainingPlan
+from tunedrop.domain.plan import Plan, ServeTarget, TrainingPlan
 from tunedrop.domain.plan_document import PlannedHyperparameter
 from tunedrop.domain.run import Run, RunStatus
 from tunedrop.domain.words import Fact, number, size
@@ -179,9 +179,9 @@ def _products(run: Run) -> Iterator[Fact]:
         yield from (Fact("Hash of its request", each) for each in (run.request_hash,) if each)
         yield from (Fact("Tuned weights", each) for each in (training.artifact_uri,) if each)
     if deployment := run.deployment:
-        yield Fact("Import job", deployment.import_job_arn)
+        yield from (Fact("Import job", each) for each in (deployment.import_job_arn,) if each)
         deleted = " (deleted)" if deployment.deleted else ""
-        yield Fact("Imported model", f"{deployment.model_arn or deployment.model_name}{deleted}")
+        yield Fact(deployment.kind.capitalize(), f"{deployment.model_arn or deployment.model_name}{deleted}")
     if evaluation := run.evaluation:
         yield from (Fact("Compared with", side.model_id) for side in (evaluation.base, evaluation.champion) if side)
         yield Fact("Every answer", evaluation.answers_uri)
@@ -251,8 +251,19 @@ def _cost_facts(report: RunReport) -> Iterator[Fact]:
             f"{price_of_answers.busy:.4f} USD from a copy kept busy, {price_of_answers.alone:,.2f} USD when each call "
             "comes alone",
         )
+    yield from (Fact("Not in it", each) for each in _not_in_it(run))
+
+
+def _not_in_it(run: Run) -> Iterator[str]:
+    """Name what is billed beside the training, and counted nowhere."""
     if run.deployment:
-        yield Fact("Not in it", "What Bedrock bills for the imported model and for the evaluation's answers")
+        hosted = run.deployment.target is ServeTarget.ENDPOINT
+        imported = "What Bedrock bills for the imported model and for the evaluation's answers"
+        yield "What SageMaker bills for the endpoint" if hosted else imported
+    if run.base and run.plan and (planned := run.plan.evaluation.base_endpoint):
+        usd = planned.hosting.usd_per_hour
+        price = "a price that is not known" if usd is None else f"{usd:.2f} USD an hour"
+        yield f"What SageMaker bills for the base model's endpoint, {planned.hosting.instance_type} at {price}"
 
 
 def took(run: Run) -> str:

@@ -134,6 +134,7 @@ def _answers(report: EvaluationReport) -> Html:
 
 def _answer_row(side: str, score: Score) -> Html:
     price = score.price
+    unpriced = "by tokens" if score.billed_by_tokens else "not known"
     return element(
         "tr",
         row_head(SIDES[side]),
@@ -141,8 +142,8 @@ def _answer_row(side: str, score: Score) -> Html:
         number_cell(f"{score.mean_latency_ms:,.0f}"),
         number_cell(f"{score.input_tokens:,}"),
         number_cell(f"{score.output_tokens:,}"),
-        number_cell(f"{price.busy:.4f}" if price else "by tokens"),
-        number_cell(f"{price.alone:,.2f}" if price else "by tokens"),
+        number_cell(f"{price.busy:.4f}" if price else unpriced),
+        number_cell(f"{price.alone:,.2f}" if price else unpriced),
     )
 
 

@@ -156,7 +156,7 @@ def _custom(run: Run, plan: Plan) -> Iterator[tuple[str, str]]:
     if plan.eula:
         yield "licence agreement accepted by", f"{plan.eula.accepted_by}, {plan.eula.accepted_at:%Y-%m-%d}"
     if run.deployment and run.deployment.model_arn:
-        yield "imported model", run.deployment.model_arn
+        yield run.deployment.kind, run.deployment.model_arn
 
 
 def _version(bucket: str, key: str, version_id: str) -> str:

@@ -133,10 +133,10 @@ class InMemoryRunStore:
             ledgers[charge.month] = ledger.model_copy(update=update)
         return ledgers
 
-    def live(self, status: RunStatus | None = None) -> Iterator[Run]:
+    def live(self, *statuses: RunStatus) -> Iterator[Run]:
         runs = [Run.model_validate_json(document) for document in self.runs.values()]
         for run in sorted(runs, key=lambda each: each.created_at):
-            if not settled(run) and (status is None or run.status is status):
+            if not settled(run) and (not statuses or run.status in statuses):
                 yield run
 
     def created_since(self, time: datetime) -> Iterator[str]:

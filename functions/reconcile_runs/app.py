@@ -33,4 +33,4 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
         timedelta(days=application.settings.keep_champion_days),
     )
     logger.info("Reconciled", extra=reconcile())
-    measure(of_models(name for name, _ in application.imports.models(f"{application.settings.stack}-")))
+    measure(of_models(name for name, _ in reconcile.imported.models(f"{application.settings.stack}-")))

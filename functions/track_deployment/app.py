@@ -35,23 +35,19 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
         if run:
             nudge(run)
         return
-    deploying = list(application.runs.live(RunStatus.DEPLOYING))
+    live = list(application.runs.live(RunStatus.DEPLOYING, RunStatus.PROMOTED, RunStatus.NOT_PROMOTED))
+    deploying = [run for run in live if run.status is RunStatus.DEPLOYING]
     measure(of_imports(deploying))
-    _follow_endpoints(deploying, nudge)
+    # Every endpoint is looked at; one that is woken belongs to a run that has ended.
+    woken = [run for run in live if run.status.terminal and run.deployment and run.deployment.waking]
+    for run in (*filter(_waits_for_endpoint, deploying), *woken):
+        nudge(run)
     bound = [run for run in deploying if not _waits_for_endpoint(run)]
     importing = [run for run in bound if run.deployment and _still_imports(run)]
     if importing:
         return
-    woken = (run for run in bound if not run.deployment and nudge(run))
-    logger.info("Woken", extra={"runs": [run.run_id for run in islice(woken, WOKEN_AT_ONCE)]})
-
-
-def _follow_endpoints(deploying: list[Run], nudge: Nudge) -> None:
-    """Have every endpoint looked at; one that is woken belongs to a run that has ended."""
-    ended = (run for status in (RunStatus.PROMOTED, RunStatus.NOT_PROMOTED) for run in application.runs.live(status))
-    woken = [run for run in ended if run.deployment and run.deployment.waking]
-    for run in (*filter(_waits_for_endpoint, deploying), *woken):
-        nudge(run)
+    next_ones = (run for run in bound if not run.deployment and nudge(run))
+    logger.info("Woken", extra={"runs": [run.run_id for run in islice(next_ones, WOKEN_AT_ONCE)]})
 
 
 def _waits_for_endpoint(run: Run) -> bool:

@@ -69,9 +69,9 @@ class ObservedRuns:
             measure([Measurement(measure=Measure.COMMITTED_USD, value=committed / 100)])
         return stored
 
-    def live(self, status: RunStatus | None = None) -> Iterator[Run]:
+    def live(self, *statuses: RunStatus) -> Iterator[Run]:
         """Yield the live runs."""
-        return self._runs.live(status)
+        return self._runs.live(*statuses)
 
     def created_since(self, time: datetime) -> Iterator[str]:
         """Yield the ids of the runs made since."""

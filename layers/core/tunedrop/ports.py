@@ -44,8 +44,8 @@ class RunStore(Protocol):
         a charge that `after` opens, ChampionChangedError when the champion is not the one that `after` replaces.
         """
 
-    def live(self, status: RunStatus | None = None) -> Iterator[Run]:
-        """Yield the runs for which something is left to do, oldest first."""
+    def live(self, *statuses: RunStatus) -> Iterator[Run]:
+        """Yield the runs for which something is left to do, oldest first; of these statuses only, if any are named."""
 
     def created_since(self, time: datetime) -> Iterator[str]:
         """Yield the ids of the runs made since; the newest may be missing for a moment."""

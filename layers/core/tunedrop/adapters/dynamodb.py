@@ -123,10 +123,10 @@ class DynamoDBRunStore:
             return stored
         raise AssertionError("the last try neither wrote nor was refused")
 
-    def live(self, status: RunStatus | None = None) -> Iterator[Run]:
+    def live(self, *statuses: RunStatus) -> Iterator[Run]:
         """Yield the runs on the live shelf, oldest first, each read anew since the index lags behind."""
         for item in self._shelf(LIVE):
-            if status and item["status"]["S"] != status:
+            if statuses and item["status"]["S"] not in statuses:
                 continue
             try:
                 run = self.get(item["run_id"]["S"])
@@ -134,7 +134,7 @@ class DynamoDBRunStore:
                 # Another release wrote it. One record that cannot be read must not hide all the others.
                 logger.exception("Run cannot be read", extra={"run_id": item["run_id"]["S"]})
                 continue
-            if run and not settled(run) and (status is None or run.status is status):
+            if run and not settled(run) and (not statuses or run.status in statuses):
                 yield run
 
     def created_since(self, time: datetime) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import cached_property
 
 from tunedrop.domain import names
 from tunedrop.domain.observations import Nudged
@@ -19,7 +20,7 @@ from tunedrop.ports import (
     TrainingJobs,
 )
 from tunedrop.steps.advance import tell
-from tunedrop.steps.champions import FormerChampions, publish
+from tunedrop.steps.champions import FormerChampions, Served, publish
 
 LOST_AFTER = timedelta(minutes=10)
 """How old an uploaded `tune.yaml` without a run must be before its event counts as lost."""
@@ -46,6 +47,21 @@ class Nudge:
         return tell(run, Nudged(), self.runs, self.clock)
 
 
+class Listed:
+    """Know what was there of one way to serve when it was first asked: one list serves all parts of a look."""
+
+    def __init__(self, served: Served) -> None:
+        """Ask the port once."""
+        self._served = served
+        self._found: dict[str, list[tuple[str, datetime]]] = {}
+
+    def models(self, name_prefix: str) -> Iterator[tuple[str, datetime]]:
+        """Yield names, and when each was made."""
+        if name_prefix not in self._found:
+            self._found[name_prefix] = list(self._served.models(name_prefix))
+        yield from self._found[name_prefix]
+
+
 @dataclass(frozen=True)
 class Reconcile:
     """Look at all that lives, on both sides."""
@@ -61,6 +77,16 @@ class Reconcile:
     stack: str
     keep_champions: timedelta
     """How long the model of a former champion is kept."""
+
+    @cached_property
+    def imported(self) -> Listed:
+        """The imported models."""
+        return Listed(self.imports)
+
+    @cached_property
+    def hosted(self) -> Listed:
+        """The endpoints."""
+        return Listed(self.endpoints)
 
     def __call__(self) -> dict[str, list[str]]:
         """Nudge runs, stop, delete and retire what nobody needs, mend aliases, start lost drops; return what was done.
@@ -111,7 +137,7 @@ class Reconcile:
                 yield job_name
 
     def _delete_models(self) -> Iterator[str]:
-        for name, created_at in self.imports.models(f"{self.stack}-"):
+        for name, created_at in self.imported.models(f"{self.stack}-"):
             run_id = names.run_of_imported_model(self.stack, name)
             old = self.clock.now() - created_at >= ORPHAN_AFTER
             if run_id and old and self._is_unknown(run_id):
@@ -119,7 +145,7 @@ class Reconcile:
                 yield name
 
     def _take_endpoints_down(self) -> Iterator[str]:
-        for name, created_at in self.endpoints.models(f"{self.stack}-"):
+        for name, created_at in self.hosted.models(f"{self.stack}-"):
             run_id, based = names.run_of_endpoint(self.stack, name), names.run_of_base_endpoint(self.stack, name)
             old = self.clock.now() - created_at >= ORPHAN_AFTER
             if old and ((run_id and self._is_unknown(run_id)) or (based and self._asks_no_base(based))):
@@ -129,7 +155,7 @@ class Reconcile:
     def _retire_unused(self) -> Iterator[str]:
         """Give up the endpoints that nobody has called for the time that their plans name."""
         (_, former), now = self._former(), self.clock.now()
-        for name, created_at in self.endpoints.models(f"{self.stack}-"):
+        for name, created_at in self.hosted.models(f"{self.stack}-"):
             run_id = names.run_of_endpoint(self.stack, name)
             run = self.runs.get(run_id) if run_id else None
             hours = run.plan.hosting.ttl_hours if run and run.plan and run.plan.hosting else None
@@ -151,8 +177,8 @@ class Reconcile:
     def _former(self) -> tuple[FormerChampions, FormerChampions]:
         """Return those that Bedrock serves, and those that endpoints serve."""
         return (
-            FormerChampions(self.runs, self.imports, self.clock, self.stack),
-            FormerChampions(self.runs, self.endpoints, self.clock, self.stack),
+            FormerChampions(self.runs, self.imported, self.clock, self.stack),
+            FormerChampions(self.runs, self.hosted, self.clock, self.stack),
         )
 
     def _is_unknown(self, run_id: str) -> bool:

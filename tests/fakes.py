@@ -516,6 +516,10 @@ class FakeEndpoints:
         else:
             self.stages[name] = "made" if self.stages[name] == "making" else "loaded"
 
+    def clear(self, name: str) -> None:
+        if self.stages.get(name) == "failed":
+            del self.stages[name]
+
     def take_down(self, name: str) -> bool:
         self.scaled.discard(name)
         if self.stages.get(name) in ("making", "loading"):

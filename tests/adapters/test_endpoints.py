@@ -298,6 +298,25 @@ def test_what_failed_says_why_and_can_be_made_anew(world: World) -> None:
     assert bring_up(world).status == "in-service"
 
 
+def test_what_failed_is_cleared_away_and_made_anew(world: World) -> None:
+    world.fail()
+    assert bring_up(world).status == "failed"
+    world.endpoints.clear(ENDPOINT_NAME)
+    assert names_of(world, f"{STACK}-") == {ENDPOINT_NAME}
+    world.fail()
+    assert bring_up(world).status == "in-service"
+
+
+def test_what_has_not_failed_is_not_cleared_away(world: World) -> None:
+    for _ in range(2):
+        world.endpoints.clear(ENDPOINT_NAME)
+        world.endpoints.bring_up(wanted())
+        world.endpoints.clear(ENDPOINT_NAME)
+        world.settle()
+    world.endpoints.clear(ENDPOINT_NAME)
+    assert world.endpoints.bring_up(wanted()).status == "in-service"
+
+
 def test_calls_are_counted_in_the_time_that_is_asked_for(world: World) -> None:
     bring_up(world)
     called = world.endpoints.called_since

@@ -12,7 +12,7 @@ from typing import Any
 from tests.samples import ACCOUNT, REGION
 from tests.simulation.aws import SageMaker, Surroundings, refusal
 
-GOING_SECONDS = {"Endpoint": 60, "InferenceComponent": 40}
+GOING_SECONDS = {"Endpoint": 20, "InferenceComponent": 20}
 IDLE_SECONDS = 900
 """After how long without a call a copy is given back."""
 COPY_SECONDS = 240

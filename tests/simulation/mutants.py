@@ -466,6 +466,18 @@ MUTANTS = (
         shown_by={"story: how r1 is served": 1, "story: how r1's endpoint comes, 1": 1},
     ),
     Mutant(
+        "who clears what failed takes all of it down",
+        CORE + "steps/endpoint.py",
+        (("        endpoints.clear(name)\n", "        endpoints.take_down(name)\n"),),
+        shown_by={
+            "story: how r1 is served": 1,
+            "story: how r1's endpoint comes, 1": 1,
+            "DEPLOYING (due) of r1 to deploy_model": 1,
+            "endpoint Deleting of r1 to track_deployment": 3,
+            "deploy_model r1: delete_endpoint_config": 5,
+        },
+    ),
+    Mutant(
         "the base model's endpoint stays",
         CORE + "domain/decide.py",
         (

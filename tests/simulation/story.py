@@ -115,6 +115,9 @@ class Story:
         """Run id → what may end it otherwise than well."""
         self._tries: Counter[tuple[str, str]] = Counter()
         """How often each endpoint and component was made."""
+        self.schedules = [Schedule("track_deployment", "every-minute", MINUTE)]
+        if world.reconciled:
+            self.schedules.append(Schedule("reconcile_runs", "every-five-minutes", 5 * MINUTE))
         large = self._choose("validated and evaluated in parts", 2) == 1
         capped = self._choose("a monthly cap", 2) == 1
         self.asked = self._choose("approval asked", 2) == 1
@@ -259,6 +262,8 @@ class Story:
         """Announce an endpoint; of components SageMaker says nothing."""
         world = self.world
         world.activity += 1
+        for schedule in self.schedules:
+            schedule.at = min(schedule.at, world.time + schedule.period)
         world.met[f"{hosted.kind} {hosted.status}"] += 1
         run_id = names.run_of_endpoint(STACK, hosted.name.removesuffix("-b")) or ""
         told = f"{hosted.kind} of {world.names.get(run_id, run_id)} {hosted.status}"
@@ -461,11 +466,8 @@ class Story:
     def live(self) -> None:
         """Let time pass until everything is at rest, then look at what is left."""
         world = self.world
-        schedules = [Schedule("track_deployment", "every-minute", MINUTE)]
-        if world.reconciled:
-            schedules.append(Schedule("reconcile_runs", "every-five-minutes", 5 * MINUTE))
-        while not (world.idle and self._at_rest(schedules)):
-            due = min(schedules, key=lambda schedule: schedule.at)
+        while not (world.idle and self._at_rest()):
+            due = min(self.schedules, key=lambda schedule: schedule.at)
             if world.next_at() <= due.at:
                 world.live()
             else:
@@ -476,8 +478,8 @@ class Story:
         world.close()
         self.promises.final()
 
-    def _at_rest(self, schedules: list["Schedule"]) -> bool:
-        idle = min(each.idle if each.seen == self.world.activity else 0 for each in schedules)
+    def _at_rest(self) -> bool:
+        idle = min(each.idle if each.seen == self.world.activity else 0 for each in self.schedules)
         return idle >= SETTLE_TICKS and (self.promises.terminal() or idle >= HOPELESS_TICKS)
 
 

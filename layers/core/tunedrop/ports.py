@@ -294,6 +294,12 @@ class Endpoints(Protocol):
         Raises TransientError, QuotaExceededError, RequestRefusedError.
         """
 
+    def clear(self, name: str) -> None:
+        """Delete the endpoint or the component that has failed, and nothing else: `bring_up` makes it anew.
+
+        Raises TransientError, RequestDeniedError.
+        """
+
     def take_down(self, name: str) -> bool:
         """Delete all that there is under the name, as far as that can be done now; tell whether nothing is left.
 

@@ -64,6 +64,14 @@ class SageMakerEndpoints:
         self._scale(wanted)
         return EndpointState(status="in-service", model_arn=component["InferenceComponentArn"])
 
+    def clear(self, name: str) -> None:
+        """Delete what has failed; the rest is as good as new, and another worker may be using it."""
+        for kind in ("InferenceComponent", "Endpoint"):
+            if described := self._described(kind, name):
+                if described[f"{kind}Status"] in _BROKEN:
+                    self._delete(kind, name)
+                return
+
     def take_down(self, name: str) -> bool:
         """Delete in the order that leaves nothing paid: what would scale it, the component, the endpoint, the rest."""
         self._unscale(name)

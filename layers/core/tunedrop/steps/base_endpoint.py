@@ -17,7 +17,7 @@ from tunedrop.domain.observations import (
 from tunedrop.domain.run import Run
 from tunedrop.errors import QuotaExceededError, RequestDeniedError, RequestRefusedError
 from tunedrop.ports import Endpoints
-from tunedrop.steps.endpoint import GOING, NO_INSTANCE
+from tunedrop.steps.endpoint import GOING, NO_INSTANCE, clear
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,7 @@ class BringBaseUp:
         problem = hosting_failure(state.reason, base.hosting, name)
         if problem.code != CAPACITY:
             return BaseMissing(reason=problem.message)
-        # What failed can only be deleted; the next try makes it anew.
-        self.endpoints.take_down(name)
+        clear(self.endpoints, name)
         return BaseSeen(in_service=False, reason=problem.message, retry_after=NO_INSTANCE)
 
 

@@ -1,5 +1,6 @@
 """Bring the tuned weights behind a SageMaker endpoint, and take it down again."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -18,7 +19,13 @@ from tunedrop.domain.observations import (
 )
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import Run
-from tunedrop.errors import ModelUnavailableError, QuotaExceededError, RequestDeniedError, RequestRefusedError
+from tunedrop.errors import (
+    ModelUnavailableError,
+    QuotaExceededError,
+    RequestDeniedError,
+    RequestRefusedError,
+    TransientError,
+)
 from tunedrop.ports import Endpoints, ModelImports, RunFiles, ServedModel
 from tunedrop.steps.chat_template import ChatTemplate
 
@@ -74,9 +81,17 @@ class BringUp:
         problem = hosting_failure(state.reason, run.plan.hosting, name)
         if problem.code != CAPACITY:
             return Refused(problem=problem)
-        # What failed can only be deleted; the next try makes it anew.
-        self.endpoints.take_down(name)
+        clear(self.endpoints, name)
         return Unavailable(reason=problem.message, retry_after=NO_INSTANCE)
+
+
+def clear(endpoints: Endpoints, name: str) -> None:
+    """Delete what failed, which can only be deleted; the next try makes it anew, or deletes it where this one cannot.
+
+    An error here would end no wait: the run would be tried again and again, and never be told how long it has waited.
+    """
+    with suppress(TransientError, RequestDeniedError):
+        endpoints.clear(name)
 
 
 @dataclass(frozen=True)

@@ -255,7 +255,7 @@ def situation(run: Run, now: datetime) -> object:
     promotion = run.promotion and (run.promotion.by, run.promotion.published)
     tried = run.deployment.denials if run.deployment else 0
     base = run.base and (run.base.model_arn, run.base.missing, run.base.deleted, run.base.denials > 0, run.base.left)
-    base = base and (*base, run.base is not None and run.base.denials > tried)
+    base = base and (*base, run.base is not None and (run.base.denials > tried, run.base.over(now)))
     end = (run.status, run.change, run.claims, bool(run.reason), now - run.updated_at >= IDLE, wait, notice, deployment)
     end = (*end, run.charge and run.charge.attempt == run.attempt, promotion, run.promotion_refused is None)
     end = (*end, bool(run.report_uri), base, run.rollback and (run.rollback.of, run.rollback.outcome))
@@ -413,7 +413,8 @@ def test_of_a_base_model_nothing_is_left_when_all_is_done_and_it_goes_at_no_othe
         assert run.base is None or run.base.deleted or run.base.left
     for move in base_search.moves:
         if move.effect is Effect.TAKE_BASE_DOWN:
-            assert move.before.status in TERMINAL or (move.before.judgement and not move.before.judgement.over)
+            judged = move.before.judgement and not move.before.judgement.over
+            assert judged or move.before.status in TERMINAL or (move.before.base and move.before.base.over(move.now))
     for here, (run, _) in base_search.states.items():
         assert run in ends or base_search.ways[here] - {here}, run
 

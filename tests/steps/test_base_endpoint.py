@@ -50,7 +50,7 @@ from tunedrop.domain.observations import (
     Observation,
     Unavailable,
 )
-from tunedrop.domain.run import Change, Run, RunStatus
+from tunedrop.domain.run import ASKING, Change, Run, RunStatus
 from tunedrop.errors import QuotaExceededError, RequestDeniedError, RequestRefusedError
 from tunedrop.steps.advance import LOOKED, advance
 from tunedrop.steps.base_endpoint import BringBaseUp, NameBase, TakeBaseDown
@@ -297,3 +297,21 @@ def test_a_base_model_does_not_wait_for_the_judge(world: World) -> None:
     assert gone.base.deleted
     again = observed(gone, JUDGE_SILENT, ChampionChanged(request=RUN_ID, champion="another-run"))
     assert effects_due(again, again.updated_at) == (Effect.SCORE,)
+
+
+def test_a_base_model_that_is_not_asked_any_more_goes_while_the_others_are_waited_for(world: World) -> None:
+    run = world.evaluate()
+    assert run.base
+    assert run.base.up_at
+    assert effects_due(run, run.base.up_at + ASKING - timedelta(seconds=1)) == (Effect.SCORE,)
+    over = run.base.up_at + ASKING
+    assert effects_due(run, over) == (Effect.TAKE_BASE_DOWN, Effect.SCORE)
+    denied = observed(run, BaseDeletionDenied(reason="not authorized"))
+    gone = observed(run, BaseGone())
+    assert gone.base
+    assert gone.base.deleted
+    for after in (denied, gone):
+        assert effects_due(after, over) == (Effect.SCORE,)
+        assert observed(after, scored(passed=False)).status is RunStatus.NOT_PROMOTED
+    never = run.model_copy(update={"base": run.base.model_copy(update={"missing": "It never came.", "up_at": None})})
+    assert effects_due(never, never.updated_at) == (Effect.TAKE_BASE_DOWN, Effect.SCORE)

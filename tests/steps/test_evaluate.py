@@ -21,13 +21,12 @@ from tests.fakes import (
 from tests.samples import ARTIFACT_URI, BASE_ENDPOINT, DATASET, MODEL_ARN, NOW, PLAN, RUN_ID, STACK, run_in
 from tunedrop.domain import names
 from tunedrop.domain.alias import Alias, Champion
-from tunedrop.domain.base_endpoint import ASKING
 from tunedrop.domain.endpoint_requests import base_endpoint_requests
 from tunedrop.domain.evaluation_report import EvaluationReport
 from tunedrop.domain.model_call import ModelCall
 from tunedrop.domain.observations import Refused, Scored, ScoringPaused, Unavailable
 from tunedrop.domain.plan import Technique
-from tunedrop.domain.run import BaseEndpoint, Run, RunStatus
+from tunedrop.domain.run import ASKING, BaseEndpoint, Run, RunStatus
 from tunedrop.errors import ModelNotReadyError, ModelUnavailableError, PromptRefusedError, TransientError
 from tunedrop.evaluation.rows import HeldOutRow
 from tunedrop.ports import Answer, Picture, Question, ServedModel

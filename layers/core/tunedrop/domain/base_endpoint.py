@@ -14,12 +14,10 @@ from tunedrop.domain.model import Record
 from tunedrop.domain.plan import BaseEndpointPlan, ServeTarget
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.quotas import Quota
+from tunedrop.domain.run import ASKING
 
 COMING = timedelta(hours=1)
 """How long an endpoint takes to come, at most: SageMaker allows the weights 20 minutes to arrive and 20 to load."""
-
-ASKING = timedelta(hours=2)
-"""How long the base is asked, at most: thousands of rows take minutes."""
 
 LARGEST_SHARE = 0.25
 """Of the run's budget that the base may take without having been asked for."""

@@ -261,7 +261,7 @@ def _work_due(run: Run, now: datetime) -> tuple[Effect, ...]:
         case RunStatus.DEPLOYING:
             return (_deployment_due(run),)
         case RunStatus.EVALUATING:
-            return tuple(_evaluation_due(run))
+            return tuple(_evaluation_due(run, now))
         case _:
             return tuple(_left_over(run))
 
@@ -278,8 +278,11 @@ def _deployment_due(run: Run) -> Effect:
     return Effect.START_IMPORT if names.IMPORT_SLOT in run.claims else Effect.TAKE_IMPORT_SLOT
 
 
-def _evaluation_due(run: Run) -> Iterator[Effect]:
+def _evaluation_due(run: Run, now: datetime) -> Iterator[Effect]:
     if not run.evaluation:
+        # The others may be waited for, for a day; the base's hours are paid for, and it is not asked any more.
+        if _base_due_down(run) and run.base and run.base.over(now) and not run.base.denials:
+            yield Effect.TAKE_BASE_DOWN
         yield Effect.SCORE
     elif judgement := _awaited(run):
         # A judge reads for hours what the base model has answered. Who may not delete is asked again after the end.
@@ -739,9 +742,9 @@ def _evaluating(run: Run, observation: Observation, now: datetime) -> Run:
             return _scored(run, evaluation, now)
         case JudgeCalled() | JudgeBusy() | Judged() | JudgeSilent():
             return _heard(run, observation, now)
-        case BaseGone() if run.base and _awaited(run):
+        case BaseGone() if run.base and (_awaited(run) or not run.evaluation):
             return _change(run, now, base=run.base.model_copy(update={"deleted": True}))
-        case BaseDeletionDenied() if run.base and _awaited(run):
+        case BaseDeletionDenied() if run.base and (_awaited(run) or not run.evaluation):
             return _change(run, now, base=run.base.model_copy(update={"denials": run.base.denials + 1}))
         case ScoringPaused(answered=answered) if not run.evaluation:
             return _change(run, now, change=Change.DUE, evaluated_rows=answered)

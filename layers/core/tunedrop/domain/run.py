@@ -1,6 +1,6 @@
 """A run: one drop on its way to a model. The record in the table is this, and nothing else is remembered."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
@@ -192,6 +192,10 @@ class Deployment(Record):
         return "inference component" if self.target is ServeTarget.ENDPOINT else "imported model"
 
 
+ASKING = timedelta(hours=2)
+"""How long a base model on an endpoint is asked, at most: thousands of rows take minutes."""
+
+
 class BaseEndpoint(Record):
     """Describe what serves the base model while the run is evaluated."""
 
@@ -209,6 +213,10 @@ class BaseEndpoint(Record):
     """How often its deletion was denied, or came to nothing."""
     left: str = ""
     """Why it stays for good, though nobody wants it; empty while its deletion is still tried."""
+
+    def over(self, now: datetime) -> bool:
+        """Tell whether it is not asked any more, or never will be."""
+        return self.missing != "" or (self.up_at is not None and now - self.up_at >= ASKING)
 
 
 class AnswerPrice(Record):

@@ -8,13 +8,12 @@ from datetime import timedelta
 from tunedrop.domain import names
 from tunedrop.domain.alias import Champion
 from tunedrop.domain.artifact import weights_uri
-from tunedrop.domain.base_endpoint import ASKING
 from tunedrop.domain.evaluation_report import EvaluationReport
 from tunedrop.domain.model_call import ModelCall, call_of_imported
 from tunedrop.domain.observations import Observation, Refused, Scored, ScoringPaused, Unavailable
 from tunedrop.domain.plan import EvaluationPlan, HostingPlan, Technique
 from tunedrop.domain.problem import Problem
-from tunedrop.domain.run import AnswerPrice, Evaluation, Run
+from tunedrop.domain.run import ASKING, AnswerPrice, Evaluation, Run
 from tunedrop.domain.serving_price import answer_price, hosted_answer_price
 from tunedrop.errors import ModelNotReadyError, ModelUnavailableError, TransientError
 from tunedrop.evaluation.results import results

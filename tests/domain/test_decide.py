@@ -365,6 +365,16 @@ def alarm_search() -> Search:
     return searched((run_in(RunStatus.PROMOTED), run_in(RunStatus.EVALUATING)), moves_of_alarm)
 
 
+def moments(run: Run, since: datetime) -> list[datetime]:
+    """Return when a run is looked at: at the latest, and before as often as that is another situation."""
+    found: dict[object, datetime] = {}
+    for later in (LONGEST_WAIT, IDLE + SOON, SOON, timedelta(0)):
+        now = since + later
+        young = run.promotion is not None and now - run.promotion.at < BAKE_TIME
+        found.setdefault((situation(run, now), young), now)
+    return [*found.values()][::-1]
+
+
 def searched(starts: Iterable[Run], moves_of: Callable[[Run, datetime], Iterator[Move]]) -> Search:
     states: dict[object, tuple[Run, datetime]] = {
         situation(run, run.updated_at): (run, run.updated_at) for run in starts
@@ -376,8 +386,8 @@ def searched(starts: Iterable[Run], moves_of: Callable[[Run, datetime], Iterator
         here = frontier.popleft()
         run, time = states[here]
         ways[here] = set()
-        for later in (timedelta(0), SOON, IDLE + SOON, LONGEST_WAIT):
-            for move in moves_of(run, time + later):
+        for now in moments(run, time):
+            for move in moves_of(run, now):
                 moves.append(move)
                 there = situation(move.after, move.now)
                 ways[here].add(there)

@@ -31,6 +31,7 @@ from datasets import (
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from bench.validator.faults import CODES, FAULTS
 from tunedrop.domain.plan import Technique
 from tunedrop.domain.prompt_template import JUMPSTART_DEFAULT, PromptTemplate
 from tunedrop.validation.findings import MEANINGS, Flaw
@@ -174,9 +175,22 @@ def unsound(rows: Rows[Any], exact: Rows[Any], block: bytes) -> str | None:
         written = [json.loads(line) for line in rows.written(block).split(b"\n")[:-1]]
         if written != [json.loads(exact.written(verdict.line)) for verdict in verdicts]:
             return "accepted lines are written otherwise"
+    if problem := unsound_faults(rows, each, verdicts):
+        return problem
     if problem := unsound_skimming(rows, exact, each, verdicts) or unsound_rewriting(rows, exact, each, verdicts):
         return problem
     return next(filter(None, map(unsound_glance, [rows] * len(each), each, verdicts)), None)
+
+
+def unsound_faults(rows: Rows[Any], each: list[bytes], verdicts: list[Judged]) -> str | None:
+    """Say what is wrong with the faults that were told of a block."""
+    told = rows.first_faults(b"".join(each), np.cumsum([len(line) for line in each]) - 1)
+    if any(verdicts[number].row is not None for number in told):
+        return "first_faults refuses what judge accepts"
+    if not MEANINGS.keys() >= {*told.values()}:
+        return "first_faults names an unknown code"
+    alone = [rows.first_faults(line, np.array([len(line) - 1])).get(0) for line in each]
+    return None if alone == [told.get(number) for number in range(len(each))] else "lines are told otherwise alone"
 
 
 def unsound_skimming(rows: Rows[Any], exact: Rows[Any], each: list[bytes], verdicts: list[Judged]) -> str | None:
@@ -287,6 +301,21 @@ def test_rows_with_more_fields_are_told_as_the_exact_judge_tells_them(
     monkeypatch.setattr(rows, "rewrite", lambda *_: None)
     assert told == judge({"train.jsonl": content, "held-out.jsonl": content[: len(content) // 3]}, technique)
     assert told.counts["data.extra-field"] > told.limits.findings_per_warning
+
+
+_SPELLINGS = {"utf-8": {"ensure_ascii": False}, "compact": {"separators": (",", ":")}}
+
+
+@pytest.mark.parametrize("spelling", _SPELLINGS)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_rows_count_under_the_code_of_their_fault_whether_or_not_they_are_explained(fault: str, spelling: str) -> None:
+    faulty = [FAULTS[fault](dict(row)) for row in chat_rows(60)]
+    if spelling == "compact":
+        faulty = [line.replace(b'": ', b'":').replace(b'", "', b'","').replace(b"}, {", b"},{") for line in faulty]
+    (code,) = CODES[fault]
+    for explained in (5, 100):
+        report = judge({"train.jsonl": b"\n".join(faulty)}, CHAT, limits=Limits(findings=explained))
+        assert {name: number for name, number in report.counts.items() if name != "data.too-few-rows"} == {code: 60}
 
 
 def test_skimming_tells_utf8_from_other_bytes() -> None:

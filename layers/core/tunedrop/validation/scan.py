@@ -6,6 +6,7 @@ import io
 import json
 import shlex
 import string
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
@@ -341,7 +342,7 @@ class _Scanner:
                 return self._skimmed(skimmed, lines, text, batch)
             if self._tidy and (rows := self._rows.accept(text, ends)) is not None:
                 return _Good(rows, lines, text, None)
-        return self._doubtful(lines, batch)
+        return self._doubtful(lines, text, ends, batch)
 
     def _skimmed(self, skimmed: Skimmed, lines: Sequence[bytes], text: bytes, batch: _Batch) -> _Good:
         """Judge the doubtful lines of a block one by one."""
@@ -362,22 +363,24 @@ class _Scanner:
         read = dict(zip(looked_at.tolist(), rows, strict=True))
         return _Good(_Unread(self._rows, lines, read), lines, text, chosen, looked_at, skimmed.blanks)
 
-    def _doubtful(self, lines: Sequence[bytes], batch: _Batch) -> _Good:
+    def _doubtful(self, lines: Sequence[bytes], text: bytes, ends: NDArray[np.int64], batch: _Batch) -> _Good:
         """Judge a block that is not all good: a few lines at once, and those of a faulty few one by one."""
         rows: list[Any] = []
         good: list[bytes] = []
         chosen: list[int] = []
         some_good = True
-        for first in range(0, len(lines), _LINES_AT_ONCE):
-            few = lines[first : first + _LINES_AT_ONCE]
-            if some_good and max(map(len, few)) <= self._limits.line_bytes and (read := self._few(few, first, batch)):
+        faults = self._surely_faulty(text, ends, batch)
+        left = [number for number in range(len(lines)) if not (faults and number in faults and self._explained())]
+        for first in range(0, len(left), _LINES_AT_ONCE):
+            numbers = left[first : first + _LINES_AT_ONCE]
+            if some_good and (read := self._few([lines[number] for number in numbers], numbers, batch)):
                 rows += read[0]
                 good += read[1]
-                chosen += range(first, first + len(few))
+                chosen += numbers
                 continue
             some_good = False
-            for number, raw in enumerate(few, first):
-                row, line = self._line(raw, number, batch)
+            for number in numbers:
+                row, line = self._line(lines[number], number, batch, faults)
                 if row is not None:
                     some_good = True
                     rows.append(row)
@@ -386,8 +389,29 @@ class _Scanner:
         self._tidy = len(rows) == len(lines)
         return _Good(rows, good, b"".join(good), np.array(chosen, np.int64))
 
-    def _few(self, few: Sequence[bytes], first: int, batch: _Batch) -> tuple[Sequence[Any], Sequence[bytes]] | None:
+    def _surely_faulty(self, text: bytes, ends: NDArray[np.int64], batch: _Batch) -> Mapping[int, str] | None:
+        """Return the lines whose fault is told at a look; they are counted where no more are explained.
+
+        None where a line is too long, of which nothing else is told.
+        """
+        if int(batch.sizes.max()) > self._limits.line_bytes:
+            return None
+        faults = self._rows.first_faults(text, ends)
+        if self._explained():
+            for code, number in Counter(faults.values()).items():
+                self._count_faults(code, number)
+        return faults
+
+    def _explained(self) -> bool:
+        """Tell whether enough faulty rows are explained: of all others the codes are counted."""
+        return len(self._summary.faulty) >= self._limits.findings
+
+    def _few(
+        self, few: Sequence[bytes], numbers: Sequence[int], batch: _Batch
+    ) -> tuple[Sequence[Any], Sequence[bytes]] | None:
         """Return the rows of a few lines, and what training reads of them, when all are surely good."""
+        if max(map(len, few)) > self._limits.line_bytes:
+            return None
         block, ends = b"".join(few), np.cumsum(_sizes(few)) - 1
         if not self._rewrites:
             accepted = self._rows.accept(block, ends)
@@ -396,7 +420,7 @@ class _Scanner:
         if rewritten is None:
             return None
         self._rewrites = any(each.line != line for each, line in zip(rewritten, few, strict=True))
-        for number, (each, line) in enumerate(zip(rewritten, few, strict=True), first):
+        for number, each, line in zip(numbers, rewritten, few, strict=True):
             self._tell_rewritten(each, line, number, batch)
         return [each.row for each in rewritten], [each.line for each in rewritten]
 
@@ -405,28 +429,35 @@ class _Scanner:
             for flaw in self._rows.judge(line).flaws:
                 self._remark(batch.place(number, flaw))
 
-    def _line(self, line: bytes, number: int, batch: _Batch) -> tuple[Any, bytes]:
-        """Return the typed row of a line, and what training reads of it; None when there is none."""
+    def _line(
+        self, line: bytes, number: int, batch: _Batch, faults: Mapping[int, str] | None = None
+    ) -> tuple[Any, bytes]:
+        """Return the typed row of a line, and what training reads of it; None when there is none.
+
+        `faults` are those of the batch that are told at a look, if it was asked for them.
+        """
         if len(line) > self._limits.line_bytes:
             self._faulty([batch.place(number, self._too_long())])
             return None, b""
-        seen = "data.not-json" if line == b"\n" and not self._has_blank_lines else self._rows.glance(line)
-        if isinstance(seen, str):
-            if seen == "data.not-json" and not self._has_blank_lines and not line.strip(b" \t\r\n"):
-                self._summary.blank_lines += 1
-                # There may be as many as a file has bytes.
-                if not self._counted("data.blank-line"):
-                    self._remark(batch.place(number, Flaw("data.blank-line", "The line is blank.")))
-                return None, b""
-            if len(self._summary.faulty) >= self._limits.findings:
-                self._count_fault(seen)
-                return None, b""
-        elif seen is not None:
+        if line.isspace() and not self._has_blank_lines and not line.strip(b" \t\r\n"):
+            self._summary.blank_lines += 1
+            # There may be as many as a file has bytes.
+            if not self._counted("data.blank-line"):
+                self._remark(batch.place(number, Flaw("data.blank-line", "The line is blank.")))
+            return None, b""
+        seen = (faults or {}).get(number) or self._rows.glance(line)
+        if seen is not None and not isinstance(seen, str):
             return seen, line
-        elif rewritten := self._rows.rewrite(line, np.array([len(line) - 1])):
+        if seen is None and (rewritten := self._rows.rewrite(line, np.array([len(line) - 1]))):
             self._rewrites = True
             self._tell_rewritten(rewritten[0], line, number, batch)
             return rewritten[0].row, rewritten[0].line
+        if faults is None:
+            # Whatever it stands with, a line counts under the same code.
+            seen = self._rows.first_faults(line, np.array([len(line) - 1])).get(0, seen)
+        if seen and self._explained():
+            self._count_faults(seen)
+            return None, b""
         judged = self._rows.judge(line)
         places = [batch.place(number, flaw) for flaw in judged.flaws]
         if judged.row is None:
@@ -643,13 +674,13 @@ class _Scanner:
 
     def _faulty(self, places: Sequence[Place], code: str | None = None) -> None:
         code = code or places[0].flaw.code
-        self._count_fault(code)
+        self._count_faults(code)
         if len(self._summary.faulty) < self._limits.findings:
             self._summary.faulty.append(FaultyRow(code, tuple(places)))
 
-    def _count_fault(self, code: str) -> None:
-        self._summary.faulty_rows += 1
-        self._summary.fault_counts[code] = self._summary.fault_counts.get(code, 0) + 1
+    def _count_faults(self, code: str, number: int = 1) -> None:
+        self._summary.faulty_rows += number
+        self._summary.fault_counts[code] = self._summary.fault_counts.get(code, 0) + number
 
     def _counted(self, code: str) -> bool:
         """Count a warning of which enough are kept; tells whether it was one."""

@@ -46,8 +46,8 @@ class Skimmed(NamedTuple):
 class Rows(Protocol[R]):
     """Accept rows fast, or judge them exactly.
 
-    `skim`, `accept`, `rewrite` and `glance` may only accept what `judge` accepts, and `glance` may only refuse what
-    `judge` refuses: a test compares them on mutated rows. What none of them knows, `judge` decides.
+    `skim`, `accept`, `rewrite` and `glance` may only accept what `judge` accepts, and `first_faults` and `glance` may
+    only refuse what `judge` refuses: a test compares them on mutated rows. What none of them knows, `judge` decides.
     """
 
     def skim(self, block: bytes, ends: NDArray[np.int64]) -> Skimmed | None:
@@ -58,6 +58,12 @@ class Rows(Protocol[R]):
 
     def accept(self, block: bytes, ends: NDArray[np.int64]) -> Sequence[R] | None:
         """Return the typed rows of a block of lines when every one is surely good as it is, else None."""
+
+    def first_faults(self, block: bytes, ends: NDArray[np.int64]) -> Mapping[int, str]:
+        """Return, by number of the line, the code of the first fault of lines that `judge` is sure to refuse.
+
+        What is told of a line does not depend on the others.
+        """
 
     def rewrite(self, block: bytes, ends: NDArray[np.int64]) -> Sequence[Rewritten] | None:
         """Return the rows of a block of lines, of which some have more fields than training reads; else as `accept`.

@@ -15,6 +15,7 @@ from tunedrop.domain.strict_json import JsonValue, quoted
 from tunedrop.domain.technique import is_conversation
 from tunedrop.validation.findings import Flaw
 from tunedrop.validation.rows import Judged, Rewritten, Skimmed
+from tunedrop.validation.rows.fault_grammar import fault_grammar
 from tunedrop.validation.rows.json_lines import (
     has_only,
     measured_by,
@@ -103,6 +104,10 @@ class ChatRows:
             return None
         return rows if self._are_good(rows, block, ends) else None
 
+    def first_faults(self, block: bytes, ends: NDArray[np.int64]) -> Mapping[int, str]:
+        """Tell faults by an expression."""
+        return fault_grammar(KEYS).first_faults(block, ends)
+
     def rewrite(self, block: bytes, ends: NDArray[np.int64]) -> Sequence[Rewritten] | None:
         """Return the rows without the fields that training does not read, when every one is surely good."""
         head = block[: block.find(b"\n")]
@@ -158,7 +163,7 @@ class ChatRows:
             return None
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             if not isinstance(error, msgspec.ValidationError) or f"$.{key}[" in str(error):
-                return sure_fault(error, SURE_FAULTS)
+                return sure_fault(line, error, SURE_FAULTS)
             # A fault of the whole object may be another key's, or a harmless one.
             return _sure_fault_of_whole(line)
         roles = tuple(map(_role, row.messages))

@@ -103,7 +103,7 @@ def _run(block: bytes, last: int) -> int:
     return last - first + 1
 
 
-def sure_fault(error: Exception, codes: Mapping[str, str]) -> str | None:
+def sure_fault(line: bytes, error: Exception, codes: Mapping[str, str]) -> str | None:
     """Return the code of what the fast decoder refuses, where `judge` is sure to refuse it too.
 
     `codes` map the beginnings of the decoder's messages on rows of the wrong shape to codes; what is no JSON to this
@@ -115,7 +115,12 @@ def sure_fault(error: Exception, codes: Mapping[str, str]) -> str | None:
             if message.startswith(start):
                 return code
         return None
-    return "data.not-utf8" if isinstance(error, UnicodeDecodeError) else "data.not-json"
+    if isinstance(error, UnicodeDecodeError):
+        return "data.not-utf8"
+    if b"\\u" in line and "surrogate" in str(error):
+        return "data.lone-surrogate"
+    # It calls half a pair truncated, too, where the line ends soon after.
+    return None if b"\\u" in line and "truncated" in str(error) else "data.not-json"
 
 
 def parse(line: bytes) -> dict[str, JsonValue] | Flaw:

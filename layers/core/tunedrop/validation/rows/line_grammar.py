@@ -50,11 +50,11 @@ _MOST_DOUBTFUL = 4
 
 
 class Style:
-    """Write a row's expression in one of the two ways in which programs set colons and commas."""
+    """Write a row's expression in one of the ways in which programs set colons and commas."""
 
-    def __init__(self, *, spaced: bool) -> None:
-        """Set a space behind each, as Python does, or none."""
-        self.colon, self._comma = (b": ", b", ") if spaced else (b":", b",")
+    def __init__(self, space: bytes) -> None:
+        """Set this behind each."""
+        self.colon, self._comma = b":" + space, b"," + space
 
     def field(self, name: str, value: bytes) -> bytes:
         """Return a key, which needs no escapes, and its value."""
@@ -87,7 +87,9 @@ class Style:
         return self.object(self.field(key, rb"\[%b%b(?:%b%b)*\]" % (first, turns, self._comma, turns)))
 
 
-STYLES = Style(spaced=True), Style(spaced=False)
+STYLES = Style(b" "), Style(b"")
+"""A space behind each, as Python does, or none."""
+EITHER_STYLE = Style(b" ?")
 
 
 class LineGrammar:

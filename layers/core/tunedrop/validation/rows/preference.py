@@ -164,10 +164,10 @@ class ConversationPairs(TypedLines):
                 return False
         return has_only(len(conversations) + 4 * sum(map(len, conversations)), block)
 
-    def _sure_fault(self, error: Exception) -> str | None:
+    def _sure_fault(self, line: bytes, error: Exception) -> str | None:
         # A fault of the whole object may be a harmless one.
         in_message = not isinstance(error, msgspec.ValidationError) or any(map(str(error).count, _IN_MESSAGES))
-        return super()._sure_fault(error) if in_message else None
+        return super()._sure_fault(line, error) if in_message else None
 
     def judge(self, line: bytes) -> Judged:
         """Judge one line exactly."""

@@ -41,6 +41,11 @@ class TypedLines(ABC):
             return None
         return rows if self._are_good(rows, block) else None
 
+    def first_faults(self, block: bytes, ends: NDArray[np.int64]) -> Mapping[int, str]:
+        """Leave faults to `glance`, and to the exact judge."""
+        del block, ends
+        return {}
+
     def rewrite(self, block: bytes, ends: NDArray[np.int64]) -> Sequence[Rewritten] | None:
         """Leave rows with more fields to the exact judge."""
         del block, ends
@@ -53,11 +58,11 @@ class TypedLines(ABC):
         except RecursionError:
             return None
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            return self._sure_fault(error)
+            return self._sure_fault(line, error)
         return row if self._are_good([row], line) else None
 
-    def _sure_fault(self, error: Exception) -> str | None:
-        return sure_fault(error, self._sure_faults)
+    def _sure_fault(self, line: bytes, error: Exception) -> str | None:
+        return sure_fault(line, error, self._sure_faults)
 
     def written(self, text: bytes) -> bytes:
         """Return accepted lines as they are."""

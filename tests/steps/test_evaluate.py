@@ -688,3 +688,20 @@ def test_a_base_whose_time_is_over_is_not_waited_for() -> None:
     assert isinstance(seen, Scored)
     assert seen.evaluation.base is None
     assert "Its endpoint was there for 2 hours" in seen.evaluation.verdict
+
+
+def test_what_a_base_has_answered_counts_after_its_time_too() -> None:
+    world = World()
+    with_base(world, required=True)
+    first = world.score()
+    world.endpoints.stages.clear()
+    world.clock.move(ASKING)
+    again = world.score()
+    assert isinstance(first, Scored)
+    assert first.evaluation.passed
+    assert again == first
+    stored = names.answers_prefix(RUN_ID) + "base-"
+    del world.files.objects[max(key for key in world.files.objects if key.startswith(stored))]
+    late = world.score()
+    assert isinstance(late, Scored)
+    assert (late.evaluation.passed, late.evaluation.base) == (False, None)

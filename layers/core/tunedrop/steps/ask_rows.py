@@ -133,6 +133,18 @@ def all_answers(files: RunFiles, order: AskingOrder, sides: Iterable[str]) -> It
             yield _read(files, _answers_key(order, number, side))
 
 
+def all_stored(files: RunFiles, run_id: str, side: str, model_id: str, rows: int) -> bool:
+    """Tell whether a model has answered every row, so that it need not be there any more."""
+    stored_as = _stored_as(side, model_id)
+    found = (name for name in files.sizes(names.answers_prefix(run_id)) if name.startswith(stored_as))
+    spans = (name.removeprefix(stored_as).removesuffix(".jsonl").split("-") for name in found)
+    return sum(int(end) - int(first) for first, end in spans) == rows
+
+
+def _stored_as(side: str, model_id: str) -> str:
+    return f"{side}-{hashlib.sha256(model_id.encode()).hexdigest()[:8]}-"
+
+
 @dataclass(frozen=True)
 class AskRows:
     """Ask one range of the rows, chunk by chunk, over several invocations if need be."""
@@ -175,12 +187,12 @@ class AskRows:
     def _answers(
         self, order: AskingOrder, side: str, asked: Side, start: int, rows: Sequence[HeldOutRow], answered: int
     ) -> list[StoredAnswer]:
-        label = f"{side}-{hashlib.sha256(asked.model_id.encode()).hexdigest()[:8]}"
+        prefix = names.answers_prefix(order.run_id) + _stored_as(side, asked.model_id)
         answers: list[StoredAnswer] = []
         with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
             for place in range(0, len(rows), ROWS_AT_ONCE):
                 chunk, first = rows[place : place + ROWS_AT_ONCE], start + place
-                key = f"{names.answers_prefix(order.run_id)}{label}-{first:06}-{first + len(chunk):06}.jsonl"
+                key = f"{prefix}{first:06}-{first + len(chunk):06}.jsonl"
                 stored = self.files.read(key)
                 if stored is None:
                     if self.seconds_left() < RESERVE_SECONDS:

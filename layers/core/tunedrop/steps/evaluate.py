@@ -26,6 +26,7 @@ from tunedrop.steps.ask_rows import (
     OutOfTimeError,
     Side,
     all_answers,
+    all_stored,
     most_tokens,
     whole_result,
     write_order,
@@ -165,11 +166,15 @@ class ScoreModels:
         """Say why the base model's endpoint is not asked, or not any more; empty where it is, or there is none."""
         if run.base is None:
             return ""
-        # Once a judge was called, all that the base answers is stored, and its endpoint is on its way down.
-        if run.base.up_at and not run.judgement and self.clock.now() - run.base.up_at >= ASKING:
+        late = run.base.up_at is not None and self.clock.now() - run.base.up_at >= ASKING
+        if late and not (run.base.model_arn and self._has_answered(run, run.base.model_arn)):
             hours = ASKING.total_seconds() / 3600
             return f"Its endpoint was there for {hours:g} hours, and not all rows were answered."
         return run.base.missing
+
+    def _has_answered(self, run: Run, base_arn: str) -> bool:
+        """Tell whether all that the base says is stored, whatever has become of its endpoint since."""
+        return all_stored(self.files, run.run_id, BASE, base_arn, len(HeldOut.of(self._held_out(run))))
 
     def _held_out(self, run: Run) -> bytes:
         data = self.files.read(names.held_out_key(run.run_id))

@@ -678,6 +678,7 @@ def test_a_base_that_is_missing_stands_in_the_way_only_where_it_was_asked_for(*,
     assert seen.evaluation.base is None
     assert seen.evaluation.passed is not required
     assert "The base model could not be asked: AWS has no instance." in seen.evaluation.verdict
+    assert ("Drop again when its endpoint can be had" in seen.evaluation.verdict) is required
 
 
 def test_a_base_whose_time_is_over_is_not_waited_for() -> None:

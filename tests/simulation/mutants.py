@@ -577,4 +577,92 @@ MUTANTS = (
             "evaluate_model r1: create_evaluation_job #2": 7,
         },
     ),
+    Mutant(
+        "nobody is asked for approval",
+        CORE + "domain/decide.py",
+        (("    if cheap or plan.approval is None:\n", "    if cheap or plan:\n"),),
+        shown_by={"story: approval asked": 1},
+    ),
+    Mutant(
+        "jobs are settled as if they had cost nothing",
+        CORE + "domain/decide.py",
+        (('{"cents": job_cents(training, each.usd_per_hour, now)}', '{"cents": 0}'),),
+    ),
+    Mutant(
+        "a job is charged to the month in which its run was made",
+        CORE + "domain/decide.py",
+        (("        month=budget.month_of(now),\n", "        month=budget.month_of(run.created_at),\n"),),
+        shown_by={"story: the month is about to end": 1, "story: approval asked": 1},
+    ),
+    Mutant(
+        "a job is charged to the month in which it ends",
+        CORE + "domain/decide.py",
+        (
+            (
+                '{"cents": job_cents(training, each.usd_per_hour, now)}',
+                '{"month": budget.month_of(now), "cents": job_cents(training, each.usd_per_hour, now)}',
+            ),
+        ),
+        shown_by={"story: the month is about to end": 1},
+    ),
+    Mutant(
+        "tries for capacity follow at once",
+        CORE + "domain/capacity.py",
+        (
+            (
+                "    return timedelta(seconds=round(wait.total_seconds() * (0.75 + share / 4)))\n",
+                "    return timedelta(seconds=round(wait.total_seconds() * (0.75 + share / 4) * 0))\n",
+            ),
+        ),
+        shown_by={"story: no capacity for training": 1},
+    ),
+    Mutant(
+        "the pauses between tries do not grow",
+        CORE + "domain/capacity.py",
+        (
+            (
+                "    wait = min(FIRST_PAUSE * 2**doublings, LONGEST_PAUSE)\n",
+                "    wait = min(FIRST_PAUSE * 1**doublings, LONGEST_PAUSE)\n",
+            ),
+        ),
+        shown_by={"story: no capacity for training": 1},
+    ),
+    Mutant(
+        "what a run waits for is tried all the same",
+        CORE + "domain/decide.py",
+        (("    if run.next_try_at and run.next_try_at > now:\n", "    if run.next_try_at and not run.status:\n"),),
+        shown_by={"story: no capacity for training": 1},
+    ),
+    Mutant(
+        "capacity is looked for as long as there is none",
+        CORE + "domain/capacity.py",
+        (
+            (
+                "    return latest.ended_at - first.ended_at < GIVE_UP_AFTER\n",
+                "    return first.ended_at <= latest.ended_at\n",
+            ),
+        ),
+        shown_by={"story: no capacity for training": 2},
+    ),
+    Mutant(
+        "AWS is forgiven every failure of its own",
+        CORE + "domain/capacity.py",
+        ((" <= FAULTS_FORGIVEN\n", " <= len(failed)\n"),),
+        shown_by={"story: how r1 ends training, 1": 3, "story: how r1 ends training, 2": 3},
+    ),
+    Mutant(
+        "a refused attempt is settled while its job runs",
+        CORE + "domain/decide.py",
+        (
+            (
+                "    if training.status in ENDED:\n        return _change(run, now, charges=_settled(run, training, now))\n    return _waited(",
+                "    if training.status:\n        return _change(run, now, charges=_settled(run, training, now))\n    return _waited(",
+            ),
+        ),
+        shown_by={
+            "story: no quota at first": 1,
+            "LAUNCHING (entered) of r1 to launch_training": 1,
+            "launch_training r1: create_training_job": 5,
+        },
+    ),
 )

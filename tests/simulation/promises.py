@@ -36,6 +36,20 @@ TOLD = ENDS | {"AWAITING_APPROVAL", "TRAINING"}
 ANSWERED_LATE = timedelta(seconds=20)
 """By how much a clock may be wrong that says whether an answer came in time."""
 
+ROUNDING = 1e-6
+
+HELD_UP = timedelta(minutes=15)
+"""How long a worker may live that decides now and writes later."""
+
+SHORTEST_PAUSE = timedelta(minutes=3)
+"""Before another job follows one that found no capacity."""
+
+TRIES_IN_3_HOURS = 8
+"""Jobs of one run, at most: the pauses between them grow."""
+
+LONGEST_SEARCH = timedelta(hours=24 + 5)
+"""How long a run may look for capacity, with the time until somebody looks again in this world."""
+
 LONGEST_WAITS = {
     "the base model's endpoint": timedelta(hours=6 + 5),
     "an endpoint that was to come back": timedelta(hours=6 + 5),
@@ -173,8 +187,9 @@ class Promises:
                 raise ViolationError(f"S8: {name} ended {run.status} without a cause and a fix")
             if problem.code == "drop.duplicate":
                 self._claimed_by_another(run, problem.message)
-        if run.status == "LAUNCHING" and was == "AWAITING_APPROVAL":
+        if run.status == "LAUNCHING" and was in ("VALIDATING", "AWAITING_APPROVAL") and self._story.asked:
             self._approved(run)
+        self._charged(before, run)
         if run.plan and run.plan.budget_usd is not None:
             committed = sum(each.most_cents if each.cents is None else each.cents for each in run.charges)
             if committed > run.plan.budget_usd * 100:
@@ -214,6 +229,15 @@ class Promises:
         if rollback.at - promotion.at > timedelta(hours=24):
             raise ViolationError(f"S6: {self._name(run)} is taken back long after its promotion")
         self._world.met["taken back"] += bool(rollback.to and rollback.outcome)
+
+    def _charged(self, before: Run | None, run: Run) -> None:
+        """S2: room is reserved in the month in which it is reserved."""
+        known = {each.job_name for each in before.charges} if before else set()
+        now = self._world.now()
+        months = {f"{now + by:%Y-%m}" for by in (-HELD_UP, timedelta(0), ANSWERED_LATE)}
+        for charge in run.charges:
+            if charge.job_name not in known and charge.month not in months:
+                raise ViolationError(f"S2: {charge.job_name} is charged to {charge.month} on {now:%Y-%m-%d %H:%M}")
 
     def _claimed_by_another(self, run: Run, message: str) -> None:
         holder = next((each for each in self._known.values() if each.run_id in message), None)
@@ -267,7 +291,25 @@ class Promises:
             raise ViolationError(f"S3: a job is made for {self._name(run)}, which ended {run.status} long before")
         if job.name not in {each.job_name for each in run.charges}:
             raise ViolationError(f"S2: the job {job.name} runs on no reserved money")
+        self._tried_again(run, job)
         self._trained_on(run, job)
+
+    def _tried_again(self, run: Run, job: TrainingJob) -> None:
+        """S1, S5: another job follows what AWS lacked or broke, not what stays wrong; after a pause, and for a day."""
+        name, now = self._name(run), self._world.now()
+        jobs = [each for each in self._world.sagemaker.jobs.values() if self._run_id(each) == run.run_id]
+        failed = [each for each in jobs if each is not job and each.status == "Failed"]
+        if any(not each.reason.startswith(("CapacityError", "InternalServerError")) for each in failed):
+            raise ViolationError(f"S1: {name} is trained again after what stays wrong")
+        if sum(each.reason.startswith("InternalServerError") for each in failed) > 1:
+            raise ViolationError(f"S1: {name} is trained again after AWS has failed it twice")
+        ends = [each.ended_at for each in failed if each.ended_at]
+        if ends and now - max(ends) < SHORTEST_PAUSE:
+            raise ViolationError(f"S5: {name} is trained again {now - max(ends)} after it failed")
+        if ends and now - min(ends) > LONGEST_SEARCH:
+            raise ViolationError(f"S5: {name} looks for capacity since {min(ends)}")
+        if sum(now - each.created_at < timedelta(hours=3) for each in jobs) > TRIES_IN_3_HOURS:
+            raise ViolationError(f"S5: {name} is trained more than {TRIES_IN_3_HOURS} times in 3 hours")
 
     def _trained_on(self, run: Run, job: TrainingJob) -> None:
         """S7: the rows in the job's channel are those of the drop, all of them, and no others."""
@@ -401,9 +443,22 @@ class Promises:
                 raise ViolationError(f"L2: nobody was told that {self._name(run)} ended {run.status}")
             if run.rollback and run.rollback.outcome and times[run.run_id, run.status] < 2:
                 raise ViolationError(f"L2: nobody was told that {self._name(run)} failed as a champion")
+            self._paid(run)
             if not run.report_uri:
                 raise ViolationError(f"L2: {self._name(run)} has no report")
         self._nothing_left(runs)
+
+    def _paid(self, run: Run) -> None:
+        """S2: the account has for each job what the job has cost, and that is no more than was reserved."""
+        for charge in run.charges:
+            job = self._world.sagemaker.jobs.get(charge.job_name)
+            cost = ((job and job.billable_seconds) or 0) * charge.usd_per_hour / 36
+            if charge.cents is not None and not cost - ROUNDING <= charge.cents < cost + 1:
+                raise ViolationError(
+                    f"S2: {charge.job_name} has cost {cost:.2f} cents, and the account has {charge.cents}"
+                )
+            if charge.cents is not None and charge.cents > charge.most_cents:
+                raise ViolationError(f"S2: {charge.job_name} has cost more than the {charge.most_cents} cents reserved")
 
     def _justified(self, run: Run) -> None:
         """S8: who ends otherwise than promoted has a cause that really happened."""

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -25,6 +26,7 @@ MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 TEMPLATE = json.dumps({"prompt": "{q}", "completion": "{a}"})
 ANN = "arn:aws:iam::123456789012:user/ann"
 APPROVAL_HOURS = 12.0
+LATE_IN_A_MONTH = datetime(2026, 1, 31, 23, 45, tzinfo=UTC)
 
 OUTCOMES = (
     ("Completed", "", ""),
@@ -44,6 +46,12 @@ REFUSALS = (
 """What the account's first training jobs are refused with."""
 
 CAPACITY = "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error."
+NO_CAPACITY = (0.0, 3 * HOUR, 40 * HOUR)
+"""Until when SageMaker has no instance for any training."""
+
+STOP_GRACE = 120.0
+"""What a job runs on after its time limit, and is billed for."""
+
 COMING = {
     "Endpoint": ((6 * MINUTE, ""), (5 * MINUTE, CAPACITY), (50 * MINUTE, ""), (20 * MINUTE, "It could not be made.")),
     "InferenceComponent": (
@@ -122,6 +130,8 @@ class Story:
         capped = self._choose("a monthly cap", 2) == 1
         self.asked = self._choose("approval asked", 2) == 1
         self.capped = capped
+        if self._choose("the month is about to end", 2):
+            world.begin = LATE_IN_A_MONTH
         entered(world, capped=capped, large=large, hours=APPROVAL_HOURS if self.asked else None)
         self.promises = Promises(world, self)
         world.watch.append(self.promises.watch)
@@ -157,6 +167,9 @@ class Story:
         world = self.world
         world.sagemaker.refusals += map(refusal, REFUSALS[self._choose("no quota at first", len(REFUSALS))])
         self.short = bool(world.sagemaker.refusals)
+        # Each history of many tries takes long: a few are enough.
+        tries = world.choose("story: no capacity for training", len(NO_CAPACITY), world.trouble.story / 5)
+        self.no_capacity = NO_CAPACITY[tries]
         self.others = self._choose("models of others", 3)
         for number in range(self.others):
             job = ImportJob(f"other-{number}", "s3://other/", "", world.now(), "Completed")
@@ -205,8 +218,10 @@ class Story:
         seconds = (30 * MINUTE, 3 * MINUTE, 59 * MINUTE)[self._choose(f"how long {run} trains, {attempt}", 3)]
         ending = OUTCOMES[self._choose(f"how {run} ends training, {attempt}", len(OUTCOMES))]
         longest = job.request["StoppingCondition"]["MaxRuntimeInSeconds"]
+        if self.world.time < self.no_capacity:
+            seconds, ending = 3 * MINUTE, OUTCOMES[1]
         if seconds > longest:
-            seconds, ending = longest, OUTCOMES[-1]
+            seconds, ending = longest + STOP_GRACE, OUTCOMES[-1]
         self._announces(job)
         self.world.later(seconds, lambda: self._ends_training(job, run_id, ending))
 

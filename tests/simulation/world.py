@@ -155,7 +155,9 @@ class World:
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = 0
         self._asleep: list[Worker] = []
-        self._told, self._now = 0.0, NOW
+        self.begin = NOW
+        """When its time begins."""
+        self._told, self._now = -1.0, NOW
         """The time that was last asked for, in seconds and as the world tells it."""
         self.clock = Clock(self)
         self._true_clock = FakeClock()
@@ -181,7 +183,7 @@ class World:
     def now(self) -> datetime:
         """Return the true time."""
         if self._told != self.time:
-            self._told, self._now = self.time, NOW + timedelta(seconds=self.time)
+            self._told, self._now = self.time, self.begin + timedelta(seconds=self.time)
         return self._now
 
     def later(self, seconds: float, deed: Callable[[], None]) -> None:

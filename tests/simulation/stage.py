@@ -204,6 +204,7 @@ class Stage:
         for pages in (report, judging):
             self._replace(pages, "render", lambda _report, **_words: "<!doctype html>")
         self._replace(report, "markdown", lambda _card, _title: "# Model card")
+        self._replace(report, "json", SimpleNamespace(dumps=lambda _card, **_form: "{}"))
 
 
 @cache
@@ -236,6 +237,7 @@ class Documents:
 
     def __init__(self) -> None:
         self._fields = {name: TypeAdapter[Any](field.annotation) for name, field in Run.model_fields.items()}
+        self._nothing = dict.fromkeys(self._fields, self)
         self._meant: dict[tuple[str, str], Any] = {}
         """What a field's text means, in whichever world."""
         self._plain: dict[tuple[str, type, object], Any] = {}
@@ -251,8 +253,8 @@ class Documents:
     def write(self, run: Run) -> str:
         """Write a run, as `model_dump_json` would, and return what stands for it."""
         values = vars(run)
-        former, read = self._written.get(run.run_id, ({}, {}))
-        changed = {name: self._read(name, each) for name, each in values.items() if each is not former.get(name, self)}
+        former, read = self._written.get(run.run_id, (self._nothing, {}))
+        changed = {name: self._read(name, each) for name, each in values.items() if each is not former[name]}
         read = read | changed
         self._written[run.run_id] = values, read
         document = f"record {len(self._runs)}"

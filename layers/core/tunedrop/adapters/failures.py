@@ -60,6 +60,8 @@ class transient:  # noqa: N801 - it reads as what it is in a `with`
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         """Translate what it raised."""
+        if error is None:
+            return
         if isinstance(error, HTTPClientError | BotocoreConnectionError):
             raise TransientError(str(error)) from error
         if isinstance(error, EventStreamError):

@@ -665,4 +665,63 @@ MUTANTS = (
             "launch_training r1: create_training_job": 5,
         },
     ),
+    Mutant(
+        "the cap is not looked at",
+        CORE + "adapters/dynamodb.py",
+        (
+            (
+                '"ConditionExpression": "committed <= :room",',
+                '"ConditionExpression": "attribute_exists(id) OR committed <= :room",',
+            ),
+        ),
+        shown_by={
+            "story: a monthly cap": 1,
+            "story: more drops": 2,
+            "story: dataset of r2": 1,
+            "story: when r3 is dropped": 1,
+        },
+    ),
+    Mutant(
+        "a wish is granted whoever is champion by now",
+        "functions/promote_model/app.py",
+        (
+            (
+                "            asked.instead_of or None,\n",
+                "            (application.runs.alias(asked.dataset).champion or run).run_id,\n",
+            ),
+        ),
+        shown_by={
+            "story: more drops": 2,
+            "story: wishes": 2,
+            "story: rivals of r2": 1,
+            "wish 1 of r1 to promote_model": 4,
+        },
+    ),
+    Mutant(
+        "the jobs of runs that go on are stopped, too",
+        CORE + "steps/reconcile.py",
+        (
+            (
+                "        return run is None or run.status.terminal or run.attempt != attempt\n",
+                '        return run is None or run.status != "TRAINING" or run.attempt != attempt\n',
+            ),
+        ),
+        shown_by={"launch_training r1: put_item #2": 6},
+    ),
+    Mutant(
+        "the job of an attempt that was given up runs on",
+        CORE + "steps/reconcile.py",
+        (
+            (
+                "        return run is None or run.status.terminal or run.attempt != attempt\n",
+                "        return run is None or run.status.terminal or not attempt\n",
+            ),
+        ),
+        shown_by={
+            "story: no quota at first": 1,
+            "LAUNCHING (entered) of r1 to launch_training": 1,
+            "launch_training r1: create_training_job": 5,
+            "story: how long r1 trains, 1": 2,
+        },
+    ),
 )

@@ -380,6 +380,8 @@ class Promises:
                 run, before = self._known[item["run_id"]["S"]], former["run_id"]["S"] if former else None
                 if run.promotion is None or run.promotion.instead_of != before:
                     raise ViolationError(f"S6: {self._name(run)} takes a place that was not {before}'s any more")
+                if self._story.wished.get(run.promotion.request, before) != before:
+                    raise ViolationError(f"S6: {self._name(run)} takes another place than the one that was asked for")
                 evaluated = run.evaluation and run.plan and "champion" in run.plan.evaluation.against
                 if run.promotion.by == "evaluation" and evaluated and run.evaluation.champion_run != before:
                     raise ViolationError(f"S6: {self._name(run)} was compared with another champion than {before}")

@@ -121,6 +121,8 @@ class Story:
         self.drops: list[DropMade] = []
         self.causes: dict[str, set[str]] = {}
         """Run id → what may end it otherwise than well."""
+        self.wished: dict[str, str | None] = {}
+        """A person's request → the champion in whose place it asks for another."""
         self._tries: Counter[tuple[str, str]] = Counter()
         """How often each endpoint and component was made."""
         self.schedules = [Schedule("track_deployment", "every-minute", MINUTE)]
@@ -452,6 +454,7 @@ class Story:
         event["detail"] |= {"request_id": f"request-{number}", "dataset": chosen.dataset, "run_id": chosen.run_id}
         event["detail"] |= {"instead_of": champion or "", "requested_by": ANN}
         self.world.activity += 1
+        self.wished[f"request-{number}"] = champion
         self.world.emit(event, f"wish {number} of {chosen.name}")
 
     def _wake(self) -> None:

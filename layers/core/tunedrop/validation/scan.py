@@ -346,7 +346,12 @@ class _Scanner:
 
     def _skimmed(self, skimmed: Skimmed, lines: Sequence[bytes], text: bytes, batch: _Batch) -> _Good:
         """Judge the doubtful lines of a block one by one."""
-        judged = {number: self._line(lines[number], number, batch) for number in skimmed.doubtful}
+        faults = None
+        if self._summary.faulty_rows:
+            few = [lines[number] for number in skimmed.doubtful]
+            told = self._rows.first_faults(b"".join(few), np.cumsum(_sizes(few)) - 1)
+            faults = {skimmed.doubtful[number]: code for number, code in told.items()}
+        judged = {number: self._line(lines[number], number, batch, faults) for number in skimmed.doubtful}
         faulty = [number for number, (row, _) in judged.items() if row is None]
         self._tidy = not faulty
         chosen = np.delete(np.arange(len(lines)), faulty) if faulty else None

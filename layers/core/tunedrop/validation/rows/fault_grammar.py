@@ -61,12 +61,10 @@ class FaultGrammar:
             rb"\[\{",
             rb"\{%b(?:%b)*\}\n" % (field, style.sequence(b"", field)),
             begun + rb"\]",
-            begun + _faults(b"system|user", b"assistant"),
             asked + user + rb"\]",
-            asked + style.sequence(user, assistant) + rb"\],\}",
+            answered + assistant + rb"\],\}",
+            asked + _faults(b"user|system", b"assistant"),
             answered + _faults(b"assistant", b"user|system"),
-            answered + style.sequence(assistant, _faults(b"user", b"assistant|system")),
-            begun + style.sequence(system, _faults(b"user", b"assistant|system")),
         )
         # Beginning with all the lines before, it becomes an automaton with one state at a time; see `LineGrammar`.
         self._faults = Expressions([rb"\A(?:[^\n]*\n|\r)*(?:%b)" % b"|".join(faults)])

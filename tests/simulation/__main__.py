@@ -33,7 +33,12 @@ MUTANT_SEEDS = 250
 MOST_FAILURES = 5
 """Broken promises after which the search ends: the next ones would tell of the same fault."""
 STORIES: tuple[dict[str, int], ...] = ({"story: approval asked": 1, "story: how r1 ends training, 1": 1},)
-LONG_STORIES = (*STORIES, {}, {"story: how good r1 is": 1}, {"story: validated and evaluated in parts": 1})
+LONG_STORIES = (
+    *STORIES,
+    *({}, {"story: how good r1 is": 1}, {"story: validated and evaluated in parts": 1}),
+    {"story: how r1 is served": 1, "story: how good r1 is": 1},
+    {"story: how r1 is served": 1, "story: where the base of r1 answers": 1, "story: who grades r1": 1},
+)
 """The histories in which every call and every event goes wrong once, each in every way."""
 PAUSE_OF_1_S = 4
 """The number of the pause among the faults of a call: long enough for others to overtake."""

@@ -83,6 +83,18 @@ DENIED = (
 FAILING = ("", "delete_imported_model", "delete_endpoint")
 FILES = ("its own", "the first drop's", "a row that is not JSON", "a hyperparameter out of range")
 ANSWERS = ("approval-given.by-role", "nobody answers", "approval-refused.with-reason", "an hour too late", "both")
+NEXT_CHAMPION = {"story: more drops": 1, "story: when r2 is dropped": 2, "story: rivals of r2": 1}
+UNUSED = {"story: how r1 is served": 2, "story: endpoints are wanted again": 1}
+THEMES: tuple[dict[str, int], ...] = (
+    {**NEXT_CHAMPION, "story: how r1 is served": 1, "story: how r2 is served": 1, "story: the champion fails": 1},
+    {**NEXT_CHAMPION, "story: more drops": 2, "story: when r3 is dropped": 2, "story: models of others": 1},
+    UNUSED,
+    {**UNUSED, "story: no instances for endpoints": 3},
+    {"story: who grades r1": 1, "story: how a judge of r1 ends, c1": 4},
+    {"story: how r1 is served": 1, "story: validated and evaluated in parts": 1},
+    {"story: how r1 is served": 1, "story: where the base of r1 answers": 1, "story: a quota of one endpoint": 1},
+)
+"""What chance alone brings about too seldom, each in some of the histories of the seeds."""
 WORKFLOW_TRIES, WORKFLOW_PATIENCE = 4, 20
 """How often a workflow tries a function that dies, and one that says that it cannot do its work now."""
 SETTLE_TICKS = 2
@@ -295,6 +307,7 @@ class Story:
         run = self.world.names.get(run_id, run_id)
         self.promises.judges(run_id)
         ending = JUDGED[self._choose(f"how a judge of {run} ends, {job.name[-2:]}", len(JUDGED))]
+        self.world.met[f"judge: {ending}"] += 1
         self.world.later(30 * HOUR if ending == JUDGED[-1] else 20 * MINUTE, lambda: self._ends_judging(job, ending))
 
     def _ends_judging(self, job: EvaluationJob, ending: str) -> None:
@@ -302,7 +315,6 @@ class Story:
         if job.status != "InProgress":
             return
         self.world.activity += 1
-        self.world.met[f"judge: {ending}"] += 1
         job.status = ending.partition(" ")[0]
         (graded,) = job.request["evaluationConfig"]["automated"]["datasetMetricConfigs"]
         own = f"s3://{RUN_BUCKET}/"

@@ -375,7 +375,8 @@ class _Scanner:
         chosen: list[int] = []
         some_good = True
         faults = self._surely_faulty(text, ends, batch)
-        left = [number for number in range(len(lines)) if not (faults and number in faults and self._explained())]
+        counted = faults if faults and self._explained() else {}
+        left = [number for number in range(len(lines)) if number not in counted]
         for first in range(0, len(left), _LINES_AT_ONCE):
             numbers = left[first : first + _LINES_AT_ONCE]
             if some_good and (read := self._few([lines[number] for number in numbers], numbers, batch)):

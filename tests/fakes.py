@@ -217,6 +217,9 @@ class InMemoryRunFiles:
     def uri(self, key: str) -> str:
         return f"s3://{RUN_BUCKET}/{key}"
 
+    def link(self, key: str, seconds: int) -> str:
+        return f"https://{RUN_BUCKET}.s3.amazonaws.com/{key}?X-Amz-Expires={seconds}"
+
     def write(self, key: str, data: bytes) -> None:
         self.objects[key] = data
 

@@ -10,7 +10,7 @@ from botocore.response import StreamingBody
 
 from tests.adapters.conftest import Script
 from tests.samples import MODEL_ARN
-from tunedrop.adapters.bedrock import BedrockConversation
+from tunedrop.adapters.bedrock import BedrockConversation, told
 from tunedrop.domain.model_call import ModelCall
 from tunedrop.errors import ModelNotReadyError, ModelUnavailableError, PromptRefusedError, TransientError
 from tunedrop.ports import Picture, Question, Turn
@@ -100,6 +100,11 @@ def test_invoke_model_tells_what_converse_tells(conversation: BedrockConversatio
     asked = invoked({"role": "user", "content": "STAPLES 12.90"})
     script.answers("invoke_model", completed("Office supplies", "stop"), asked)
     assert conversation.ask(MODEL_ARN, ModelCall.INVOKE_MODEL, QUESTION, 16) == conversed
+
+
+def test_a_container_need_not_count_tokens() -> None:
+    answer = told({**ANSWER, "usage": None})
+    assert (answer.text, answer.input_tokens, answer.output_tokens) == ("Office supplies", 0, 0)
 
 
 def test_invoke_model_is_asked_with_the_system_message_the_turns_and_the_picture(

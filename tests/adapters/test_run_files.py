@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
+import boto3
 import pytest
 
 from tests.fakes import InMemoryDrops, InMemoryModelFiles, InMemoryRunFiles
 from tests.samples import DROP_BUCKET, RUN_BUCKET
 from tunedrop.adapters import s3
-from tunedrop.adapters.s3 import S3ModelFiles, S3RunFiles
+from tunedrop.adapters.s3 import LINKS, S3ModelFiles, S3RunFiles
 from tunedrop.domain.plan import PinnedObject
 from tunedrop.ports import ModelFiles, RunFiles
 
@@ -31,6 +33,17 @@ def files(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ru
 def test_a_key_has_a_uri(files: RunFiles) -> None:
     assert files.uri(KEY) == f"s3://{RUN_BUCKET}/{KEY}"
     assert files.uri("") == f"s3://{RUN_BUCKET}/"
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "eu-central-1"])
+def test_a_link_is_to_the_bucket_s_own_region_and_signed_so_that_kms_takes_it(region: str) -> None:
+    client: Any = boto3.client("s3", region_name=region, config=LINKS)
+    link = urlsplit(S3RunFiles(client, RUN_BUCKET).link(KEY, 60))
+    regional = "" if region == "us-east-1" else f".{region}"
+    assert (link.netloc, link.path) == (f"{RUN_BUCKET}.s3{regional}.amazonaws.com", f"/{KEY}")
+    signed = parse_qs(link.query)
+    assert signed["X-Amz-Algorithm"] == ["AWS4-HMAC-SHA256"]
+    assert signed["X-Amz-Expires"] == ["60"]
 
 
 def test_what_is_not_there_is_none(files: RunFiles) -> None:

@@ -306,6 +306,29 @@ def test_a_model_that_converse_does_not_take_is_announced_with_the_call_that_tak
     )
 
 
+def test_a_model_that_was_compared_with_no_other_is_said_to_be() -> None:
+    promoted = run(RunStatus.PROMOTED)
+    assert promoted.evaluation
+    alone = promoted.evaluation.model_copy(update={"base": None, "champion": None})
+    told = notice(promoted.model_copy(update={"evaluation": alone}), NOW)
+    assert told.body.startswith(
+        'The tuned model for "banking77" is promoted and answers through Bedrock Converse. It was compared with no '
+        "other model.\n"
+    )
+
+
+def test_a_run_that_has_ended_tells_where_its_report_will_be() -> None:
+    links = "https://signed", "https://console", "s3://runs/report.html"
+    promoted = run(RunStatus.PROMOTED)
+    told = notice(promoted, NOW, links).body.splitlines()
+    assert told[told.index("  https://signed") + 1 :][:3] == [
+        f"Later: tunedrop report {promoted.run_id}, or",
+        "  https://console",
+        "  s3://runs/report.html",
+    ]
+    assert not any(link in notice(run(RunStatus.TRAINING), NOW, links).body for link in links)
+
+
 def test_what_the_judge_said_is_told_and_why_it_said_nothing() -> None:
     asked = Judgement(evaluator_model="amazon.nova-pro-v1:0", since=NOW, over=True, rows=80, of_rows=80)
     scores = {"Correctness": JudgeScore(candidate=0.75, rival=None, rows=80, comparison=None)}

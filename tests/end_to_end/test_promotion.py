@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,9 @@ def test_the_run_s_report_is_written_and_fetched_with_its_losses(
         assert told in page
     (_, end) = application.notices(promoted.run_id)
     assert reported.report_uri in end["Message"]
+    (link,) = re.findall(r"http\S+X-Amz-Signature=\S+", end["Message"])
+    with urllib.request.urlopen(link) as answer:  # noqa: S310 - the embedded AWS's own address
+        assert answer.read() == (tmp_path / "run.html").read_bytes()
 
 
 def test_the_run_is_tracked_in_mlflow(application: Application, promoted: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from botocore.config import Config
 
+from tunedrop.adapters.s3 import LINKS, S3RunFiles
 from tunedrop.domain import names
 from tunedrop_cli import options
 from tunedrop_cli.aws import Stack
@@ -75,11 +75,8 @@ def _page(records: RunRecords, run_id: str) -> bytes:
 
 
 def _link(stack: Stack, run_id: str) -> str:
-    # S3 serves what a key of KMS encrypts to signatures of version 4 only.
-    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
-    s3 = stack.client("s3", Config(signature_version="s3v4"))
-    place = {"Bucket": stack.run_bucket, "Key": names.run_page_key(run_id)}
-    return str(s3.generate_presigned_url("get_object", Params=place, ExpiresIn=LINK_SECONDS))
+    files = S3RunFiles(stack.client("s3", LINKS), stack.run_bucket)
+    return files.link(names.run_page_key(run_id), LINK_SECONDS)
 
 
 def _console_link(stack: Stack, run_id: str) -> str:

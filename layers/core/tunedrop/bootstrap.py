@@ -18,7 +18,7 @@ from tunedrop.adapters.judge_jobs import BedrockJudgeJobs
 from tunedrop.adapters.kms import KMSKeys
 from tunedrop.adapters.mlflow import MlflowExperiments, mlflow_client
 from tunedrop.adapters.prices import PriceListPrices, price_list_client
-from tunedrop.adapters.s3 import S3Drops, S3ModelFiles, S3RunFiles
+from tunedrop.adapters.s3 import LINKS, S3Drops, S3ModelFiles, S3RunFiles
 from tunedrop.adapters.sagemaker import SageMakerTrainingJobs
 from tunedrop.adapters.service_quotas import ServiceQuotas
 from tunedrop.adapters.sns import SNSNotifier
@@ -85,7 +85,7 @@ class Application:
     @cached_property
     def files(self) -> S3RunFiles:
         """Return the runs' own files."""
-        return S3RunFiles(self._client("s3"), self.settings.run_bucket)
+        return S3RunFiles(self._client("s3", CALLS.merge(LINKS)), self.settings.run_bucket)
 
     @cached_property
     def models(self) -> S3ModelFiles:

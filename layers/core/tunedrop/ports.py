@@ -103,6 +103,9 @@ class RunFiles(Protocol):
     def uri(self, key: str) -> str:
         """Return the S3 URI of a key."""
 
+    def link(self, key: str, seconds: int) -> str:
+        """Return a link by which whoever has it may read an object until the signing credentials end."""
+
     def write(self, key: str, data: bytes) -> None:
         """Write a small object."""
 

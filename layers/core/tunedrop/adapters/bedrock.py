@@ -189,12 +189,14 @@ def greedy(question: Question, max_tokens: int) -> dict[str, Any]:
 def told(answer: Mapping[str, Any]) -> Answer:
     """Read an answer as Converse tells it."""
     blocks = answer["output"]["message"]["content"]
+    usage = answer["usage"] or {}
     return Answer(
         text="".join(block.get("text", "") for block in blocks),
         stop_reason=answer["stopReason"],
         latency_ms=answer["metrics"]["latencyMs"],
-        input_tokens=answer["usage"]["inputTokens"],
-        output_tokens=answer["usage"]["outputTokens"],
+        # A container of one's own need not count them.
+        input_tokens=usage.get("inputTokens", 0),
+        output_tokens=usage.get("outputTokens", 0),
     )
 
 

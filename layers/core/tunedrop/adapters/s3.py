@@ -6,6 +6,7 @@ from contextlib import closing, contextmanager
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from tunedrop.adapters import failures
@@ -21,6 +22,14 @@ BLOCK = 1 << 20
 
 CONTENT_TYPES = {".html": "text/html; charset=utf-8", ".json": "application/json"}
 """What a browser is told of an object that it opens from the console."""
+
+LINKS = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
+"""How a client is set up whose links are good: else they have a signature that KMS's keys do not take, or the host of
+another Region, from which S3 sends whoever opens them on to one that the signature is not for.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
+"""
 
 PART = 16 << 20
 """Bytes of one part of a multipart upload; S3 wants at least 5 MiB, and 10,000 parts at most."""
@@ -142,6 +151,11 @@ class S3RunFiles:
     def uri(self, key: str) -> str:
         """Return the S3 URI of a key."""
         return f"s3://{self._bucket}/{key}"
+
+    def link(self, key: str, seconds: int) -> str:
+        """Return a link to an object, there or not yet; asks nobody. The client is to be one with `LINKS`."""
+        place = {"Bucket": self._bucket, "Key": key}
+        return str(self._client.generate_presigned_url("get_object", Params=place, ExpiresIn=seconds))
 
     def write(self, key: str, data: bytes) -> None:
         """Write a small object."""

@@ -50,7 +50,8 @@ class NoticeText(Record):
 def notice(run: Run, now: datetime, report: tuple[str, ...] = ()) -> NoticeText:
     """Write the notice of the run's status; raises KeyError for a status that nobody is told of.
 
-    `report` says where the run's report will lie, once the run has ended.
+    `report` says where the run's report will lie, once the run has ended: a link that is good for some hours, and where
+    those who may read the bucket find it.
     https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
     """
     return NoticeText(
@@ -177,8 +178,11 @@ def _why(run: Run) -> Iterator[str]:
 def _links(run: Run, report: tuple[str, ...]) -> Iterator[str]:
     """Tell where to read on, and what to do next."""
     if run.status.terminal and report:
-        yield "Report of the run, within a minute of this notice:"
-        yield from (f"  {link}" for link in report)
+        link, *places = report
+        yield "Report of the run, within a minute of this notice; for some hours, for whoever has the link:"
+        yield f"  {link}"
+        yield f"Later: tunedrop report {run.run_id}, or"
+        yield from (f"  {place}" for place in places)
     advice, command = next_step(run)
     yield ""
     yield f"{advice}:"
@@ -238,7 +242,11 @@ def _headline(run: Run) -> str:
             return f'The data of "{run.dataset}" is valid and training has started.'
         case RunStatus.PROMOTED:
             call = run.evaluation.call if run.evaluation else ModelCall.CONVERSE
-            return f'The tuned model for "{run.dataset}" is promoted and answers through {_service(call)} {call.words}.'
+            alone = run.evaluation and not (run.evaluation.base or run.evaluation.champion)
+            return (
+                f'The tuned model for "{run.dataset}" is promoted and answers through {_service(call)} {call.words}.'
+                + (" It was compared with no other model." if alone else "")
+            )
         case RunStatus.NOT_PROMOTED:
             return f'The tuned model for "{run.dataset}" is not promoted; what answers today has not changed.'
         case RunStatus.REJECTED:

@@ -68,7 +68,7 @@ def _of_validation_loss(curve: Curve) -> Iterator[str]:
 
 def _of_answers(report: EvaluationReport) -> Iterator[str]:
     compared = [each[report.metric] for each in report.comparisons.values() if report.metric in each]
-    if any(each.gain > 0 and (each.low <= report.min_gain or each.p_value > LUCK) for each in compared):
+    if any(each.gain > 0 and (each.low < report.min_gain or each.p_value > LUCK) for each in compared):
         rows = report.sides["candidate"].rows
         yield f"{number(rows, 'row')} were held out: more of them tell a gain from luck."
     weak = [each for each in report.labels if each.rows >= FEW_ROWS and _recall(each) < WEAK_RECALL][:LABELS_TOLD]

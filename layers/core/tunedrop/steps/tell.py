@@ -8,6 +8,12 @@ from tunedrop.domain.observations import Looked, NoticeClaimed, NoticeSent, Obse
 from tunedrop.domain.run import Run
 from tunedrop.ports import Clock, Notifier, RunFiles
 
+LINK_SECONDS = 12 * 3600
+"""How long a notice's link is good at most: it ends with the credentials of the function that signed it.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html
+"""
+
 
 @dataclass(frozen=True)
 class ClaimNotice:
@@ -34,7 +40,9 @@ class SendNotice:
         """Send the notice of the run's status, unless another invocation is at it."""
         if run.notices[run.status].claimed_by != self.token:
             return Looked()
-        page = self.files.uri(names.run_page_key(run.run_id))
-        text = notice(run, self.clock.now(), (names.console_url(self.region, page), page))
+        key = names.run_page_key(run.run_id)
+        page = self.files.uri(key)
+        links = self.files.link(key, LINK_SECONDS), names.console_url(self.region, page), page
+        text = notice(run, self.clock.now(), links)
         message_id = self.notifier.publish(text.subject, text.body, text.attributes)
         return NoticeSent(status=run.status, message_id=message_id)

@@ -111,6 +111,9 @@ _GIF_EXTENSION, _GIF_IMAGE, _GIF_TRAILER = 0x21, 0x2C, 0x3B
 
 _CUT_OFF = "ends too early: the file was cut off"
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""Unicode's categories Cc, Zl and Zp, which never grow."""
+
 _BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _DRIVE = re.compile(r"[A-Za-z]:")
 
@@ -173,7 +176,7 @@ def _path_fault(path: str) -> str:  # noqa: C901 - one rule a line
         return "holds half of a surrogate pair"
     if size > PATH_LIMIT:
         return f"has {size:,} bytes; {PATH_LIMIT:,} are allowed"
-    if any(unicodedata.category(each) in {"Cc", "Zl", "Zp"} for each in path):
+    if _CONTROL.search(path):
         return "holds a control character"
     if _BIDI.search(path):
         return "holds a mark that turns the direction of writing"

@@ -10,7 +10,7 @@ from tests.simulation.play import by_schedule, by_seed, shrunk
 from tests.simulation.stage import stage
 from tunedrop.domain.run import Run
 
-SEEDS = range(40)
+SEEDS = range(30)
 SCHEDULES = sorted((Path(__file__).parent / "schedules").glob("*.json"))
 TOLD_IN_SHORT = 6
 """Choices of a schedule that people can follow."""

@@ -1202,6 +1202,7 @@ def test_a_model_that_nobody_may_delete_is_tried_again_for_a_day_and_then_left_t
     assert (run.deployment.left, run.deployment.deleted) == (DELETION_DENIED.reason, False)
     assert Effect.DELETE_IMPORT not in effects_due(run, run.updated_at + LONGEST_WAIT)
     assert observed(run, DELETION_DENIED) == run
+    assert run.change is Change.DUE  # who sends notices hears of it
     assert settled(observed(run, REPORT_WRITTEN, NOTICE_CLAIMED, NoticeSent(status=run.status, message_id="m-1")))
 
 
@@ -1211,7 +1212,7 @@ def test_a_deletion_is_tried_at_growing_pauses_for_a_day_and_then_left_to_a_pers
     run = observed(run, NoticeSent(status=run.status, message_id="m-1"), *POSSIBLE[Effect.RETIRE])
     now, tries = run.updated_at, [run.updated_at]
     run = decide(run, seen, now).run
-    while not settled(run) and len(tries) <= DELETIONS:
+    while run.deployment and not run.deployment.left and len(tries) <= DELETIONS:
         now += timedelta(minutes=5)
         nudged = decide(run, Nudged(), now).run
         if nudged != run:
@@ -1224,6 +1225,10 @@ def test_a_deletion_is_tried_at_growing_pauses_for_a_day_and_then_left_to_a_pers
     assert run.deployment
     assert run.deployment.left
     assert not run.deployment.deleted
+    # Who was told of the end is told once more, of what is left.
+    assert not settled(run)
+    assert effects_due(run, now) == (Effect.CLAIM_NOTICE,)
+    assert settled(observed(run, NOTICE_CLAIMED, NoticeSent(status=run.status, message_id="m-2")))
 
 
 def test_of_two_deletions_that_fail_the_one_tried_less_comes_first() -> None:

@@ -11,10 +11,10 @@ from tunedrop.domain.decide import NOTIFIED
 from tunedrop.domain.estimate import estimate, guessed_tokens
 from tunedrop.domain.model_call import ModelCall
 from tunedrop.domain.notice import GROUPS_LIMIT, notice
-from tunedrop.domain.plan import ServerlessTrainingPlan
+from tunedrop.domain.plan import HostingPlan, ServerlessTrainingPlan, ServeTarget
 from tunedrop.domain.pricing import Price
 from tunedrop.domain.problem import Problem
-from tunedrop.domain.run import Judgement, JudgeScore, RunStatus
+from tunedrop.domain.run import BaseEndpoint, Deployment, Judgement, JudgeScore, RunStatus
 from tunedrop.domain.spot import WARNING
 
 STARTED = """\
@@ -337,3 +337,48 @@ def test_what_the_judge_said_is_told_and_why_it_said_nothing() -> None:
         (asked.model_copy(update={"failure": "It failed."}), "Judge: no judgement: It failed."),
     ):
         assert told in notice(run(RunStatus.PROMOTED, judgement=judgement), NOW).body
+
+
+def test_what_could_not_be_deleted_is_told_with_its_cost_its_cause_and_the_command_that_deletes_it() -> None:
+    ended = run(RunStatus.NOT_PROMOTED)
+    assert ended.deployment
+    left = ended.model_copy(update={"deployment": ended.deployment.model_copy(update={"left": "A policy says no."})})
+    text = notice(left, NOW)
+    assert text.subject == f"Tunedrop: banking77 not deleted ({left.run_id})"
+    assert text.attributes["left"] == "imported model"
+    assert len(text.attributes) <= 10
+    name = ended.deployment.model_name
+    assert text.body.startswith(
+        'Nobody wants it any more, and it is left for you to delete, of "banking77": '
+        f"the imported model {name} (Bedrock bills its storage by the month).\nWhy: A policy says no.\n"
+    )
+    assert f"  aws bedrock delete-imported-model --model-identifier {name} --region us-east-1\n" in text.body
+    assert f"  tunedrop show {left.run_id}\n" in text.body
+
+
+@pytest.mark.parametrize(("usd", "price"), [(1.52, "1.52 US dollars an hour"), (None, "its price is not known")])
+def test_both_endpoints_that_could_not_be_deleted_are_told(usd: float | None, price: str) -> None:
+    hosting = HostingPlan(
+        image_uri="image",
+        environment={},
+        instance_type="ml.g5.2xlarge",
+        accelerators=1,
+        memory_mb=1024,
+        max_instances=1,
+        scale_to_zero=True,
+        ttl_hours=None,
+        network_isolation=True,
+        usd_per_hour=usd,
+    )
+    left = run(
+        RunStatus.FAILED,
+        plan=PLAN.model_copy(update={"hosting": hosting}),
+        deployment=Deployment(target=ServeTarget.ENDPOINT, model_name="tuned", left="A policy says no."),
+        base=BaseEndpoint(name="tuned-b", since=NOW, left="It failed 24 times."),
+    )
+    text = notice(left, NOW)
+    assert text.attributes["left"] == "endpoint"
+    assert f"the endpoint tuned (each of its instances is billed: {price}) and the endpoint tuned-b" in text.body
+    assert "Why: A policy says no.\nWhy: It failed 24 times.\n" in text.body
+    assert "  aws sagemaker delete-inference-component --inference-component-name tuned --region us-east-1" in text.body
+    assert "`aws sagemaker delete-endpoint --endpoint-name tuned --region us-east-1` ends its cost" in text.body

@@ -206,7 +206,7 @@ class Promises:
         if run.rollback and not (before and before.rollback == run.rollback):
             self._taken_back(run)
         self._waits(run)
-        self._news[run.run_id] += _given_up(run) != (before and _given_up(before)) and _given_up(run) != ("", "")
+        self._news[run.run_id] += _given_up(run) != (before and _given_up(before)) and any(_given_up(run))
 
     def _waits(self, run: Run) -> None:
         """L1: nobody waits for long for what a run can do without."""
@@ -440,11 +440,14 @@ class Promises:
                 raise ViolationError(f"L1: {drop.name} stands at {run.status} for ever")
             self._justified(run)
         times = Counter((notice["run_id"], notice["status"]) for notice in self._world.sns.notices)
+        left = {notice["run_id"] for notice in self._world.sns.notices if "left" in notice}
         for run in runs.values():
             if not times[run.run_id, run.status]:
                 raise ViolationError(f"L2: nobody was told that {self._name(run)} ended {run.status}")
             if run.rollback and run.rollback.outcome and times[run.run_id, run.status] < 2:
                 raise ViolationError(f"L2: nobody was told that {self._name(run)} failed as a champion")
+            if any((run.deployment and run.deployment.left, run.base and run.base.left)) and run.run_id not in left:
+                raise ViolationError(f"L2: nobody was told what {self._name(run)} has left to a person")
             self._paid(run)
             if not run.report_uri:
                 raise ViolationError(f"L2: {self._name(run)} has no report")
@@ -579,7 +582,8 @@ class Promises:
         return self._world.names.get(run.run_id, run.run_id)
 
 
-def _given_up(run: Run) -> tuple[str, str]:
-    """Return why a champion's model is given up, and what came of its rollback; both empty while it stands."""
+def _given_up(run: Run) -> tuple[str, str, bool, bool]:
+    """Return why a champion's model is given up, what came of its rollback, and what is a person's to delete."""
     retirement = run.deployment.retirement if run.deployment and run.promotion else ""
-    return retirement, run.rollback.outcome if run.rollback else ""
+    left = (bool(served and served.left) for served in (run.deployment, run.base))
+    return retirement, run.rollback.outcome if run.rollback else "", *left

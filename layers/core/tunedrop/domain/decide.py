@@ -1013,12 +1013,13 @@ def _retired(run: Run, now: datetime) -> Run:
 
 
 def _in_vain(run: Run, due: tuple[str, Deployment | BaseEndpoint], reason: str, now: datetime, pause: timedelta) -> Run:
-    """Count a deletion that came to nothing; after about a day of them what is left is a person's to delete."""
+    """Count a deletion that came to nothing; after about a day of them it is a person's to do, who is told."""
     name, what = due
     denials = what.denials + 1
-    left = reason if denials >= DELETIONS else ""
-    after = what.model_copy(update={"denials": denials, "left": left})
-    return _change(run, now, **{name: after}, next_try_at=None if left else now + pause)
+    if denials < DELETIONS:
+        return _change(run, now, **{name: what.model_copy(update={"denials": denials})}, next_try_at=now + pause)
+    left = what.model_copy(update={"denials": denials, "left": reason})
+    return _change(run, now, change=Change.DUE, **{name: left}, next_try_at=None, notices=_untold(run))
 
 
 def _woken(run: Run, now: datetime) -> Run:

@@ -8,6 +8,7 @@ from tunedrop.domain.budget import words as dollars
 from tunedrop.domain.cost import training_seconds, training_usd
 from tunedrop.domain.cost_estimate import estimate_words
 from tunedrop.domain.judge import judgement_lines
+from tunedrop.domain.left_behind import left_behind
 from tunedrop.domain.model import Record
 from tunedrop.domain.model_call import ModelCall
 from tunedrop.domain.plan import Plan, ServerlessTrainingPlan, ServeTarget
@@ -63,6 +64,8 @@ def notice(run: Run, now: datetime, report: tuple[str, ...] = ()) -> NoticeText:
 
 def next_step(run: Run) -> tuple[str, str]:
     """Advise what to do about a run that stands so: a sentence, and the command that does it."""
+    if left := left_behind(run):
+        return left[0].deletion
     if run.taken_down:
         return "Bring it back without training, in some minutes", f"tunedrop wake {run.run_id}"
     if run.failed_champion and run.deployment:
@@ -166,7 +169,9 @@ def _results(run: Run) -> Iterator[str]:
 
 
 def _why(run: Run) -> Iterator[str]:
-    if run.deployment and run.taken_down:
+    if left := left_behind(run):
+        yield from (f"Why: {each.because}" for each in left)
+    elif run.deployment and run.taken_down:
         yield f"Why: {run.deployment.retirement}"
     elif failed := run.failed_champion:
         yield failed.outcome
@@ -225,12 +230,17 @@ def _plan(run: Run, plan: Plan) -> Iterator[str]:
 
 
 def _happened(run: Run) -> str:
+    if left_behind(run):
+        return "not deleted"
     if run.taken_down:
         return "taken down"
     return "fails" if run.failed_champion else _HAPPENED[run.status]
 
 
 def _headline(run: Run) -> str:
+    if left := left_behind(run):
+        things = " and ".join(each.words for each in left)
+        return f'Nobody wants it any more, and it is left for you to delete, of "{run.dataset}": {things}.'
     if run.taken_down:
         return f'The endpoint of "{run.dataset}" is taken down and costs nothing any more; calls of it fail.'
     if run.failed_champion:
@@ -315,7 +325,9 @@ def _attributes(run: Run, now: datetime) -> Iterator[tuple[str, str]]:
     yield "status", run.status
     yield "dataset", run.dataset
     yield "run_id", run.run_id
-    if run.taken_down:
+    if left := left_behind(run):
+        yield "left", left[0].kind
+    elif run.taken_down:
         yield "endpoint", "taken-down"
     elif run.failed_champion:
         yield "endpoint", "failing"

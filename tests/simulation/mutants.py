@@ -384,7 +384,18 @@ MUTANTS = (
     Mutant(
         "a deletion that fails is tried for ever",
         CORE + "domain/decide.py",
-        (('    left = reason if denials >= DELETIONS else ""\n', '    left = ""\n'),),
+        (("    if denials < DELETIONS:\n", "    if denials:\n"),),
+        shown_by={"story: how good r1 is": 1, "story: deletions fail": 1},
+    ),
+    Mutant(
+        "who was told of the end is not told what is left",
+        CORE + "domain/decide.py",
+        (
+            (
+                "**{name: left}, next_try_at=None, notices=_untold(run))\n",
+                "**{name: left}, next_try_at=None)\n",
+            ),
+        ),
         shown_by={"story: how good r1 is": 1, "story: deletions fail": 1},
     ),
     Mutant(

@@ -4,6 +4,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from tests.fakes import (
 from tests.samples import ARTIFACT_URI, BASE_ENDPOINT, DATASET, MODEL_ARN, NOW, PLAN, RUN_ID, STACK, run_in
 from tunedrop.domain import names
 from tunedrop.domain.alias import Alias, Champion
+from tunedrop.domain.decide import LONGEST_RIVAL_WAIT, LONGEST_WAIT
 from tunedrop.domain.endpoint_requests import base_endpoint_requests
 from tunedrop.domain.evaluation_report import EvaluationReport
 from tunedrop.domain.model_call import ModelCall
@@ -186,6 +188,46 @@ def test_a_prompt_that_is_refused_is_a_wrong_answer_and_a_model_that_refuses_all
 def test_throttling_is_waited_out() -> None:
     world = World("base")
     world.conversation = Silent("base", TransientError("Too many requests."))
+    assert isinstance(world.score(), Unavailable)
+
+
+@pytest.mark.parametrize("error", [TransientError("Too many tokens per day."), ModelNotReadyError("Not ready.")])
+def test_a_base_that_is_throttled_for_a_day_is_left_out_and_fails_no_run(error: Exception) -> None:
+    world = World("base", "champion")
+    world.crown("an-older-run", CHAMPION)
+    world.conversation = Silent("base", error)
+    world.clock.move(world.run.entered_at + LONGEST_RIVAL_WAIT - timedelta(minutes=1) - world.clock.now())
+    assert isinstance(world.score(), Unavailable)
+    # The others have been asked meanwhile.
+    asked = Counter(model_id for model_id, _ in world.conversation.asked)
+    assert asked == {MODEL_ARN: ROWS, CHAMPION: ROWS}
+    world.clock.move(timedelta(minutes=1))
+    seen = world.score()
+    assert isinstance(seen, Scored)
+    assert (seen.evaluation.base, seen.evaluation.passed) == (None, False)
+    assert seen.evaluation.champion
+    assert f"It was waited for too long: {error} Drop again when the account can call it" in seen.evaluation.verdict
+
+
+def test_a_champion_that_is_throttled_for_a_day_stands_in_nobody_s_way_and_a_new_one_is_waited_for() -> None:
+    world = World("base", "champion")
+    world.crown("an-older-run", CHAMPION)
+    world.conversation = Silent(CHAMPION, TransientError("Too many requests."))
+    world.clock.move(world.run.entered_at + LONGEST_RIVAL_WAIT - world.clock.now())
+    seen = world.score()
+    assert isinstance(seen, Scored)
+    assert (seen.evaluation.passed, seen.evaluation.champion) == (True, None)
+    champion = Champion(
+        run_id="a-newer-run", model_arn=CHAMPION, since=world.clock.now(), by="evaluation", request="a-newer-run"
+    )
+    world.runs.all_aliases[DATASET] = Alias(dataset=DATASET, version=2, history=(champion,)).model_dump_json()
+    assert isinstance(world.score(), Unavailable)
+
+
+def test_a_candidate_that_is_throttled_is_waited_for_as_long_as_its_run_waits() -> None:
+    world = World("base")
+    world.conversation = Silent(MODEL_ARN, TransientError("Too many requests."))
+    world.clock.move(world.run.entered_at + LONGEST_WAIT - world.clock.now())
     assert isinstance(world.score(), Unavailable)
 
 

@@ -170,6 +170,9 @@ LONGEST_BASE_WAIT = timedelta(hours=6)
 LONGEST_WAIT = timedelta(hours=24)
 """How long a run waits in one status for capacity, quota or a slot before it fails."""
 
+LONGEST_RIVAL_WAIT = LONGEST_WAIT - timedelta(hours=1)
+"""How long a base or champion that is throttled or not ready is asked before the candidate is judged without it."""
+
 DELETIONS = 24
 """How often a deletion is tried that a policy of the account forbids, or that fails, before it is left to a person."""
 

@@ -46,7 +46,11 @@ def results(plan: EvaluationPlan, rows: HeldOut, whole: PartialResult, price_of:
         # A comparison that was asked for and did not happen proves nothing. A champion that cannot be called, on the
         # other hand, is of no use to anybody.
         passed = False
-        mend = "Drop again when its endpoint can be had" if plan.base_endpoint else "Allow the account to call it"
+        mend = (
+            "Drop again when its endpoint can be had"
+            if plan.base_endpoint
+            else "Drop again when the account can call it"
+        )
         sentence += f" {mend}, or write evaluate: {{against: [champion]}}."
     labels = {side: columns.labels for side, columns in whole.sides.items()}
     by_label, confusions = (

@@ -17,9 +17,9 @@ from tunedrop.domain import names
 from tunedrop.domain.model import Record
 from tunedrop.domain.model_call import ModelCall
 from tunedrop.domain.plan import MetricName
-from tunedrop.errors import ModelUnavailableError, PromptRefusedError
+from tunedrop.errors import ModelNotReadyError, ModelUnavailableError, PromptRefusedError, TransientError
 from tunedrop.evaluation.partial import PartialResult, joined, partial_result, scored
-from tunedrop.evaluation.rows import REFUSED, HeldOut, HeldOutRow, StoredAnswer
+from tunedrop.evaluation.rows import CANDIDATE, REFUSED, HeldOut, HeldOutRow, StoredAnswer
 from tunedrop.ports import Answer, Conversation, Picture, Question, RunFiles, Turn
 
 ROWS_AT_ONCE = 16
@@ -162,23 +162,32 @@ class AskRows:
             return False
         return True
 
-    def __call__(self, order: AskingOrder, number: int, held_out: HeldOut) -> None:
+    def __call__(self, order: AskingOrder, number: int, held_out: HeldOut, *, patient: bool = True) -> None:
         """Answer what is not answered yet, score it, and leave the range's result.
 
-        Raises OutOfTimeError, and ModelNotReadyError or TransientError where a later try may do better.
+        Raises OutOfTimeError, and ModelNotReadyError or TransientError where a later try may do better. Who is not
+        `patient` any more has the candidate compared with those of its rivals that answer.
         """
         first = number * order.range_rows
         rows = held_out.between(first, first + order.range_rows)
         answers: dict[str, list[StoredAnswer]] = {}
         silent: dict[str, str] = {}
+        later: ModelNotReadyError | None = None
         for side, asked in order.sides.items():
             answered = sum(map(len, answers.values()))
             try:
                 given = self._answers(order, side, asked, first, rows, answered)
             except ModelUnavailableError as error:
                 silent[side] = str(error)
+            except ModelNotReadyError as error:
+                # The others are asked all the same: they need not be there any more when this one is.
+                if patient or side == CANDIDATE:
+                    later = later or error
+                silent[side] = f"It was waited for too long: {error}"
             else:
                 answers[side] = scored(rows, given)
+        if later:
+            raise later
         for side, given in answers.items():
             self.files.write(_answers_key(order, number, side), _json_lines(given))
         result = partial_result(order.metric, first, rows, answers, silent, labels=order.labels)
@@ -210,11 +219,16 @@ class AskRows:
         return answers
 
     def _ask(self, asked: Side, row: HeldOutRow, max_tokens: int) -> Answer:
-        """Return the answer; a prompt that the model does not take, such as one too long for it, has a wrong one."""
+        """Return the answer; a prompt that the model does not take, such as one too long for it, has a wrong one.
+
+        Raises ModelNotReadyError for a model that is throttled, too: TransientError is S3's.
+        """
         try:
             return self.conversation.ask(asked.model_id, asked.call, self._question(row), max_tokens)
         except PromptRefusedError as error:
             return Answer(text=str(error), stop_reason=REFUSED, latency_ms=0, input_tokens=0, output_tokens=0)
+        except TransientError as error:
+            raise ModelNotReadyError(str(error)) from error
 
     def _question(self, row: HeldOutRow) -> Question:
         system = next((message.content for message in row.messages if message.role == "system"), None)

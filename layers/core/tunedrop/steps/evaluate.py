@@ -8,6 +8,7 @@ from datetime import timedelta
 from tunedrop.domain import names
 from tunedrop.domain.alias import Champion
 from tunedrop.domain.artifact import weights_uri
+from tunedrop.domain.decide import LONGEST_RIVAL_WAIT
 from tunedrop.domain.evaluation_report import EvaluationReport
 from tunedrop.domain.model_call import ModelCall, call_of_imported
 from tunedrop.domain.observations import Observation, Refused, Scored, ScoringPaused, Unavailable
@@ -70,7 +71,7 @@ class ScoreModels:
             for side, model_id in sides.items()
         }
         order = self._order(run, run.plan.evaluation, calls, held_out)
-        if unanswered := self._unanswered(order, held_out):
+        if unanswered := self._unanswered(order, held_out, patient=self._patient(run, champion)):
             return unanswered
         seen = self._judged(run, run.plan.evaluation, order, held_out, models)
         if isinstance(seen, Scored) and champion:
@@ -91,12 +92,17 @@ class ScoreModels:
         )
         return write_order(self.files, order)
 
-    def _unanswered(self, order: AskingOrder, held_out: HeldOut) -> Observation | None:
+    def _patient(self, run: Run, champion: Champion | None) -> bool:
+        """Tell whether rivals that do not answer yet are waited for; a new champion is, for a while of its own."""
+        since = max(run.entered_at, champion.since) if champion else run.entered_at
+        return self.clock.now() - since < LONGEST_RIVAL_WAIT
+
+    def _unanswered(self, order: AskingOrder, held_out: HeldOut, *, patient: bool) -> Observation | None:
         """Have the rows asked; returns what to wait for, or None when all answers are there."""
         if order.ranges > 1:
             return self._in_ranges(order)
         try:
-            self.ask(order, 0, held_out)
+            self.ask(order, 0, held_out, patient=patient)
         except OutOfTimeError as stop:
             return ScoringPaused(answered=stop.answered)
         except (ModelNotReadyError, TransientError) as error:

@@ -735,4 +735,15 @@ MUTANTS = (
             "story: how long r1 trains, 1": 2,
         },
     ),
+    Mutant(
+        "the same files are nobody's",
+        CORE + "domain/decide.py",
+        (
+            (
+                "            claims = run.claims | {names.drop_claim(plan.fingerprint)}\n",
+                "            claims = run.claims\n",
+            ),
+        ),
+        shown_by={"story: more drops": 1, "story: files of r2": 1},
+    ),
 )

@@ -32,6 +32,8 @@ WAYS = {
 """From status to status; what is not named here is an end."""
 
 ENDS = {"PROMOTED", "NOT_PROMOTED", "REJECTED", "FAILED", "STOPPED"}
+FREED = {"REJECTED", "FAILED", "STOPPED"}
+"""The ends after which the same files may be dropped again."""
 TOLD = ENDS | {"AWAITING_APPROVAL", "TRAINING"}
 ANSWERED_LATE = timedelta(seconds=20)
 """By how much a clock may be wrong that says whether an answer came in time."""
@@ -241,7 +243,7 @@ class Promises:
 
     def _claimed_by_another(self, run: Run, message: str) -> None:
         holder = next((each for each in self._known.values() if each.run_id in message), None)
-        if holder is None or holder.run_id == run.run_id or holder.status in ("REJECTED", "FAILED", "STOPPED"):
+        if holder is None or holder.run_id == run.run_id or holder.status in FREED:
             raise ViolationError(f"S8: {self._name(run)} is refused for files that nobody has")
 
     def _approved(self, run: Run) -> None:
@@ -292,7 +294,17 @@ class Promises:
         if job.name not in {each.job_name for each in run.charges}:
             raise ViolationError(f"S2: the job {job.name} runs on no reserved money")
         self._tried_again(run, job)
+        self._trained_once(run)
         self._trained_on(run, job)
+
+    def _trained_once(self, run: Run) -> None:
+        """S1: the same files are trained once, unless the run that had them ended without a model."""
+        jobs = self._world.sagemaker.jobs.values()
+        held = {self._run_id(each) for each in jobs if each.live or each.status == "Completed"}
+        for other in self._known.values():
+            same = run.plan and other.plan and other.plan.fingerprint == run.plan.fingerprint
+            if same and other is not run and other.run_id in held and not {run.status, other.status} & FREED:
+                raise ViolationError(f"S1: {self._name(run)} is trained on the files of {self._name(other)}")
 
     def _tried_again(self, run: Run, job: TrainingJob) -> None:
         """S1, S5: another job follows what AWS lacked or broke, not what stays wrong; after a pause, and for a day."""

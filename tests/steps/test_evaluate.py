@@ -19,16 +19,29 @@ from tests.fakes import (
     InMemoryRunFiles,
     InMemoryRunStore,
 )
-from tests.samples import ARTIFACT_URI, BASE_ENDPOINT, DATASET, MODEL_ARN, NOW, PLAN, RUN_ID, STACK, run_in
+from tests.samples import (
+    ARTIFACT_URI,
+    BASE_ENDPOINT,
+    DATASET,
+    ENDPOINT_ARN,
+    ENDPOINT_NAME,
+    HOSTED_PLAN,
+    MODEL_ARN,
+    NOW,
+    PLAN,
+    RUN_ID,
+    STACK,
+    run_in,
+)
 from tunedrop.domain import names
 from tunedrop.domain.alias import Alias, Champion
 from tunedrop.domain.decide import LONGEST_RIVAL_WAIT, LONGEST_WAIT
-from tunedrop.domain.endpoint_requests import base_endpoint_requests
+from tunedrop.domain.endpoint_requests import base_endpoint_requests, endpoint_requests
 from tunedrop.domain.evaluation_report import EvaluationReport
 from tunedrop.domain.model_call import ModelCall
 from tunedrop.domain.observations import Refused, Scored, ScoringPaused, Unavailable
-from tunedrop.domain.plan import Technique
-from tunedrop.domain.run import ASKING, BaseEndpoint, Run, RunStatus
+from tunedrop.domain.plan import ServeTarget, Technique
+from tunedrop.domain.run import ASKING, BaseEndpoint, Deployment, Run, RunStatus
 from tunedrop.errors import ModelNotReadyError, ModelUnavailableError, PromptRefusedError, TransientError
 from tunedrop.evaluation.rows import HeldOutRow
 from tunedrop.ports import Answer, Picture, Question, ServedModel
@@ -709,6 +722,30 @@ def test_a_base_on_an_endpoint_is_asked_there_and_has_a_price() -> None:
     assert (seen.evaluation.base.model_id, seen.evaluation.base.value) == (model_arn, 0.0)
     assert seen.evaluation.base.price
     assert world.conversation.calls[model_arn] is ModelCall.INVOKE_ENDPOINT
+
+
+@pytest.mark.parametrize(("known", "times"), [(True, 10), (False, None)])
+def test_a_champion_on_an_endpoint_is_priced_by_its_own_instance(*, known: bool, times: float | None) -> None:
+    world, champion_arn = World("champion"), FakeEndpoints.arn("champion")
+    against = PLAN.evaluation.model_copy(update={"against": ("champion",)})
+    plan = HOSTED_PLAN.model_copy(update={"evaluation": against})
+    deployment = Deployment(target=ServeTarget.ENDPOINT, model_name=ENDPOINT_NAME, model_arn=ENDPOINT_ARN)
+    world.run = world.run.model_copy(update={"plan": plan, "deployment": deployment})
+    requests = endpoint_requests(world.run, ENDPOINT_NAME, stack=STACK, role_arn="arn:aws:iam::123456789012:role/r")
+    world.endpoints.requests[ENDPOINT_NAME], world.endpoints.stages[ENDPOINT_NAME] = requests, "loaded"
+    assert plan.hosting
+    assert plan.hosting.usd_per_hour
+    dear = plan.hosting.model_copy(update={"usd_per_hour": 10 * plan.hosting.usd_per_hour})
+    if known:
+        changes = {"run_id": "an-older-run", "plan": plan.model_copy(update={"hosting": dear})}
+        world.runs.create(world.run.model_copy(update=changes))
+    world.crown("an-older-run", champion_arn)
+    seen = world.score()
+    assert isinstance(seen, Scored)
+    assert seen.evaluation.champion
+    assert seen.evaluation.candidate.price
+    price = seen.evaluation.champion.price
+    assert (price and price.alone) == (times and pytest.approx(times * seen.evaluation.candidate.price.alone))
 
 
 @pytest.mark.parametrize("required", [True, False])

@@ -17,7 +17,7 @@ from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import ASKING, AnswerPrice, Evaluation, Run
 from tunedrop.domain.serving_price import answer_price, hosted_answer_price
 from tunedrop.errors import ModelNotReadyError, ModelUnavailableError, TransientError
-from tunedrop.evaluation.results import results
+from tunedrop.evaluation.results import PriceOf, results
 from tunedrop.evaluation.rows import BASE, CANDIDATE, HeldOut
 from tunedrop.ports import Clock, RunFiles, RunStore, ServedModel, Workflows
 from tunedrop.steps.ask_rows import (
@@ -73,7 +73,8 @@ class ScoreModels:
         order = self._order(run, run.plan.evaluation, calls, held_out)
         if unanswered := self._unanswered(order, held_out, patient=self._patient(run, champion)):
             return unanswered
-        seen = self._judged(run, run.plan.evaluation, order, held_out, models)
+        prices = self._prices(run, order, models, champion)
+        seen = self._judged(run, run.plan.evaluation, order, held_out, prices)
         if isinstance(seen, Scored) and champion:
             return Scored(evaluation=seen.evaluation.model_copy(update={"champion_run": champion.run_id}))
         return seen
@@ -127,21 +128,13 @@ class ScoreModels:
         plan: EvaluationPlan,
         order: AskingOrder,
         held_out: HeldOut,
-        models: Mapping[str, ServedModel],
+        price_of: PriceOf,
     ) -> Observation:
         whole = whole_result(self.files, order)
         if CANDIDATE in whole.silent:
             return Refused(problem=_silent_candidate(whole.silent[CANDIDATE]))
         if missing := self._base_missing(run):
             whole = whole.model_copy(update={"silent": {**whole.silent, BASE: missing}})
-
-        def price_of(model_id: str, latency_ms: float) -> AnswerPrice | None:
-            hosting = _hosting(run, model_id)
-            if hosting and hosting.usd_per_hour:
-                return hosted_answer_price(hosting.usd_per_hour, latency_ms, min(CALLS_AT_ONCE, order.rows))
-            units = models[model_id].units_per_copy if model_id in models else None
-            return answer_price(units, latency_ms, min(CALLS_AT_ONCE, order.rows)) if units else None
-
         report = results(plan, held_out, whole, price_of)
         return Scored(evaluation=self._written(run, order, report))
 
@@ -188,6 +181,32 @@ class ScoreModels:
             raise AssertionError(f"run {run.run_id} has no held-out rows")
         return data
 
+    def _prices(
+        self, run: Run, order: AskingOrder, models: Mapping[str, ServedModel], champion: Champion | None
+    ) -> PriceOf:
+        hosted = self._hosted(run, champion)
+        at_once = min(CALLS_AT_ONCE, order.rows)
+
+        def price_of(model_id: str, latency_ms: float) -> AnswerPrice | None:
+            hosting = hosted.get(model_id)
+            if hosting and hosting.usd_per_hour:
+                return hosted_answer_price(hosting.usd_per_hour, latency_ms, at_once)
+            units = models[model_id].units_per_copy if model_id in models else None
+            return answer_price(units, latency_ms, at_once) if units else None
+
+        return price_of
+
+    def _hosted(self, run: Run, champion: Champion | None) -> dict[str, HostingPlan]:
+        """Return what each model on an endpoint runs on, by its ARN; the champion's own run says of the champion's."""
+        promoted = self.runs.get(champion.run_id) if champion else None
+        base = run.plan.evaluation.base_endpoint if run.plan else None
+        found = (
+            (run.deployment.model_arn if run.deployment else None, run.plan.hosting if run.plan else None),
+            (run.base.model_arn if run.base else None, base.hosting if base else None),
+            (champion.model_arn if champion else None, promoted.plan.hosting if promoted and promoted.plan else None),
+        )
+        return {model_arn: hosting for model_arn, hosting in found if model_arn and hosting}
+
     def _imported(self, sides: Mapping[str, str]) -> dict[str, ServedModel]:
         """Describe the tuned models among the candidate's rivals; one that is gone is left out."""
         found: dict[str, ServedModel] = {}
@@ -206,14 +225,6 @@ class ScoreModels:
         if champion:
             sides["champion"] = champion.model_arn
         return sides
-
-
-def _hosting(run: Run, model_id: str) -> HostingPlan | None:
-    """Return what a model on an endpoint runs on; the champion's is taken for the candidate's."""
-    if names.endpoint_of(model_id) is None or run.plan is None:
-        return None
-    base = run.plan.evaluation.base_endpoint
-    return base.hosting if base and run.base and model_id == run.base.model_arn else run.plan.hosting
 
 
 def _call(run: Run, model_id: str, model: ServedModel | None) -> ModelCall:

@@ -632,6 +632,27 @@ def test_one_of_several_right_answers_is_right() -> None:
     assert Bookkeeper(40, answers, answers=other_spellings).judged().passed
 
 
+def test_who_gives_another_right_label_has_named_the_row_s_label() -> None:
+    def cautious(_: int, right: str) -> str:
+        return "unsure" if right == LABELS[0] else right
+
+    world = Bookkeeper(
+        40,
+        {MODEL_ARN: cautious, "base": guess(1)},
+        answers=lambda number: ["Unsure"] if number % 2 else [],
+    )
+    assert world.run.data
+    world.run = world.run.model_copy(update={"data": world.run.data.model_copy(update={"labels": len(LABELS)})})
+    report = world.judged()
+    confused = sum(each.rows for each in report.confusions if each.side == "candidate")
+    of_label = next(each for each in report.labels if each.label == LABELS[0])
+    assert 0 < confused < of_label.rows
+    assert of_label.sides["candidate"].right == of_label.sides["candidate"].answered == of_label.rows - confused
+    assert {each.answered for each in report.confusions if each.side == "candidate"} == {None}
+    by_metric = report.sides["candidate"].metrics["label_accuracy"]
+    assert sum(each.sides["candidate"].right for each in report.labels) == pytest.approx(by_metric * 40)
+
+
 def test_a_handful_of_rows_is_shown_side_by_side_gains_and_losses() -> None:
     report = Bookkeeper(60, {MODEL_ARN: one_in_two(1), "base": one_in_two(2)}).judged()
     shown = [(each.scores["candidate"], each.scores["base"]) for each in report.side_by_side]

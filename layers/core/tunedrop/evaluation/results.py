@@ -53,9 +53,7 @@ def results(plan: EvaluationPlan, rows: HeldOut, whole: PartialResult, price_of:
         )
         sentence += f" {mend}, or write evaluate: {{against: [champion]}}."
     labels = {side: columns.labels for side, columns in whole.sides.items()}
-    by_label, confusions = (
-        tables.label_table([row.completion for row in rows], labels) if labels[CANDIDATE] else ((), ())
-    )
+    by_label, confusions = tables.label_table([row.right for row in rows], labels) if labels[CANDIDATE] else ((), ())
     return EvaluationReport(
         metric=plan.metric,
         min_gain=plan.min_gain,

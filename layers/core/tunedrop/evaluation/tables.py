@@ -23,15 +23,23 @@ Labels = Mapping[str, Sequence[str]]
 """Side → the labels that it answered, row by row."""
 
 
-def label_table(expected: Sequence[str], answers: Labels) -> tuple[tuple[LabelResult, ...], tuple[Confusion, ...]]:
+def label_table(
+    right: Sequence[Sequence[str]], answers: Labels
+) -> tuple[tuple[LabelResult, ...], tuple[Confusion, ...]]:
     """Count right answers by label, and which labels each side takes for which.
 
-    Labels are told apart as `label_of` reads them, and shown as the first of the `expected` texts spells them.
+    Labels are told apart as `label_of` reads them, and shown as the first text spells them. Of a row with several
+    right answers the first is its label; who gives another of them has named that label.
     """
-    labels = [label_of(each) for each in expected]
+    labels = [label_of(each[0]) for each in right]
     spelled: dict[str, str] = {}
-    for label, text in zip(labels, expected, strict=True):
-        spelled.setdefault(label, text.strip())
+    for label, texts in zip(labels, right, strict=True):
+        spelled.setdefault(label, texts[0].strip())
+    named = [dict.fromkeys(map(label_of, texts), label) for label, texts in zip(labels, right, strict=True)]
+    answers = {
+        side: [names.get(each, each) for names, each in zip(named, given, strict=True)]
+        for side, given in answers.items()
+    }
     rows = Counter(labels)
     pairs = {side: Counter(zip(labels, given, strict=True)) for side, given in answers.items()}
     answered = {side: Counter(given) for side, given in answers.items()}

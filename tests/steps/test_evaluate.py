@@ -406,7 +406,7 @@ def test_a_candidate_trained_well_is_promoted() -> None:
 
 @pytest.mark.parametrize("base", [guess(1), lambda _, __: "I cannot tell."], ids=["guesses", "knows no label"])
 @pytest.mark.parametrize("seed", range(2, 12))
-def test_a_candidate_trained_on_shuffled_labels_is_not_promoted(seed: int, base: Callable[[int, str], str]) -> None:
+def test_answers_such_as_shuffled_labels_teach_are_not_promoted(seed: int, base: Callable[[int, str], str]) -> None:
     assert not Bookkeeper(80, {MODEL_ARN: guess(seed), "base": base}).judged().passed
 
 

@@ -198,7 +198,9 @@ class Story:
         # Each is tried seventy times: a few histories are enough.
         failing = world.choose("story: deletions fail", len(FAILING), world.trouble.story / 10)
         world.failing = frozenset({FAILING[failing]} - {""})
-        self.no_instances = NO_INSTANCES[self._choose("no instances for endpoints", len(NO_INSTANCES))]
+        # An endpoint, too, is asked for a hundred times.
+        waits = world.choose("story: no instances for endpoints", len(NO_INSTANCES), world.trouble.story / 5)
+        self.no_instances = NO_INSTANCES[waits]
         self.one_endpoint = self._choose("a quota of one endpoint", 2) == 1
         if self.one_endpoint:
             world.sagemaker.endpoint_quota = 1

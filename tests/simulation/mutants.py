@@ -746,4 +746,58 @@ MUTANTS = (
         ),
         shown_by={"story: more drops": 1, "story: files of r2": 1},
     ),
+    *(
+        Mutant(
+            f"that a run is {status} is not announced",
+            CORE + "domain/decide.py",
+            (
+                (
+                    '        "change": Change.ENTERED,\n',
+                    f'        "change": Change.PROGRESS if status == "{status}" else Change.ENTERED,\n',
+                ),
+            ),
+            shown_by=story,
+        )
+        for status, story in {
+            "VALIDATING": {},
+            "LAUNCHING": {},
+            "TRAINING": {},
+            "DEPLOYING": {"story: how r1 is served": 1},
+            "EVALUATING": {},
+            "PROMOTED": {},
+        }.items()
+    ),
+    Mutant(
+        "who runs out of time says so to nobody",
+        CORE + "domain/decide.py",
+        (
+            (
+                "            return _change(run, now, change=Change.DUE, evaluated_rows=answered)\n",
+                "            return _change(run, now, evaluated_rows=answered)\n",
+            ),
+        ),
+        reconciled=False,
+        shown_by={
+            "evaluate_model r1: ask": 6,
+            **{f"evaluate_model r1: ask #{number}": 5 for number in range(2, 6)},
+        },
+    ),
+    Mutant(
+        "that there is another champion is announced to nobody",
+        CORE + "domain/decide.py",
+        (
+            (
+                "            return _change(run, now, change=Change.DUE, reason=reason, **again)\n",
+                "            return _change(run, now, reason=reason, **again)\n",
+            ),
+        ),
+        reconciled=False,
+        shown_by={
+            "story: more drops": 1,
+            "story: when r2 is dropped": 1,
+            "story: how long r1 is imported": 2,
+            "story: how long r2 is imported": 1,
+            "evaluate_model r1: ask": 6,
+        },
+    ),
 )

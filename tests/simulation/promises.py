@@ -182,6 +182,7 @@ class Promises:
         self._changed |= {"claims"} if run.claims != (before.claims if before else set()) else set()
         if "import-slot" in run.claims:
             self._slot.add(run.run_id)
+        self._announced(before, run)
         self._served(before, run)
         if run.status in ("FAILED", "REJECTED", "STOPPED") and run.status != was:
             problem = run.problems[0] if run.problems else None
@@ -196,6 +197,26 @@ class Promises:
             committed = sum(each.most_cents if each.cents is None else each.cents for each in run.charges)
             if committed > run.plan.budget_usd * 100:
                 raise ViolationError(f"S2: {name} may spend {committed} cents, more than its budget")
+
+    def _announced(self, before: Run | None, run: Run) -> None:
+        """L1: where nothing goes wrong each step is announced by the one before; schedules need not remind of it.
+
+        Apart from what takes long at AWS, which they look at, too: a job, an import, a deletion.
+        """
+        worker, world = self._world.worker, self._world
+        ticks = worker and worker.function in ("reconcile_runs", "track_deployment")
+        if (
+            not (ticks and before and run.change == "due")
+            or before.status != run.status
+            or before.next_try_at
+            or world.faults
+        ):
+            return
+        importing = run.status == "DEPLOYING" and before.deployment and not before.deployment.model_arn
+        going = run.status in ENDS and (run.base or (run.deployment and run.deployment.retirement))
+        training = run.status == "TRAINING" and "TRAINING" in run.notices
+        if not (training or importing or going or world.denied or world.failing):
+            raise ViolationError(f"L1: nobody but a schedule looks at {self._name(run)}, which is {run.status}")
 
     def _served(self, before: Run | None, run: Run) -> None:
         """Look at what serves a run, and count what became of endpoints that were to come back."""

@@ -800,4 +800,17 @@ MUTANTS = (
             "evaluate_model r1: ask": 6,
         },
     ),
+    Mutant(
+        "a former champion makes room that users are still led to",
+        CORE + "steps/champions.py",
+        (("        return ended if published else None\n", "        return ended if published or ended else ended\n"),),
+        shown_by={
+            "story: models of others": 1,
+            "story: more drops": 2,
+            "story: when r3 is dropped": 2,
+            "story: rivals of r2": 1,
+            "story: how long r2 is imported": 2,
+            "evaluate_model r2: put_parameter": 3,
+        },
+    ),
 )

@@ -184,7 +184,8 @@ def test_a_former_champion_is_given_up_after_the_time_for_which_it_is_kept(world
     better = passed.model_copy(update={"run_id": "b" * 26})
     world.runs.create(better)
     later = world.clock.now() - better.updated_at
-    world.runs.commit(better, observed(better, PromotionWanted(instead_of=RUN_ID), after=later))
+    champion = world.runs.commit(better, observed(better, PromotionWanted(instead_of=RUN_ID), after=later))
+    world.runs.commit(champion, observed(champion, ALIAS_PUBLISHED, after=timedelta(0)))
     world.reconcile(after=KEEP - timedelta(seconds=1))
     assert not _given_up(world)
     world.reconcile(after=timedelta(seconds=1))

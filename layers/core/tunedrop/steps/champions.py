@@ -158,7 +158,11 @@ class FormerChampions:
     def _ended(self, run: Run) -> datetime | None:
         # The run was read before: a promotion after that makes the write of its retirement fail.
         alias: Alias = self.runs.alias(run.dataset)
-        return alias.ended(run.run_id)
+        ended = alias.ended(run.run_id)
+        champion = self.runs.get(alias.champion.run_id) if ended and alias.champion else None
+        # Until its successor is published, users are still led to this run's model.
+        published = champion is not None and champion.promotion is not None and champion.promotion.published
+        return ended if published else None
 
     def retire(self, run: Run, because: str, *, told: bool = False) -> bool:
         """Give a former champion's import up; somebody who wrote the run meanwhile may have promoted it again."""

@@ -713,8 +713,8 @@ MUTANTS = (
         CORE + "steps/reconcile.py",
         (
             (
-                "        return run is None or run.status.terminal or run.attempt != attempt\n",
-                '        return run is None or run.status != "TRAINING" or run.attempt != attempt\n',
+                "        followed = run and not run.status.terminal and run.attempt == names.attempt_of_training_job(job_name)\n",
+                '        followed = run and run.status == "TRAINING" and run.attempt == names.attempt_of_training_job(job_name)\n',
             ),
         ),
         shown_by={"launch_training r1: put_item #2": 6},
@@ -724,8 +724,8 @@ MUTANTS = (
         CORE + "steps/reconcile.py",
         (
             (
-                "        return run is None or run.status.terminal or run.attempt != attempt\n",
-                "        return run is None or run.status.terminal or not attempt\n",
+                "        followed = run and not run.status.terminal and run.attempt == names.attempt_of_training_job(job_name)\n",
+                "        followed = run and not run.status.terminal\n",
             ),
         ),
         shown_by={

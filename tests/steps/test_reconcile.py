@@ -38,7 +38,7 @@ from tunedrop.domain.decide import IDLE
 from tunedrop.domain.observations import ModelDeleted, PromotionWanted, RetirementWanted
 from tunedrop.domain.run import Change, Run, RunStatus
 from tunedrop.domain.training_request import create_training_job_request
-from tunedrop.errors import VersionConflictError
+from tunedrop.errors import RequestDeniedError, VersionConflictError
 from tunedrop.ports import JudgeRequest
 from tunedrop.steps.reconcile import FORGOTTEN_AFTER, LOST_AFTER, ORPHAN_AFTER, UNNAMED, Nudge, Reconcile
 
@@ -151,6 +151,23 @@ def test_a_model_of_which_no_run_knows_is_deleted(world: World, status: RunStatu
     world.import_model(MODEL_NAME)
     world.reconcile(after=ORPHAN_AFTER)
     assert world.imports.deleted == [MODEL_NAME]
+
+
+def test_a_deletion_that_is_denied_does_not_keep_the_others_from_being_made(world: World) -> None:
+    class Guarded(FakeModelImports):
+        def delete(self, name: str) -> None:
+            if name == MODEL_NAME:
+                raise RequestDeniedError(name)
+            super().delete(name)
+
+    world.imports = Guarded(clock=world.clock)
+    other = names.imported_model(STACK, "b" * 26)
+    for name in (MODEL_NAME, other):
+        world.import_model(name)
+    with pytest.raises(ExceptionGroup) as failed:
+        world.reconcile(after=ORPHAN_AFTER)
+    assert failed.group_contains(RequestDeniedError)
+    assert world.imports.deleted == [other]
 
 
 def test_a_model_that_was_imported_once_more_after_its_deletion_is_deleted(world: World) -> None:

@@ -1,6 +1,6 @@
 """Make the records and AWS agree, in both directions: events are lost, workers die, and somebody has to notice."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -91,7 +91,8 @@ class Reconcile:
     def __call__(self) -> dict[str, list[str]]:
         """Nudge runs, stop, delete and retire what nobody needs, mend aliases, start lost drops; return what was done.
 
-        Each part is done whatever becomes of the others; raises an ExceptionGroup of what failed, at the end.
+        Each part, and each deletion in it, is done whatever becomes of the others; raises an ExceptionGroup of what
+        failed, at the end.
         """
         parts = {
             "nudged": self._nudge_runs,
@@ -120,36 +121,23 @@ class Reconcile:
         yield from (run.run_id for run in self.runs.live() if nudge(run))
 
     def _stop_jobs(self) -> Iterator[str]:
-        for job_name in self.jobs.in_progress(f"{self.stack}-"):
-            run_id = names.run_of_training_job(self.stack, job_name)
-            if run_id and self._is_stray(run_id, names.attempt_of_training_job(job_name)):
-                self.jobs.stop(job_name)
-                yield job_name
+        yield from _each(filter(self._is_stray, self.jobs.in_progress(f"{self.stack}-")), self.jobs.stop)
 
     def _stop_judges(self) -> Iterator[str]:
         """Stop the evaluation jobs that no run waits for any more."""
-        for job_name, job_arn in self.judges.running(f"{self.stack.lower()}-"):
-            run_id = names.run_of_judge_job(self.stack, job_name)
-            run = self.runs.get(run_id) if run_id else None
-            awaited = run and not run.status.terminal and run.judgement and not run.judgement.over
-            if run_id and not awaited:
-                self.judges.stop(job_arn)
-                yield job_name
+        running = dict(self.judges.running(f"{self.stack.lower()}-"))
+        yield from _each(filter(self._is_unheard, running), lambda name: self.judges.stop(running[name]))
 
     def _delete_models(self) -> Iterator[str]:
-        for name, created_at in self.imported.models(f"{self.stack}-"):
-            run_id = names.run_of_imported_model(self.stack, name)
-            old = self.clock.now() - created_at >= ORPHAN_AFTER
-            if run_id and old and self._is_unknown(run_id):
-                self.imports.delete(name)
-                yield name
+        yield from _each(self._orphans(self.imported, self._is_unknown_import), self.imports.delete)
 
     def _take_endpoints_down(self) -> Iterator[str]:
-        for name, created_at in self.hosted.models(f"{self.stack}-"):
-            run_id, based = names.run_of_endpoint(self.stack, name), names.run_of_base_endpoint(self.stack, name)
-            old = self.clock.now() - created_at >= ORPHAN_AFTER
-            if old and ((run_id and self._is_unknown(run_id)) or (based and self._asks_no_base(based))):
-                self.endpoints.take_down(name)
+        yield from _each(self._orphans(self.hosted, self._is_unknown_endpoint), self.endpoints.take_down)
+
+    def _orphans(self, served: Listed, unknown: Callable[[str], bool]) -> Iterator[str]:
+        """Yield what nobody knows, though whoever made it has had the time to say so."""
+        for name, created_at in served.models(f"{self.stack}-"):
+            if self.clock.now() - created_at >= ORPHAN_AFTER and unknown(name):
                 yield name
 
     def _retire_unused(self) -> Iterator[str]:
@@ -180,6 +168,14 @@ class Reconcile:
             FormerChampions(self.runs, self.imported, self.clock, self.stack),
             FormerChampions(self.runs, self.hosted, self.clock, self.stack),
         )
+
+    def _is_unknown_import(self, name: str) -> bool:
+        run_id = names.run_of_imported_model(self.stack, name)
+        return run_id is not None and self._is_unknown(run_id)
+
+    def _is_unknown_endpoint(self, name: str) -> bool:
+        run_id, based = names.run_of_endpoint(self.stack, name), names.run_of_base_endpoint(self.stack, name)
+        return bool((run_id and self._is_unknown(run_id)) or (based and self._asks_no_base(based)))
 
     def _is_unknown(self, run_id: str) -> bool:
         """Tell whether no run keeps the model or deletes it: what comes after that is a dead worker's."""
@@ -214,10 +210,32 @@ class Reconcile:
             uploaded_by=spec.uploaded_by,
         )
 
-    def _is_stray(self, run_id: str, attempt: int | None) -> bool:
+    def _is_stray(self, job_name: str) -> bool:
         """Tell whether nobody follows the job; read after the job was listed, an attempt only ever gets older."""
-        run = self.runs.get(run_id)
-        return run is None or run.status.terminal or run.attempt != attempt
+        run_id = names.run_of_training_job(self.stack, job_name)
+        run = self.runs.get(run_id) if run_id else None
+        followed = run and not run.status.terminal and run.attempt == names.attempt_of_training_job(job_name)
+        return run_id is not None and not followed
+
+    def _is_unheard(self, job_name: str) -> bool:
+        run_id = names.run_of_judge_job(self.stack, job_name)
+        run = self.runs.get(run_id) if run_id else None
+        awaited = run and not run.status.terminal and run.judgement and not run.judgement.over
+        return run_id is not None and not awaited
+
+
+def _each(found: Iterable[str], deed: Callable[[str], object]) -> Iterator[str]:
+    """Do something with each, whatever becomes of the others; raises an ExceptionGroup of what failed, at the end."""
+    failed: list[Exception] = []
+    for name in found:
+        try:
+            deed(name)
+        except Exception as error:  # noqa: BLE001 - it is raised below, when the others are done
+            failed.append(error)
+        else:
+            yield name
+    if failed:
+        raise ExceptionGroup("some could not be stopped or deleted", failed)
 
 
 def new_run(drop: Drop, clock: Clock, change: Change) -> Run:

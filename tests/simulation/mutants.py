@@ -813,4 +813,116 @@ MUTANTS = (
             "evaluate_model r2: put_parameter": 3,
         },
     ),
+    Mutant(
+        "what earlier attempts have cost is forgotten",
+        CORE + "domain/decide.py",
+        (("    return sum(each.cents or 0 for each in charges)\n", "    return sum(0 for each in charges)\n"),),
+        shown_by={"story: budget of r1": 1, "story: how r1 ends training, 1": 3},
+    ),
+    Mutant(
+        "what a job runs on after its limit is not reserved",
+        CORE + "domain/budget.py",
+        (
+            (
+                "    return cents(usd_per_hour * ((max_runtime + STOP_GRACE) / timedelta(hours=1)))\n",
+                "    return cents(usd_per_hour * (max_runtime / timedelta(hours=1)))\n",
+            ),
+        ),
+        shown_by={
+            "story: budget of r1": 1,
+            "story: how r1 ends training, 1": 3,
+            "story: how long r1 trains, 2": 2,
+        },
+    ),
+    Mutant(
+        "a budget buys time up to its last cent",
+        CORE + "domain/budget.py",
+        (
+            (
+                "    return max(timedelta(0), timedelta(seconds=seconds) - STOP_GRACE)\n",
+                "    return max(timedelta(0), timedelta(seconds=seconds))\n",
+            ),
+        ),
+        shown_by={"story: budget of r1": 1, "story: how r1 ends training, 1": 3},
+    ),
+    Mutant(
+        "a launch that was throttled is another attempt",
+        CORE + "domain/decide.py",
+        (("    if problem.code != capacity.THROTTLED:\n", "    if problem.code:\n"),),
+        shown_by={"launch_training r1: create_training_job": 9},
+    ),
+    Mutant(
+        "tune.yaml is read as it is now",
+        CORE + "steps/plan.py",
+        (
+            (
+                "self.drops.read(run.drop.key, run.drop.version_id, SIZE_LIMIT)",
+                "self.drops.read(run.drop.key, next(each.version_id for each in self.drops.files(run.dataset) if each.key == run.drop.key), SIZE_LIMIT)",
+            ),
+        ),
+        shown_by={"story: more drops": 1, "story: budget of r2": 1},
+    ),
+    Mutant(
+        "the slot is given back as the import begins",
+        CORE + "domain/decide.py",
+        (
+            (
+                '            return _change(run, now, deployment=deployment, reason="", next_try_at=None)\n',
+                '            return _change(run, now, deployment=deployment, reason="", next_try_at=None, claims=run.claims - {names.IMPORT_SLOT})\n',
+            ),
+        ),
+        shown_by={"story: more drops": 1, "story: dataset of r2": 1},
+    ),
+    Mutant(
+        "an alias is written over whatever was written meanwhile",
+        CORE + "adapters/dynamodb.py",
+        (
+            (
+                '            "ConditionExpression": "attribute_not_exists(id) OR version = :version",\n            "ExpressionAttributeValues": {":version": {"N": str(alias.version)}},\n',
+                '            "ConditionExpression": "attribute_not_exists(id) OR version >= :version",\n            "ExpressionAttributeValues": {":version": {"N": str(0 * alias.version)}},\n',
+            ),
+        ),
+        shown_by={
+            "story: more drops": 1,
+            "story: when r2 is dropped": 1,
+            "story: how long r1 is imported": 2,
+            "story: how long r2 is imported": 1,
+            "evaluate_model r1: transact_write_items": 6,
+        },
+    ),
+    Mutant(
+        "runs are read as they may have been",
+        CORE + "adapters/dynamodb.py",
+        (('Key=_key(f"run#{run_id}"), ConsistentRead=True)', 'Key=_key(f"run#{run_id}"))'),),
+        reconciled=False,
+        shown_by={"validate_dataset r1: stale get_item run r1": 1},
+    ),
+    Mutant(
+        "aliases are read as they may have been",
+        CORE + "adapters/dynamodb.py",
+        (
+            (
+                '        key = _key(f"alias#{dataset}")\n        with failures.transient():\n            answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)\n',
+                '        key = _key(f"alias#{dataset}")\n        with failures.transient():\n            answer = self._client.get_item(TableName=self._table, Key=key)\n',
+            ),
+        ),
+        reconciled=False,
+        shown_by={
+            "story: more drops": 1,
+            "story: when r2 is dropped": 2,
+            "story: rivals of r2": 1,
+            "evaluate_model r2: stale get_item alias receipts #3": 1,
+            "evaluate_model r2: stale get_item alias receipts #4": 1,
+        },
+    ),
+    Mutant(
+        "a wish is granted for a model that is about to go",
+        CORE + "domain/decide.py",
+        (("    if run.deployment.retirement:\n        return f", "    if run.deployment.deleted:\n        return f"),),
+        shown_by={
+            "story: how good r1 is": 1,
+            "story: who hears of r1 wants it": 1,
+            "deploy_model r1: delete_imported_model": 5,
+        },
+    ),
 )

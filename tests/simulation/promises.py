@@ -180,8 +180,9 @@ class Promises:
             raise ViolationError(f"S4: {name} was written at version {run.version} after {before.version}")
         self._changed |= {"charges"} if run.charges != (before.charges if before else ()) else set()
         self._changed |= {"claims"} if run.claims != (before.claims if before else set()) else set()
-        if "import-slot" in run.claims:
-            self._slot.add(run.run_id)
+        self._holds_slot(run)
+        if run.plan and was == "PLANNING":
+            self._planned(run)
         self._announced(before, run)
         self._served(before, run)
         if run.status in ("FAILED", "REJECTED", "STOPPED") and run.status != was:
@@ -193,10 +194,23 @@ class Promises:
         if run.status == "LAUNCHING" and was in ("VALIDATING", "AWAITING_APPROVAL") and self._story.asked:
             self._approved(run)
         self._charged(before, run)
-        if run.plan and run.plan.budget_usd is not None:
-            committed = sum(each.most_cents if each.cents is None else each.cents for each in run.charges)
-            if committed > run.plan.budget_usd * 100:
-                raise ViolationError(f"S2: {name} may spend {committed} cents, more than its budget")
+
+    def _holds_slot(self, run: Run) -> None:
+        """S2: who imports holds the slot until Bedrock has the model."""
+        if "import-slot" in run.claims:
+            self._slot.add(run.run_id)
+        elif run.status == "DEPLOYING" and _imported(run) == "":
+            raise ViolationError(f"S2: {self._name(run)} is imported, and does not hold the slot any more")
+
+    def _planned(self, run: Run) -> None:
+        """S7: a run is planned as its own tune.yaml says, whatever lies there by now."""
+        drop = next((each for each in self._story.drops if each.run_id == run.run_id), None)
+        if (
+            drop
+            and run.plan
+            and (run.plan.budget_usd, run.plan.serve == "endpoint") != (drop.budget_usd, drop.endpoint)
+        ):
+            raise ViolationError(f"S7: {self._name(run)} is planned by another tune.yaml than its own")
 
     def _announced(self, before: Run | None, run: Run) -> None:
         """L1: where nothing goes wrong each step is announced by the one before; schedules need not remind of it.
@@ -254,7 +268,10 @@ class Promises:
         self._world.met["taken back"] += bool(rollback.to and rollback.outcome)
 
     def _charged(self, before: Run | None, run: Run) -> None:
-        """S2: room is reserved in the month in which it is reserved."""
+        """S2: room is reserved within the run's budget, in the month in which it is reserved."""
+        committed = sum(each.most_cents if each.cents is None else each.cents for each in run.charges)
+        if run.plan and run.plan.budget_usd is not None and committed > run.plan.budget_usd * 100:
+            raise ViolationError(f"S2: {self._name(run)} may spend {committed} cents, more than its budget")
         known = {each.job_name for each in before.charges} if before else set()
         now = self._world.now()
         months = {f"{now + by:%Y-%m}" for by in (-HELD_UP, timedelta(0), ANSWERED_LATE)}
@@ -336,6 +353,8 @@ class Promises:
             raise ViolationError(f"S1: {name} is trained again after what stays wrong")
         if sum(each.reason.startswith("InternalServerError") for each in failed) > 1:
             raise ViolationError(f"S1: {name} is trained again after AWS has failed it twice")
+        if any(each.status == "Stopped" for each in jobs) and not self._story.short:
+            raise ViolationError(f"S1: {name} is trained again, though SageMaker has taken its job")
         ends = [each.ended_at for each in failed if each.ended_at]
         if ends and now - max(ends) < SHORTEST_PAUSE:
             raise ViolationError(f"S5: {name} is trained again {now - max(ends)} after it failed")
@@ -613,6 +632,12 @@ class Promises:
 
     def _name(self, run: Run) -> str:
         return self._world.names.get(run.run_id, run.run_id)
+
+
+def _imported(run: Run) -> str | None:
+    """Return the model that a run's import has made, empty while it goes on; None where there is none."""
+    served = run.deployment
+    return (served.model_arn or "") if served and served.target == "bedrock" else None
 
 
 def _given_up(run: Run) -> tuple[str, str, bool, bool]:

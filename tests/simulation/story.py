@@ -439,9 +439,12 @@ class Story:
 
     def told(self, run_id: str, status: str) -> None:
         """Let people hear of a run; one that waits for approval is answered, as the story has it."""
+        name = self.world.names[run_id]
+        heard = f"request-at-once-{name}" in self.wished
+        if status == "NOT_PROMOTED" and not heard and self._choose(f"who hears of {name} wants it", 2):
+            self._ask(f"at-once-{name}", next(each for each in self.drops if each.run_id == run_id))
         if status != "AWAITING_APPROVAL":
             return
-        name = self.world.names[run_id]
         answer = ANSWERS[self._choose(f"who answers for {name}", len(ANSWERS))]
         self._cause(run_id, "approval" if answer != ANSWERS[0] else "")
         match answer:
@@ -462,14 +465,16 @@ class Story:
 
     def _wish(self, number: int) -> None:
         """Ask to promote one of the runs in the place of the champion that is seen."""
-        chosen = self.drops[self._choose(f"wish {number}", len(self.drops))]
+        self._ask(f"{number}", self.drops[self._choose(f"wish {number}", len(self.drops))])
+
+    def _ask(self, wish: str, chosen: DropMade) -> None:
         champion = self.promises.champion(chosen.dataset)
         event = sample("tunedrop.user/promotion-requested.rollback")
-        event["detail"] |= {"request_id": f"request-{number}", "dataset": chosen.dataset, "run_id": chosen.run_id}
+        event["detail"] |= {"request_id": f"request-{wish}", "dataset": chosen.dataset, "run_id": chosen.run_id}
         event["detail"] |= {"instead_of": champion or "", "requested_by": ANN}
         self.world.activity += 1
-        self.wished[f"request-{number}"] = champion
-        self.world.emit(event, f"wish {number} of {chosen.name}")
+        self.wished[f"request-{wish}"] = champion
+        self.world.emit(event, f"wish {wish} of {chosen.name}")
 
     def _wake(self) -> None:
         """Ask for every run's endpoint, whether it was taken down or not."""

@@ -295,6 +295,8 @@ class World:
         worker = self.worker
         if worker is None or self.faults >= self.trouble.faults:
             return False
+        kind, _, identifier = what.partition("#")
+        what = f"{kind} {self.names.get(identifier, identifier)}".rstrip()
         stale = self.choose(f"{worker.title}: stale {what}", 2, self.trouble.calls) == 1
         if stale:
             self._went_wrong(worker, f"{what}: stale", "stale read")

@@ -39,6 +39,25 @@ def authorize_as_aws_does() -> None:
     iam_actions.extract_resource_arn = resource_arn
 
 
+def filter_by_prefix_as_aws_does() -> None:
+    """Let FilterLogEvents keep to streams that begin with `logStreamNamePrefix`, which ministack reads over.
+
+    https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html
+    """
+    found = cloudwatch_logs._filter_log_events
+
+    def filter_log_events(request: Mapping[str, Any]) -> Any:
+        prefix = request.get("logStreamNamePrefix")
+        group = cloudwatch_logs._resolve_log_group_name(request)
+        if not prefix or group not in cloudwatch_logs._log_groups:
+            return found(request)
+        streams = [name for name in cloudwatch_logs._log_groups[group]["streams"] if name.startswith(prefix)]
+        # Without a name all streams are taken: a stream has no empty name.
+        return found({**request, "logStreamNames": streams or [""]})
+
+    cloudwatch_logs._filter_log_events = filter_log_events
+
+
 def put(group: str, stream: str, lines: Iterable[tuple[int, str]]) -> None:
     """Append lines (epoch milliseconds, text) to a stream, made when missing, and record the metrics among them."""
     if group not in cloudwatch_logs._log_groups:

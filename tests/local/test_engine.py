@@ -370,6 +370,21 @@ class TestPluggedInService:
         )
         assert found[0]["source"] == "aws.sagemaker"
 
+    def test_a_log_is_searched_by_the_beginning_of_its_streams_names(self, stack: Stack) -> None:
+        logs, group = stack.engine.client("logs"), "/fixture/streams"
+        logs.create_log_group(logGroupName=group)
+        for stream in ("mine-1/a", "mine-10/a"):
+            logs.create_log_stream(logGroupName=group, logStreamName=stream)
+            event = {"timestamp": int(time.time() * 1000), "message": f"of {stream}"}
+            logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=[event])
+
+        def found(**streams: str) -> list[str]:
+            return [event["message"] for event in logs.filter_log_events(logGroupName=group, **streams)["events"]]
+
+        assert found(logStreamNamePrefix="mine-1/") == ["of mine-1/a"]
+        assert found(logStreamNamePrefix="mine-2/") == []
+        assert found() == ["of mine-1/a", "of mine-10/a"]
+
     def test_its_errors_have_their_code_and_message(self, stack: Stack) -> None:
         with pytest.raises(ClientError, match=r"Requested resource not found\.") as raised:
             stack.engine.client("sagemaker").describe_training_job(TrainingJobName="never")

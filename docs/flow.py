@@ -7,6 +7,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,7 @@ def rendered(readme: str) -> str:
     return readme
 
 
+@cache
 def _resources() -> dict[str, Any]:
     template: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), _Template)  # noqa: S506 - a SafeLoader of ours
     resources: dict[str, Any] = template["Resources"]

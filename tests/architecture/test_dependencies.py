@@ -3,6 +3,7 @@
 import ast
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ DEPLOYED = sorted([*CORE.rglob("*.py"), *(ROOT / "functions").rglob("*.py")])
 NEVER_DEPLOYED = {"hypothesis", "local", "ministack", "moto", "pytest", "tests", "tunedrop_cli"}
 
 
+@cache
 def imports(file: Path) -> set[str]:
     """Return the modules that a file imports, wherever in it, by their full names."""
     found: set[str] = set()

@@ -13,7 +13,8 @@ from tunedrop.domain.run import Run
 
 def aliases_table(aliases: Iterable[Alias]) -> Table:
     """Show each dataset's champion, one a row."""
-    table = Table("Dataset", "Champion", "Since", "Promoted by", "Model", box=None, pad_edge=False)
+    table = Table("Dataset", "Champion", "Since", "Promoted by", box=None, pad_edge=False)
+    table.add_column("Model", overflow="fold")
     for alias in sorted(aliases, key=lambda each: each.dataset):
         if champion := alias.champion:
             run_id = Text(champion.run_id, no_wrap=True)

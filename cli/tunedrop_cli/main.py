@@ -68,8 +68,7 @@ def main(
 ) -> None:
     """Drop a dataset, get a tuned model behind Bedrock Converse, with the proof that it is better.
 
-    Needs AWS credentials, as boto3 finds them, and the name of a deployed stack; `validate`, `models` and `plan` do
-    without.
+    Needs AWS credentials, as boto3 finds them, and a deployed stack's name; `validate`, `models` and `plan` do not.
     """
     usual = os.environ.get(STACK_VARIABLE, DEFAULT_STACK)
     context.obj = Options(Target(stack, region), named_stack=None if stack == usual else stack)

@@ -112,7 +112,7 @@ def _model(document: PlanDocument) -> Iterator[tuple[str, str]]:
         yield "EULA", f"{model.eula_uri or 'gated'}{accepted}"
     yield "Bedrock", f"imports it: {model.bedrock_imports}; Converse calls it: {model.converse}"
     if document.imports:
-        yield "Bedrock's room", document.imports.words()
+        yield "Bedrock has", document.imports.words()
 
 
 def _training(document: PlanDocument, plan: Plan) -> Iterator[tuple[str, str]]:
@@ -164,9 +164,14 @@ def _data(report: ValidationReport, folder: Path, told: Collection[str]) -> Iter
     yield Text(wording.rows(report))
     if report.tokens:
         tokens = report.tokens
+        cut = (
+            "whether rows are cut off is not known"
+            if tokens.max_input_length is None
+            else f"{words.number(tokens.truncated_rows, 'row')} cut off"
+        )
         yield Text(
             f"{tokens.total:,} tokens to train on ({tokens.basis}), {tokens.median:,} in the median row, "
-            f"{tokens.longest:,} in the longest; {words.number(tokens.truncated_rows, 'row')} cut off."
+            f"{tokens.longest:,} in the longest; {cut}."
         )
     for group in wording.groups(report):
         if group.code in told:

@@ -261,6 +261,18 @@ def confidence_words(confidence: Mapping[str, Any]) -> str:
     )
 
 
+def _since(run: Run, now: datetime) -> tuple[str, str]:
+    if run.status.terminal:
+        return "ended", _moment(run.entered_at)
+    return "in status for", duration(now - run.entered_at)
+
+
+def _reports(run: Run) -> Iterator[tuple[str, str]]:
+    yield from (("report on the data", link) for link in report_links(run))
+    if run.report_uri:
+        yield "report of the run", run.report_uri
+
+
 def _facts(run: Run, now: datetime, run_bucket: str) -> Iterator[tuple[str, str | Text]]:
     yield "run", run.run_id
     yield "dataset", run.dataset
@@ -270,7 +282,7 @@ def _facts(run: Run, now: datetime, run_bucket: str) -> Iterator[tuple[str, str 
     if run.next_try_at:
         yield "next try", _moment(run.next_try_at)
     yield "started", f"{_moment(run.created_at)} by the upload of {run.drop.uploaded_by}"
-    yield "in status for", duration(now - run.entered_at)
+    yield _since(run, now)
     yield "cost so far", cost(run, now)
     yield "tune.yaml", f"s3://{run.drop.bucket}/{run.drop.key} (version {run.drop.version_id})"
     yield from _plan_facts(run, run_bucket)
@@ -278,7 +290,7 @@ def _facts(run: Run, now: datetime, run_bucket: str) -> Iterator[tuple[str, str 
         yield "data", _rows(run)
         yield from (("tokens", tokens) for tokens in (token_words(run.data),) if tokens)
         yield from (("warning", warning) for warning in run.data.warnings)
-        yield from (("report", link) for link in report_links(run))
+    yield from _reports(run)
     yield from _approval_facts(run)
     yield from (
         ("failed attempt", f"{each.attempt}, on {each.instance_type}: {each.code} at {_moment(each.ended_at)}")

@@ -268,6 +268,19 @@ def test_latest_without_any_run_is_refused(tunedrop: Command) -> None:
     assert "There is no run yet." in result.output
 
 
+def test_a_dataset_without_runs_is_named(account: Account, tunedrop: Command) -> None:
+    account.store(run(RunStatus.PROMOTED))
+    assert 'There is no run of "unheard-of" yet.' in tunedrop("runs", "--dataset", "unheard-of").output
+
+
+def test_an_ended_run_tells_when_it_ended_and_where_its_report_is(account: Account, tunedrop: Command) -> None:
+    account.store(run(RunStatus.PROMOTED, report_uri="s3://runs/report.html"))
+    shown = tunedrop("show", "latest").output
+    assert "s3://runs/report.html" in shown
+    assert "ended" in shown
+    assert "in status for" not in shown
+
+
 def test_a_record_of_another_version_is_no_traceback(account: Account, tunedrop: Command) -> None:
     account.store(run(RunStatus.PROMOTED))
     account.client("dynamodb").update_item(
@@ -446,7 +459,7 @@ def test_another_refusal_of_bedrock_is_told_as_it_is(bedrock: Bedrock, tunedrop:
 def test_a_dataset_without_a_promoted_model_is_told(tunedrop: Command) -> None:
     result = tunedrop("chat", "banking77", "--message", "Hello")
     assert result.exit_code == 2
-    assert 'No model is promoted for the dataset "banking77" yet.' in result.output
+    assert 'No model is promoted for the dataset "banking77" of the stack "tunedrop" yet.' in result.output
     assert "tunedrop runs --dataset banking77" in result.output
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, Task, TextColumn, TransferSpeedColumn
+from rich.text import Text
 
 from tunedrop.domain.run import RunStatus
 from tunedrop_cli import options
@@ -57,7 +58,7 @@ def drop(
     for stranger in upload.strangers(files):
         terminal.print(f"Still in the drop, though not in {folder}: {stranger}. The run reads it too; to remove it:")
         terminal.print(f"  aws s3 rm s3://{stack.drop_bucket}/datasets/{dataset}/{stranger}")
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), _Speed())
     with Progress(*columns, console=terminal) as progress:
         for label, path in files.items():
             task = progress.add_task(label, total=path.stat().st_size)
@@ -69,3 +70,10 @@ def drop(
         terminal.print(f"Follow it: {for_stack(f'tunedrop watch {run_id}', named_stack)}")
     elif follow(stack, run_id, named_stack).status is not RunStatus.PROMOTED:
         raise typer.Exit(1)
+
+
+class _Speed(TransferSpeedColumn):
+    """Tell how fast a file goes up; nothing of one that is there at once, where rich shows a question mark."""
+
+    def render(self, task: Task) -> Text:
+        return super().render(task) if task.finished_speed or task.speed else Text()

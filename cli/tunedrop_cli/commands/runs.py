@@ -37,5 +37,6 @@ def runs(
     if found:
         terminal.print(runs_table(found, datetime.now(UTC)))
     else:
+        of = f' of "{dataset}"' if dataset else ""
         command = for_stack("tunedrop drop FOLDER", options.options(context).named_stack)
-        terminal.print(f"There is no run yet. Start one: {command}")
+        terminal.print(f"There is no run{of} yet. Start one: {command}")

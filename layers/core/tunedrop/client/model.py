@@ -140,7 +140,8 @@ class Model:
     def _looked_up(self) -> Serving:
         model_arn = SSMAliases(self._client("ssm")).get(names.alias(self._stack, self.dataset))
         if model_arn is None:
-            raise NothingPromotedError(f'No model is promoted for the dataset "{self.dataset}" yet.')
+            message = f'No model is promoted for the dataset "{self.dataset}" of the stack "{self._stack}" yet.'
+            raise NothingPromotedError(message)
         known = self._champion.serving if self._champion else None
         if known and known.model_arn == model_arn:
             return known

@@ -154,9 +154,9 @@ def hosting_words(hosting: HostingPlan) -> tuple[str, ...]:
         if hosting.scale_to_zero
         else "It keeps an instance while nobody calls: an idle day costs as much as a busy one."
     )
-    ttl = (
-        f"After {hosting.ttl_hours:g} hours without a call it is taken down; `tunedrop wake` brings it back."
-        if hosting.ttl_hours is not None
-        else "It stays until another model has taken its place for some days; `tune.yaml` may name ttl_hours."
-    )
+    if hosting.ttl_hours is None:
+        ttl = "It stays until another model has taken its place for some days; `tune.yaml` may name ttl_hours."
+    else:
+        hours = "an hour" if hosting.ttl_hours == 1 else f"{hosting.ttl_hours:g} hours"
+        ttl = f"After {hours} without a call it is taken down; `tunedrop wake` brings it back."
     return f"The endpoint runs on {hosting.instance_type}{most}: {price}.", idle, ttl

@@ -312,12 +312,13 @@ def _cost(run: Run, now: datetime) -> str:
         return "0.00 USD (no training was billed)"
     if dollars is None:
         return f"{seconds:,} s of training, no list price known"
-    served = ""
-    if run.deployment:
-        on_endpoint = run.deployment.target is ServeTarget.ENDPOINT
-        served = f"; {'SageMaker bills the endpoint' if on_endpoint else 'Bedrock bills imported models'} apart"
-    if run.base:
-        served += ", and SageMaker the base model's endpoint"
+    served, endpoints = "", ["the base model's endpoint"] if run.base else []
+    if run.deployment and run.deployment.target is ServeTarget.ENDPOINT:
+        endpoints.insert(0, "the endpoint")
+    elif run.deployment:
+        served = "; Bedrock bills imported models apart"
+    if endpoints:
+        served += f"; SageMaker bills {' and '.join(endpoints)} apart"
     return f"{dollars:.2f} USD ({seconds:,} s of training at list price{served})"
 
 

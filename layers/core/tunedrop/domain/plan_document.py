@@ -147,14 +147,14 @@ def _then(plan: Plan, offer: Offer) -> Iterator[str]:
     yield from _serving(plan, offer)
     evaluation = plan.evaluation
     rivals = []
+    if "champion" in evaluation.against:
+        rivals.append("the dataset's promoted model (if there is one)")
     if "base" in evaluation.against:
         rivals.append(_base(evaluation))
-    if "champion" in evaluation.against:
-        rivals.append("the dataset's promoted model, if there is one")
     yield f"It is judged on held-out rows by {evaluation.metric}, against {' and '.join(rivals) or 'nothing'}."
     if evaluation.judge:
         yield judge_words(evaluation.judge)
     yield (
-        f"It is promoted when it is at least {evaluation.min_gain:.3f} better; otherwise its {_served_as(plan)} is "
-        "deleted, and its weights stay in the run bucket."
+        f"It is promoted when it is surely better, by {evaluation.min_gain:.3f} at least; otherwise its "
+        f"{_served_as(plan)} is deleted, and its weights stay in the run bucket."
     )

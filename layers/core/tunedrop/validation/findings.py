@@ -43,7 +43,7 @@ class Finding(Record):
 
     def problem(self) -> Problem:
         """Return the finding as a run's record and notices tell it: without text of the user's rows."""
-        message = f"{self.message} ({self.path})" if self.path else self.message
+        message = f"{self.message.removesuffix('.')} ({self.path})." if self.path else self.message
         return Problem(code=self.code, message=message, where=self.where, fix=self.fix)
 
 
@@ -245,7 +245,7 @@ MEANINGS: dict[str, Meaning] = {
     "data.few-held-out-rows": Meaning(
         _WARNING,
         "Few rows to measure with",
-        "Upload more in held-out.jsonl, or raise evaluate.held_out_ratio in tune.yaml.",
+        "Upload more in held-out.jsonl; where there is none, raise evaluate.held_out_ratio in tune.yaml.",
     ),
     "data.short-row": Meaning(_WARNING, "Short rows", "Check that nothing was lost."),
     "data.truncated": Meaning(

@@ -48,7 +48,9 @@ def up(port: int, data_dir: Path, *, fresh: bool) -> None:
         print(_NOT_AWS)
         print()
         print(f"Stack {application.STACK_NAME}; datasets go to s3://{outputs['DropBucketName']}/datasets/<name>/;")
-        print(f"notifications arrive in the queue {application.INBOX_NAME}.")
+        print(f"notifications arrive in the queue {application.INBOX_NAME}:")
+        # Version 1 of the command overlooks AWS_ENDPOINT_URL for queues: its customizations/overridesslcommonname.py.
+        print(f'  aws sqs receive-message --endpoint-url "$AWS_ENDPOINT_URL" --queue-url {application.INBOX_NAME}')
         print(f"Ctrl-C ends it; what it holds is kept in {data_dir}.")
         sys.stdout.flush()
         signal.sigwait({signal.SIGINT, signal.SIGTERM})

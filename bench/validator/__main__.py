@@ -16,7 +16,7 @@ from bench.validator.tools import ENVIRONMENT, Tool
 
 TIMES = 5
 """Readings of a small file in one process, of which the fastest counts."""
-MANY_MEGABYTES = 100
+MANY_MEGABYTES = 1000
 """From here on one reading is long enough to be measured."""
 
 

@@ -91,6 +91,10 @@ class Measurements:
         """Return the least seconds that a tool says it took: for files so small that a start's noise hides them."""
         return min(float(json.loads(out)["seconds"]) for out in self.out[tool, dataset])
 
+    def own_ratio(self, one: Key, other: Key) -> float | None:
+        """Return the seconds that a tool says one took, as a share of the other's; None when one was not run."""
+        return self.own_seconds(*one) / self.own_seconds(*other) if {one, other} <= self.out.keys() else None
+
     def ratio(self, one: Key, other: Key) -> float | None:
         """Return the seconds of one as a share of the other's; None when one was not run."""
         seconds, others = self.cpu(*one), self.cpu(*other)

@@ -61,7 +61,7 @@ def judged(
     measured = taken.ratio((tools.FULL, chat.name), (tools.BASE, chat.name))
     found.append(_at_most("near duplicates + secrets: CPU to base", NEAR_AND_SECRETS, measured))
     for dataset, limit in zip(chosen.faulty, FAULTY, strict=True):
-        measured = taken.ratio((tools.BASE, dataset.name), (tools.BASE, chosen.clean.name))
+        measured = taken.own_ratio((tools.BASE, dataset.name), (tools.BASE, chosen.clean.name))
         found.append(_at_most(f"{dataset.name}: CPU to clean", limit, measured))
     seen = defects.in_one_reading if defects else 0
     found.append(Judgement("planted defects, all in one reading", f"{len(CODES)}", f"{seen}", seen == len(CODES)))

@@ -333,6 +333,28 @@ def test_a_long_shelf_is_read_page_by_page(table: Any) -> None:
     assert len(list(store.live())) == 8
 
 
+def test_more_runs_than_one_call_reads_are_all_listed_in_order(store: RunStore) -> None:
+    made = [other_run(f"run-{number:03}") for number in range(205)]
+    for number, run in enumerate(made):
+        store.create(run.model_copy(update={"created_at": NOW + timedelta(seconds=number)}))
+    assert [run.run_id for run in store.live()] == [run.run_id for run in made]
+
+
+def test_runs_that_a_throttled_table_leaves_out_of_its_answer_are_asked_for_one_by_one() -> None:
+    full = simulated()
+    store = DynamoDBRunStore(full, TABLE)
+    for name in ("first", "second", "third"):
+        store.create(other_run(name))
+
+    def throttled(**request: Any) -> dict[str, Any]:
+        keys = request["RequestItems"][TABLE]["Keys"]
+        request["RequestItems"][TABLE]["Keys"] = keys[1:2]
+        return {**full.batch_get_item(**request), "UnprocessedKeys": {TABLE: {"Keys": [keys[0], keys[2]]}}}
+
+    client = mock.Mock(query=full.query, get_item=full.get_item, batch_get_item=throttled)
+    assert [run.run_id for run in DynamoDBRunStore(client, TABLE).live()] == ["first", "second", "third"]
+
+
 # ---------------------------------------------------------------- the months' accounts
 
 CAP_CENTS = 100_00

@@ -75,7 +75,7 @@ def main() -> int:
         for _ in range(drops):
             deployed.drop_kind(LEARNS)
         deployed.say(f"{drops} drops uploaded in {time.monotonic() - started:.0f} s")
-        deployed.live_on(300 + SECONDS_A_DROP * drops)
+        deployed.live_on(300 + SECONDS_A_DROP * drops, hasten=False)
         seconds = time.monotonic() - started
         deployed.engine.settle(120)
         broken = [*violations(deployed), *beyond_limits(deployed)]

@@ -56,6 +56,12 @@ class DynamoDB:
             item = self.former.get(identifier)
         return {"Item": item} if item else {}
 
+    def batch_get_item(self, **request: Any) -> dict[str, Any]:
+        ((table, wanted),) = request["RequestItems"].items()
+        consistent = wanted.get("ConsistentRead", False)
+        answers = [self.get_item(Key=key, ConsistentRead=consistent) for key in wanted["Keys"]]
+        return {"Responses": {table: [each["Item"] for each in answers if each]}, "UnprocessedKeys": {}}
+
     def put_item(self, **request: Any) -> dict[str, Any]:
         if not self._holds(request):
             raise refusal("ConditionalCheckFailedException")

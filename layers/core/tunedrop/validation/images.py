@@ -16,15 +16,6 @@ from pathlib import PurePosixPath
 from typing import NamedTuple, NoReturn
 from urllib.parse import unquote
 
-# Image.open finds a plug-in that is imported already; it would import all forty to find one that is not.
-from PIL import (
-    GifImagePlugin,  # noqa: F401
-    Image,
-    JpegImagePlugin,  # noqa: F401
-    PngImagePlugin,  # noqa: F401
-    WebPImagePlugin,  # noqa: F401
-)
-
 from tunedrop.domain.problem import excerpt
 from tunedrop.validation.findings import Flaw
 from tunedrop.validation.limits import Limits
@@ -439,6 +430,16 @@ _FORMATS = {
 
 
 def _decode(kind: str, data: bytes, shape: _Shape) -> None:
+    # Who judges text is spared the memory of Pillow. Image.open finds a plug-in that is imported already; it would
+    # import all forty to find one that is not.
+    from PIL import (  # noqa: PLC0415
+        GifImagePlugin,  # noqa: F401
+        Image,
+        JpegImagePlugin,  # noqa: F401
+        PngImagePlugin,  # noqa: F401
+        WebPImagePlugin,  # noqa: F401
+    )
+
     try:
         with Image.open(io.BytesIO(data), formats=[kind]) as picture:
             for frame in range(getattr(picture, "n_frames", 1)):

@@ -13,7 +13,6 @@ from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Tokenizer
 
 from tunedrop.errors import TunedropError
 from tunedrop.validation.report import HistogramBin
@@ -49,6 +48,9 @@ class ModelTokenizer:
         Raises:
             TokenizerError: when it is none.
         """
+        # Who has only an estimate is spared its memory.
+        from tokenizers import Tokenizer  # noqa: PLC0415
+
         self.name = name
         try:
             self._tokenizer = Tokenizer.from_buffer(content)

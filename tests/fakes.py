@@ -112,8 +112,8 @@ class InMemoryRunStore:
         document = self.all_aliases.get(dataset)
         return Alias.model_validate_json(document) if document else Alias(dataset=dataset)
 
-    def aliases(self) -> Iterator[Alias]:
-        yield from map(self.alias, list(self.all_aliases))
+    def datasets(self) -> Iterator[str]:
+        yield from list(self.all_aliases)
 
     def ledger(self, month: str) -> Ledger:
         return self.ledgers.get(month, Ledger(month=month))

@@ -208,7 +208,7 @@ def promote(store: RunStore, run: Run, instead_of: str | None) -> Run:
 
 def test_nobody_is_champion_at_first(store: RunStore) -> None:
     assert store.alias("receipts") == Alias(dataset="receipts")
-    assert list(store.aliases()) == []
+    assert list(store.datasets()) == []
 
 
 def test_a_promotion_makes_the_run_the_champion_in_the_same_write(store: RunStore) -> None:
@@ -218,7 +218,7 @@ def test_a_promotion_makes_the_run_the_champion_in_the_same_write(store: RunStor
     assert (alias.champion.run_id, alias.champion.model_arn) == (RUN_ID, MODEL_ARN)
     assert (alias.champion.by, alias.version, alias.former) == ("evaluation", 1, None)
     assert store.get(RUN_ID) == run
-    assert [each.dataset for each in store.aliases()] == ["receipts"]
+    assert list(store.datasets()) == ["receipts"]
 
 
 def test_of_two_candidates_compared_with_the_same_champion_the_second_is_told_of_the_first(store: RunStore) -> None:

@@ -85,9 +85,9 @@ class ObservedRuns:
         """Return who is and was the champion of a dataset."""
         return self._runs.alias(dataset)
 
-    def aliases(self) -> Iterator[Alias]:
-        """Yield the aliases of all datasets."""
-        return self._runs.aliases()
+    def datasets(self) -> Iterator[str]:
+        """Yield the datasets that have a champion."""
+        return self._runs.datasets()
 
 
 def _record(before: Run | None, run: Run) -> None:

@@ -56,8 +56,8 @@ class RunStore(Protocol):
     def alias(self, dataset: str) -> Alias:
         """Return who is and was the champion of a dataset; an empty alias when nobody ever was."""
 
-    def aliases(self) -> Iterator[Alias]:
-        """Yield the aliases of all datasets that have a champion."""
+    def datasets(self) -> Iterator[str]:
+        """Yield the datasets that have a champion; the newest may be missing for a moment."""
 
 
 class DropListing(Record):

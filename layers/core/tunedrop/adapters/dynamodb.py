@@ -166,10 +166,10 @@ class DynamoDBRunStore:
             return Alias(dataset=dataset)
         return Alias.model_validate_json(answer["Item"]["document"]["S"])
 
-    def aliases(self) -> Iterator[Alias]:
-        """Yield the aliases, each read anew since the index lags behind."""
+    def datasets(self) -> Iterator[str]:
+        """Yield the datasets whose aliases the index shows."""
         for item in self._shelf(ALIAS):
-            yield self.alias(item["dataset"]["S"])
+            yield item["dataset"]["S"]
 
     def _shelf(self, shelf: str, since: datetime | None = None) -> Iterator[dict[str, Any]]:
         values = {":shelf": {"S": shelf}} | ({":since": {"S": since.isoformat()}} if since else {})

@@ -65,10 +65,9 @@ def publish(runs: RunStore, aliases: Aliases, stack: str, dataset: str) -> bool:
     name = names.alias(stack, dataset)
     written = False
     alias = runs.alias(dataset)
-    while alias.champion:
-        if aliases.get(name) != alias.champion.model_arn:
-            aliases.put(name, alias.champion.model_arn)
-            written = True
+    while alias.champion and aliases.get(name) != alias.champion.model_arn:
+        aliases.put(name, alias.champion.model_arn)
+        written = True
         version, alias = alias.version, runs.alias(dataset)
         if alias.version == version:
             break

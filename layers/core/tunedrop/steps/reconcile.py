@@ -188,9 +188,9 @@ class Reconcile:
         return run is None or (run.status.terminal and (run.base is None or run.base.deleted))
 
     def _publish_aliases(self) -> Iterator[str]:
-        for alias in self.runs.aliases():
-            if publish(self.runs, self.aliases, self.stack, alias.dataset):
-                yield alias.dataset
+        for dataset in self.runs.datasets():
+            if publish(self.runs, self.aliases, self.stack, dataset):
+                yield dataset
 
     def _start_drops(self) -> Iterator[str]:
         now = self.clock.now()

@@ -9,10 +9,10 @@ from tunedrop.bootstrap import Application, observed
 from tunedrop.contracts.events import AlarmStateChange, ChampionEvent, EndpointWanted, PromotionRequested
 from tunedrop.domain.decide import Effect
 from tunedrop.domain.endpoint_requests import run_of_error_alarm
-from tunedrop.domain.observations import Observation, WakeRequested
+from tunedrop.domain.observations import Observation
 from tunedrop.observability import logger
 from tunedrop.steps.advance import LOOKED
-from tunedrop.steps.champions import PublishAlias, RollBack, failing, request
+from tunedrop.steps.champions import PublishAlias, RollBack, failing, request, wanted
 from tunedrop.steps.endpoint import ServedModels
 
 application = Application.from_environment()
@@ -49,7 +49,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
         )
     elif isinstance(seen, EndpointWanted):
         logger.info("Endpoint wanted", extra=seen.detail.model_dump())
-        first = WakeRequested(by=seen.detail.requested_by)
+        first = wanted(served, application.runs.get(run_id), seen.detail.requested_by)
     publish = PublishAlias(application.runs, application.aliases, stack)
     back = RollBack(application.runs, served, publish, application.clock)
     application.advance(run_id, {Effect.PUBLISH_ALIAS: publish, Effect.ROLL_BACK: back}, first)

@@ -46,6 +46,8 @@ class Application:
         self.store.create(hosted_run().model_copy(update={"version": 0, "claims": frozenset()}))
         self.wishes: list[tuple[str, dict[str, str]]] = []
         self.answers: list[Observation] = []
+        self.endpoints = {ENDPOINT_NAME}
+        """What SageMaker has."""
         self.see(EndpointNamed(name=ENDPOINT_NAME), IN_SERVICE)
         self.see(scored(passed=True), PROMOTION_WANTED, ALIAS_PUBLISHED)
 
@@ -62,6 +64,7 @@ class Application:
 
     def take_down(self) -> None:
         self.see(RetirementWanted(because="Nobody had called it for 72 hours.", told=True), ModelDeleted())
+        self.endpoints.clear()
 
     def wish(self, _stack: object, kind: str, detail: dict[str, str]) -> None:
         self.wishes.append((kind, detail))
@@ -74,6 +77,8 @@ class Application:
 def application(account: Account, monkeypatch: pytest.MonkeyPatch) -> Application:
     application = Application(account)
     monkeypatch.setattr(wake, "send", application.wish)
+    # moto has no inference components: the end-to-end test asks the embedded SageMaker.
+    monkeypatch.setattr(wake, "is_there", lambda _stack, name: name in application.endpoints)
     clock: Any = wake.time
     monkeypatch.setattr(clock, "sleep", application.sleep)
     return application
@@ -108,6 +113,14 @@ def test_an_endpoint_that_is_up_or_on_its_way_is_not_asked_for(application: Appl
     assert result.exit_code == 2
     assert "is on its way back" in result.stderr
     assert application.wishes == []
+
+
+def test_an_endpoint_that_was_deleted_by_hand_is_brought_back(application: Application, tunedrop: Command) -> None:
+    application.endpoints.clear()
+    application.answers = [WakeRequested(by=PERSON, gone=True), IN_SERVICE]
+    result = tunedrop("wake", RUN_ID)
+    assert result.exit_code == 0
+    assert f"The endpoint {ENDPOINT_NAME} is in service." in result.output
 
 
 def test_a_run_without_an_endpoint_has_nothing_to_bring_back(account: Account, tunedrop: Command) -> None:

@@ -144,7 +144,7 @@ FAILING = AlarmRaised(reason="12 calls failed.", former="an-older-run")
 ALONE = FAILING.model_copy(update={"former": None})
 COMING = EndpointSeen(in_service=False, reason="SageMaker is making the endpoint.")
 IN_SERVICE = EndpointSeen(in_service=True, model_arn=ENDPOINT_ARN)
-WAKE = WakeRequested(by=PERSON)
+WAKE, WAKE_GONE = WakeRequested(by=PERSON), WakeRequested(by=PERSON, gone=True)
 
 CAPACITY = "CapacityError: Unable to provision requested ML compute capacity."
 AWS_FAULT = "InternalServerError: We encountered an internal error. Please try again."
@@ -330,7 +330,7 @@ def moves_from(run: Run, now: datetime) -> Iterator[Move]:
     if run.status in EVALUATED:
         seen += ((None, each) for each in (PROMOTION_REQUESTED, GONE))
         if run.promotion:  # the reconciler looks at former champions only
-            seen += ((None, each) for each in (TIME_OVER, WAKE))
+            seen += ((None, each) for each in (TIME_OVER, WAKE, WAKE_GONE))
             if run.plan and run.plan.serve is ServeTarget.ENDPOINT:
                 seen.append((None, UNUSED))
     for effect in effects_due(run, now):
@@ -685,12 +685,15 @@ def test_an_endpoint_is_named_before_anything_of_it_is_made(search: Search) -> N
             assert run.deployment.model_name == ENDPOINT_NAME
 
 
-def test_only_an_endpoint_of_a_promoted_run_that_was_taken_down_is_woken(search: Search) -> None:
-    woken = [move for move in search.moves if move.observation == WAKE and move.after != move.before]
-    assert woken
+def test_only_an_endpoint_of_a_promoted_run_that_was_taken_down_or_deleted_by_hand_is_woken(search: Search) -> None:
+    woken = [move for move in search.moves if move.observation in (WAKE, WAKE_GONE) and move.after != move.before]
+    assert {move.observation for move in woken} == {WAKE, WAKE_GONE}
     for move in woken:
-        assert move.before.deployment
-        assert move.before.deployment.deleted
+        deployment = move.before.deployment
+        assert deployment
+        by_hand = move.observation == WAKE_GONE and not (deployment.retirement or deployment.waking)
+        assert deployment.deleted or by_hand
+        assert move.before.promotion
         assert move.before.deployment.target is ServeTarget.ENDPOINT
         assert Effect.BRING_UP in effects_due(move.after, move.now)
 

@@ -38,6 +38,10 @@ def test_a_model_on_an_endpoint_answers_goes_to_sleep_and_is_woken(application: 
     woken = application.command("wake", run.run_id)
     assert woken.returncode == 0, woken.stderr + woken.stdout
     assert spoken(application, name) == "cold"
+    application.engine.client("sagemaker").delete_inference_component(InferenceComponentName=name)  # by hand
+    woken = application.command("wake", run.run_id)
+    assert woken.returncode == 0, woken.stderr + woken.stdout
+    assert spoken(application, name) == "cold"
     assert application.training_jobs(run.run_id) == [f"tunedrop-{run.run_id}-a1"]
 
 

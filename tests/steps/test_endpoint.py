@@ -54,7 +54,7 @@ from tunedrop.domain.plan import DataTarget, Technique
 from tunedrop.domain.run import Run, RunStatus
 from tunedrop.errors import QuotaExceededError, RequestDeniedError, RequestRefusedError
 from tunedrop.steps.advance import LOOKED, advance
-from tunedrop.steps.champions import unwanted
+from tunedrop.steps.champions import unwanted, wanted
 from tunedrop.steps.endpoint import GOING, NO_INSTANCE, BringUp, NameEndpoint, ServedModels, TakeDown
 from tunedrop.steps.reconcile import ORPHAN_AFTER, Nudge, Reconcile
 from tunedrop.steps.tell import ClaimNotice, SendNotice
@@ -440,6 +440,20 @@ def test_an_endpoint_that_is_up_or_was_never_promoted_is_not_woken(world: World)
     ended = other.deploy()
     assert other.deploy(WAKE) == ended
     assert other.endpoints.stages == {}
+
+
+def test_an_endpoint_that_somebody_deleted_by_hand_is_woken(world: World) -> None:
+    before = world.promote()
+    served = ServedModels(FakeModelImports(), world.endpoints)
+    world.endpoints.stages.clear()
+    run = world.deploy(wanted(served, before, PERSON))
+    assert run.deployment
+    assert run.deployment.waking
+    for _ in range(3):
+        run = world.tick()
+    assert run.deployment == before.deployment
+    assert served.why_missing(ENDPOINT_ARN) == ""
+    assert world.deploy(wanted(served, run, PERSON)) == run
 
 
 # ---------------------------------------------------------------- endpoints of nobody

@@ -4,13 +4,15 @@ import time
 from typing import Annotated
 
 import typer
+from botocore.exceptions import ClientError
 
 from tunedrop.domain.decide import NO_WAKE
 from tunedrop.domain.hosting import hosting_words
 from tunedrop.domain.plan import ServeTarget
 from tunedrop.domain.run import Run
 from tunedrop_cli import options
-from tunedrop_cli.errors import CommandError
+from tunedrop_cli.aws import Stack
+from tunedrop_cli.errors import CommandError, code
 from tunedrop_cli.records import RunRecords
 from tunedrop_cli.views import console, for_stack
 from tunedrop_cli.wishes import send
@@ -22,6 +24,7 @@ Examples:
 
 An endpoint is taken down when nobody has called it for the ttl_hours of its tune.yaml, or some days after another model
 became the champion. Its weights stay in the run bucket, so that it comes back without training, in some minutes.
+So does one that somebody deleted by hand.
 """
 
 PATIENCE_SECONDS = 1800.0
@@ -34,13 +37,14 @@ def wake(
     context: typer.Context,
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the beginning of one that is unique.")],
 ) -> None:
-    """Bring back the endpoint of a promoted run that was taken down.
+    """Bring back the endpoint of a promoted run that was taken down, or deleted by hand.
 
-    Needs events:PutEvents on the stack's bus. Exit status: 0 when it answers again, 1 when it did not come back.
+    Needs events:PutEvents on the stack's bus, and sagemaker:DescribeInferenceComponent to see what was deleted by hand.
+    Exit status: 0 when it answers again, 1 when it did not come back.
     """
     stack = options.stack(context)
     records = RunRecords(stack)
-    found = _taken_down(records, records.resolve(run))
+    found = _taken_down(stack, records, records.resolve(run))
     terminal = console()
     if found.plan and found.plan.hosting:
         for line in hosting_words(found.plan.hosting):
@@ -56,7 +60,7 @@ def wake(
     terminal.print(for_stack(f"  tunedrop chat {after.dataset}", options.options(context).named_stack))
 
 
-def _taken_down(records: RunRecords, run_id: str) -> Run:
+def _taken_down(stack: Stack, records: RunRecords, run_id: str) -> Run:
     run = records.get(run_id)
     if run is None:
         raise CommandError(f"There is no run {run_id}.", "List the runs: tunedrop runs")
@@ -66,10 +70,20 @@ def _taken_down(records: RunRecords, run_id: str) -> Run:
             f"Run {run_id} was not promoted to an endpoint: there is nothing to bring back.",
             f"See it: tunedrop show {run_id}",
         )
-    if not deployment.deleted:
-        state = "on its way back" if deployment.waking else "being taken down" if deployment.retirement else "up"
+    state = "on its way back" if deployment.waking else "being taken down" if deployment.retirement else "up"
+    if not deployment.deleted and (state != "up" or is_there(stack, deployment.model_name)):
         raise CommandError(f"The endpoint of run {run_id} is {state}.", f"See it: tunedrop show {run_id}")
     return run
+
+
+def is_there(stack: Stack, name: str) -> bool:
+    """Ask SageMaker for the component, which somebody may have deleted by hand; who may not ask believes the record."""
+    try:
+        stack.client("sagemaker").describe_inference_component(InferenceComponentName=name)
+    except ClientError as error:
+        # SageMaker has no ResourceNotFound of what does not exist.
+        return code(error) != "ValidationException"
+    return True
 
 
 def _awake(records: RunRecords, before: Run) -> Run:

@@ -864,8 +864,8 @@ def _over(run: Run, observation: Observation, now: datetime) -> Run:
             return _retired(run, now)
         case DeletionDenied(reason=reason) if run.deployment and _retirement_due(run):
             return _in_vain(run, ("deployment", run.deployment), reason, now, DELETION_PAUSE)
-        case WakeRequested():
-            return _woken(run, now)
+        case WakeRequested(gone=gone):
+            return _woken(run, now, gone=gone)
         case EndpointSeen() if run.deployment and run.deployment.waking:
             if not observation.in_service:
                 return _still_waking(run, observation.reason, NEXT_TICK, now)
@@ -1025,11 +1025,13 @@ def _in_vain(run: Run, due: tuple[str, Deployment | BaseEndpoint], reason: str, 
     return _change(run, now, change=Change.DUE, **{name: left}, next_try_at=None, notices=_untold(run))
 
 
-def _woken(run: Run, now: datetime) -> Run:
+def _woken(run: Run, now: datetime, *, gone: bool) -> Run:
     """Bring an endpoint back that was taken down, of a run that was promoted once: others are judged anew."""
     deployment = run.deployment
-    wakes = deployment is not None and deployment.target is ServeTarget.ENDPOINT and deployment.deleted
-    if deployment is None or not wakes or run.promotion is None:
+    if deployment is None or deployment.target is not ServeTarget.ENDPOINT or run.promotion is None:
+        return run
+    gone_by_hand = gone and not (deployment.retirement or deployment.waking)
+    if not (deployment.deleted or gone_by_hand):
         return run
     again = {"retirement": "", "deleted": False, "denials": 0, "waking": True, "waking_since": now}
     awake = deployment.model_copy(update=again)

@@ -226,6 +226,8 @@ class WakeRequested(Observation):
     """A person wants an endpoint back that was taken down."""
 
     by: str
+    gone: bool = False
+    """Whether SageMaker has it no more: somebody may have deleted it by hand."""
 
 
 class ModelDeleted(Observation):

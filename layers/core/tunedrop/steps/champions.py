@@ -17,6 +17,7 @@ from tunedrop.domain.observations import (
     RetirementWanted,
     RolledBack,
     RoomMade,
+    WakeRequested,
 )
 from tunedrop.domain.run import Run
 from tunedrop.ports import Aliases, Clock, RunStore
@@ -80,6 +81,12 @@ def request(served: ServedModels, run: Run | None, request_id: str, by: str, ins
     if run and run.deployment and run.deployment.model_arn and (why := served.why_missing(run.deployment.model_arn)):
         missing = f"Its model cannot be asked: {why}"
     return PromotionRequested(request=request_id, by=by, instead_of=instead_of, missing=missing)
+
+
+def wanted(served: ServedModels, run: Run | None, by: str) -> Observation:
+    """Return a person's wish for an endpoint as `decide` is told of it: with whether SageMaker still has it."""
+    model_arn = run.deployment.model_arn if run and run.deployment else None
+    return WakeRequested(by=by, gone=bool(model_arn and served.why_missing(model_arn)))
 
 
 def failing(runs: RunStore, run: Run | None, reason: str) -> Observation:

@@ -61,7 +61,7 @@ def main() -> int:
     drops: int = parser.parse_args().drops
     with (
         tempfile.TemporaryDirectory(prefix="tunedrop-load-") as folder,
-        # Nothing is stopped and started again here, and a snapshot holds all that there is: they would be half of the work.
+        # Nothing is started again here, and a snapshot holds all that there is: they would be half of the work.
         world(
             Path(folder),
             parameters={"ReservedConcurrency": str(RESERVED)},

@@ -18,7 +18,7 @@ from tunedrop.domain.model_call import ModelCall
 from tunedrop.domain.plan import PinnedFile, PinnedObject
 from tunedrop.domain.pricing import PriceList
 from tunedrop.domain.quotas import Quota
-from tunedrop.domain.run import Run, RunStatus, Training
+from tunedrop.domain.run import Run, Tracked, Training
 from tunedrop.domain.surroundings import Key, Subnet
 from tunedrop.domain.tracking import TrackedRun
 from tunedrop.domain.training_request import REQUEST_HASH_TAG
@@ -133,11 +133,15 @@ class InMemoryRunStore:
             ledgers[charge.month] = ledger.model_copy(update=update)
         return ledgers
 
-    def live(self, *statuses: RunStatus) -> Iterator[Run]:
+    def live(self) -> Iterator[Run]:
         runs = [Run.model_validate_json(document) for document in self.runs.values()]
-        for run in sorted(runs, key=lambda each: each.created_at):
-            if not settled(run) and (not statuses or run.status in statuses):
-                yield run
+        yield from (run for run in sorted(runs, key=lambda each: each.created_at) if not settled(run))
+
+    def tracked(self) -> Mapping[Tracked, Sequence[str]]:
+        return {each: [run.run_id for run in self.live() if run.tracked is each] for each in Tracked}
+
+    def read(self, run_ids: Sequence[str]) -> Iterator[Run]:
+        yield from filter(None, map(self.get, run_ids))
 
     def created_since(self, time: datetime) -> Iterator[str]:
         runs = [Run.model_validate_json(document) for document in self.runs.values()]

@@ -11,7 +11,7 @@ from tunedrop.contracts.events import DeploymentEvent, EndpointStateChange
 from tunedrop.domain import names
 from tunedrop.domain.decide import Effect
 from tunedrop.domain.measures import of_imports
-from tunedrop.domain.run import Run, RunStatus
+from tunedrop.domain.run import Run, Tracked
 from tunedrop.errors import TransientError
 from tunedrop.observability import logger, measure
 from tunedrop.steps.reconcile import Nudge
@@ -35,24 +35,15 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
         if run:
             nudge(run)
         return
-    live = list(application.runs.live(RunStatus.DEPLOYING, RunStatus.PROMOTED, RunStatus.NOT_PROMOTED))
-    deploying = [run for run in live if run.status is RunStatus.DEPLOYING]
-    measure(of_imports(deploying))
-    # Every endpoint is looked at; one that is woken belongs to a run that has ended.
-    woken = [run for run in live if run.status.terminal and run.deployment and run.deployment.waking]
-    for run in (*filter(_waits_for_endpoint, deploying), *woken):
+    runs, tracked = application.runs, application.runs.tracked()
+    measure(of_imports(len(tracked[Tracked.IMPORT]), len(tracked[Tracked.SLOT])))
+    for run in runs.read(tracked[Tracked.ENDPOINT]):
         nudge(run)
-    bound = [run for run in deploying if not _waits_for_endpoint(run)]
-    importing = [run for run in bound if run.deployment and _still_imports(run)]
+    importing = [run for run in runs.read(tracked[Tracked.IMPORT]) if _still_imports(run)]
     if importing:
         return
-    next_ones = (run for run in bound if not run.deployment and nudge(run))
+    next_ones = (run for run in runs.read(tracked[Tracked.SLOT]) if run.tracked is Tracked.SLOT and nudge(run))
     logger.info("Woken", extra={"runs": [run.run_id for run in islice(next_ones, WOKEN_AT_ONCE)]})
-
-
-def _waits_for_endpoint(run: Run) -> bool:
-    """Tell whether an endpoint is next: the tuned model's, or, when that one can be asked, the base model's."""
-    return run.on_endpoint or (run.deployment is not None and run.deployment.model_arn is not None)
 
 
 def _still_imports(run: Run) -> bool:
@@ -61,4 +52,4 @@ def _still_imports(run: Run) -> bool:
     except TransientError:
         logger.exception("The import could not be looked at")
         return True
-    return looked is not None and looked.status is RunStatus.DEPLOYING and not _waits_for_endpoint(looked)
+    return looked is not None and looked.tracked is Tracked.IMPORT

@@ -14,12 +14,14 @@ from botocore.exceptions import ClientError
 from tests.fakes import InMemoryRunStore
 from tests.samples import (
     ALIAS_PUBLISHED,
+    IMPORT_STARTED,
     MODEL_ARN,
     NOW,
     PLAN_MADE,
     PLAN_REFUSED,
     RUN_ID,
     WAY,
+    hosted_run,
     job_seen,
     new_run,
     observed,
@@ -35,7 +37,7 @@ from tunedrop.domain.alias import Alias
 from tunedrop.domain.budget import Charge, Ledger
 from tunedrop.domain.decide import settled
 from tunedrop.domain.observations import NoticeClaimed, NoticeSent, PromotionRequested, PromotionWanted, ReportWritten
-from tunedrop.domain.run import Run, RunStatus
+from tunedrop.domain.run import Run, RunStatus, Tracked
 from tunedrop.errors import CapReachedError, ChampionChangedError, ClaimHeldError, TransientError, VersionConflictError
 from tunedrop.ports import RunStore
 
@@ -184,13 +186,25 @@ def test_runs_are_listed_by_when_they_were_made_whether_they_live_or_not(store: 
     assert sorted(store.created_since(NOW + timedelta(days=1))) == ["younger", "youngest"]
 
 
-def test_live_runs_can_be_asked_for_by_status(store: RunStore) -> None:
-    store.create(new_run())
-    store.create(other_run())
-    store.commit(new_run(), observed(new_run(), PLAN_MADE))
-    assert [run.run_id for run in store.live(RunStatus.PLANNING)] == ["a-later-run"]
-    assert [run.run_id for run in store.live(RunStatus.VALIDATING)] == [RUN_ID]
-    assert list(store.live(RunStatus.TRAINING)) == []
+def test_runs_are_told_apart_by_what_a_schedule_looks_at_them_for(store: RunStore) -> None:
+    waiting = run_in(RunStatus.DEPLOYING).model_copy(update={"claims": frozenset()})
+    importing = observed(run_in(RunStatus.DEPLOYING), IMPORT_STARTED)
+    hosted = hosted_run()
+    for number, run in enumerate((other_run(), waiting, importing, hosted, waiting)):
+        change = {"run_id": f"run-{number}", "created_at": NOW - timedelta(minutes=number)}
+        store.create(run.model_copy(update={"version": 0, "claims": frozenset(), **change}))
+    assert store.tracked() == {
+        Tracked.SLOT: ["run-4", "run-1"],
+        Tracked.IMPORT: ["run-2"],
+        Tracked.ENDPOINT: ["run-3"],
+    }
+
+
+def test_runs_are_read_in_the_order_in_which_they_are_asked_for(store: RunStore) -> None:
+    for name in ("a", "b", "c"):
+        store.create(other_run(name))
+    assert [run.run_id for run in store.read(["c", "nobody", "a"])] == ["c", "a"]
+    assert list(store.read([])) == []
 
 
 # ---------------------------------------------------------------- champions

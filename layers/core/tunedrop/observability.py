@@ -1,6 +1,6 @@
 """Logging, tracing and metrics, with the run's id on every line."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from aws_lambda_powertools import Logger, Tracer, single_metric
@@ -10,7 +10,7 @@ from tunedrop.domain import measures
 from tunedrop.domain.alias import Alias
 from tunedrop.domain.budget import Ledger, month_of
 from tunedrop.domain.measures import Measure, Measurement
-from tunedrop.domain.run import Run, RunStatus
+from tunedrop.domain.run import Run, Tracked
 from tunedrop.errors import CapReachedError
 from tunedrop.ports import RunStore
 
@@ -69,9 +69,17 @@ class ObservedRuns:
             measure([Measurement(measure=Measure.COMMITTED_USD, value=committed / 100)])
         return stored
 
-    def live(self, *statuses: RunStatus) -> Iterator[Run]:
+    def live(self) -> Iterator[Run]:
         """Yield the live runs."""
-        return self._runs.live(*statuses)
+        return self._runs.live()
+
+    def tracked(self) -> Mapping[Tracked, Sequence[str]]:
+        """Return the ids of the runs that a schedule looks at."""
+        return self._runs.tracked()
+
+    def read(self, run_ids: Sequence[str]) -> Iterator[Run]:
+        """Yield runs as they are now."""
+        return self._runs.read(run_ids)
 
     def created_since(self, time: datetime) -> Iterator[str]:
         """Yield the ids of the runs made since."""

@@ -14,7 +14,7 @@ from tunedrop.domain.model_call import ModelCall
 from tunedrop.domain.plan import JudgeMetric, PinnedFile, PinnedObject
 from tunedrop.domain.pricing import PriceList
 from tunedrop.domain.quotas import Quota
-from tunedrop.domain.run import Run, RunStatus, Training
+from tunedrop.domain.run import Run, Tracked, Training
 from tunedrop.domain.surroundings import Key, Subnet
 from tunedrop.domain.tracking import TrackedRun
 
@@ -44,8 +44,14 @@ class RunStore(Protocol):
         a charge that `after` opens, ChampionChangedError when the champion is not the one that `after` replaces.
         """
 
-    def live(self, *statuses: RunStatus) -> Iterator[Run]:
-        """Yield the runs for which something is left to do, oldest first; of these statuses only, if any are named."""
+    def live(self) -> Iterator[Run]:
+        """Yield the runs for which something is left to do, oldest first."""
+
+    def tracked(self) -> Mapping[Tracked, Sequence[str]]:
+        """Return the ids of the runs that a schedule looks at, oldest first; the newest may be missing for a moment."""
+
+    def read(self, run_ids: Sequence[str]) -> Iterator[Run]:
+        """Yield runs as they are now, in this order; those that there are not are left out."""
 
     def created_since(self, time: datetime) -> Iterator[str]:
         """Yield the ids of the runs made since; the newest may be missing for a moment."""

@@ -3,7 +3,7 @@
 import logging
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from tunedrop.domain import budget
 from tunedrop.domain.alias import Alias, newly_promoted
 from tunedrop.domain.budget import Charge, Ledger
 from tunedrop.domain.decide import settled
-from tunedrop.domain.run import Run, RunStatus
+from tunedrop.domain.run import Run, Tracked
 from tunedrop.errors import (
     CapReachedError,
     ChampionChangedError,
@@ -34,6 +34,7 @@ SHELF_INDEX = "shelf-index"
 LIVE = "live"
 SETTLED = "settled"
 ALIAS = "alias"
+NOT_TRACKED = "-"
 NOBODY = "-"
 """The holder of a claim that was given back."""
 
@@ -127,13 +128,24 @@ class DynamoDBRunStore:
             return stored
         raise AssertionError("the last try neither wrote nor was refused")
 
-    def live(self, *statuses: RunStatus) -> Iterator[Run]:
-        """Yield the runs on the live shelf, oldest first, a hundred at a time read anew since the index lags behind."""
-        shelf = (item["run_id"]["S"] for item in self._shelf(LIVE) if not statuses or item["status"]["S"] in statuses)
+    def live(self) -> Iterator[Run]:
+        """Yield the runs on the live shelf, oldest first, read anew since the index lags behind."""
+        shelf = (item["run_id"]["S"] for item in self._shelf(LIVE))
         while run_ids := list(islice(shelf, MOST_KEYS)):
-            for run in self._read(run_ids):
-                if not settled(run) and (not statuses or run.status in statuses):
-                    yield run
+            yield from (run for run in self.read(run_ids) if not settled(run))
+
+    def tracked(self) -> Mapping[Tracked, Sequence[str]]:
+        """Return what the index shows of the live shelf: no run is read for it."""
+        found: dict[Tracked, list[str]] = {each: [] for each in Tracked}
+        for item in self._shelf(LIVE):
+            if (tracked := item["tracked"]["S"]) != NOT_TRACKED:
+                found[Tracked(tracked)].append(item["run_id"]["S"])
+        return found
+
+    def read(self, run_ids: Sequence[str]) -> Iterator[Run]:
+        """Yield runs by consistent reads, a hundred at a time and no more of them than are asked for."""
+        for first in range(0, len(run_ids), MOST_KEYS):
+            yield from self._read(run_ids[first : first + MOST_KEYS])
 
     def _read(self, run_ids: Sequence[str]) -> Iterator[Run]:
         keys = [_key(f"run#{run_id}") for run_id in run_ids]
@@ -335,6 +347,7 @@ def _item(run: Run) -> dict[str, Any]:
         "change": run.change,
         "reason": run.reason or "-",
         "shelf": SETTLED if settled(run) else LIVE,
+        "tracked": run.tracked or NOT_TRACKED,
         "created_at": run.created_at.isoformat(),
         "updated_at": run.updated_at.isoformat(),
         "document": run.model_dump_json(),

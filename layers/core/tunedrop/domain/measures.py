@@ -9,7 +9,6 @@ from typing import Final
 
 from tunedrop.domain import budget
 from tunedrop.domain.model import Record
-from tunedrop.domain.plan import ServeTarget
 from tunedrop.domain.run import Change, Run, RunStatus
 
 
@@ -69,14 +68,11 @@ def month_changed(before: Run, after: Run) -> bool:
     return any(charge.month == month for charge in (*budget.opened(before.charges, after.charges), *settled))
 
 
-def of_imports(deploying: Iterable[Run]) -> Iterator[Measurement]:
+def of_imports(running: int, waiting: int) -> Iterator[Measurement]:
     """Measure how the runs that are DEPLOYING to Bedrock share the import slot; nothing while there are none."""
-    bound = (run for run in deploying if run.plan and run.plan.serve is ServeTarget.BEDROCK)
-    # Whose model can be asked already waits for its base model.
-    has_import = [run.deployment is not None for run in bound if not (run.deployment and run.deployment.model_arn)]
-    if has_import:
-        yield Measurement(measure=Measure.IMPORTS_RUNNING, value=sum(has_import))
-        yield Measurement(measure=Measure.IMPORTS_WAITING, value=len(has_import) - sum(has_import))
+    if running or waiting:
+        yield Measurement(measure=Measure.IMPORTS_RUNNING, value=running)
+        yield Measurement(measure=Measure.IMPORTS_WAITING, value=waiting)
 
 
 def of_models(names: Iterable[str]) -> Iterator[Measurement]:

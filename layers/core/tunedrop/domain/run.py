@@ -54,6 +54,16 @@ EDGES: dict[RunStatus, frozenset[RunStatus]] = {
 """The only ways from status to status."""
 
 
+class Tracked(StrEnum):
+    """What a run is looked at for by a schedule, as AWS announces nothing of it."""
+
+    SLOT = "import-slot"
+    """Another model is imported: it waits until Bedrock takes one more."""
+    IMPORT = "import"
+    ENDPOINT = "endpoint"
+    """The tuned model's, or the base model's that is compared with it."""
+
+
 class Change(StrEnum):
     """Say why the record was last written; the stream announces the first two."""
 
@@ -452,6 +462,17 @@ class Run(Record):
     def on_endpoint(self) -> bool:
         """Tell whether an endpoint is to serve the run's model."""
         return self.plan is not None and self.plan.serve is ServeTarget.ENDPOINT
+
+    @property
+    def tracked(self) -> Tracked | None:
+        """Tell what track_deployment looks at it for."""
+        served = self.deployment
+        if self.status is RunStatus.DEPLOYING:
+            if self.on_endpoint or (served and served.model_arn):
+                return Tracked.ENDPOINT
+            return Tracked.IMPORT if served else Tracked.SLOT
+        # One that is woken belongs to a run that has ended.
+        return Tracked.ENDPOINT if self.status.terminal and served and served.waking else None
 
     @property
     def taken_down(self) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Literal
 
 from tests.samples import ACCOUNT, DROP_BUCKET, NOW, REGION, RUN_BUCKET, WORKFLOW_ARN
@@ -37,6 +38,7 @@ from tunedrop.errors import (
 )
 from tunedrop.ports import (
     Answer,
+    Clock,
     DropListing,
     EndpointState,
     Execution,
@@ -157,7 +159,7 @@ class InMemoryDrops:
     """A versioned bucket; `put` is the user."""
 
     bucket: str = DROP_BUCKET
-    clock: FakeClock = field(default_factory=FakeClock)
+    clock: Clock = field(default_factory=FakeClock)
     versions: dict[tuple[str, str], tuple[bytes, datetime]] = field(default_factory=dict)
     newest: dict[str, str] = field(default_factory=dict)
 
@@ -202,11 +204,15 @@ class InMemoryDrops:
     def specs(self) -> Iterator[DropListing]:
         for (key, version), (data, time) in sorted(self.versions.items()):
             if key in self.newest and key.startswith("datasets/") and key.endswith("/tune.yaml"):
-                yield DropListing(
-                    key=key, version_id=version, etag=_etag(data), last_modified=time, uploaded_by=ACCOUNT
-                )
+                yield _listing(key, version, data, time)
 
 
+@cache
+def _listing(key: str, version: str, data: bytes, time: datetime) -> DropListing:
+    return DropListing(key=key, version_id=version, etag=_etag(data), last_modified=time, uploaded_by=ACCOUNT)
+
+
+@cache
 def _etag(data: bytes) -> str:
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 

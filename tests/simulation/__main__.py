@@ -18,6 +18,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from types import ModuleType
+from typing import Any
 
 from tests.simulation.mutants import MUTANTS, Mutant, planted
 from tests.simulation.play import History, by_schedule, by_seed, shrunk
@@ -172,15 +174,15 @@ def everything(count: int) -> int:
     started, long = time.monotonic(), count > SEEDS
     for seed in range(20):
         by_seed(seed)  # what is loaded and remembered now, every process has
-    gc.freeze()
-    gc.disable()  # a world leaves little behind, and a process lives for a few hundred
+    gc.disable()
+    _tidy()
     stories = LONG_STORIES if long else STORIES
     work: list[Callable[[], Found]] = [partial(mutant, number) for number in range(len(MUTANTS))]
     work += [partial(two_workers, each, share, 8, twice_over=long) for each in stories for share in range(8)]
     work += [partial(one_fault, story, share, 16) for story in stories for share in range(16)]
     work += [partial(seeds, first, min(first + CHUNK, count)) for first in range(0, count, CHUNK)]
     parts: dict[str, Found] = {}
-    with multiprocessing.get_context("fork").Pool(os.cpu_count(), maxtasksperchild=8) as pool:
+    with multiprocessing.get_context("fork").Pool(os.cpu_count()) as pool:
         for found in pool.imap_unordered(_call, work):
             part = parts.setdefault(found.part, Found(found.part))
             part.histories += found.histories
@@ -200,7 +202,22 @@ def everything(count: int) -> int:
 
 
 def _call(work: Callable[[], Found]) -> Found:
-    return work()
+    found = work()
+    _tidy()
+    return found
+
+
+def _tidy() -> None:
+    """Collect what worlds have left behind, and look at what stays no more: collecting after each world is dear."""
+    gc.collect()
+    gc.freeze()
+
+
+def _without_sdk() -> None:
+    """Leave out SageMaker's SDK: it takes seconds to import, and the catalogue that needs it is a fake here."""
+    adapter: Any = ModuleType("tunedrop.adapters.jumpstart")
+    adapter.JumpStartCatalogue = lambda _region: None
+    sys.modules[adapter.__name__] = adapter
 
 
 def one(seed: int) -> int:
@@ -220,6 +237,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=SEEDS, help="how many histories to live through")
     parser.add_argument("--seed", type=int, help="the one history to tell")
     options = parser.parse_args()
+    _without_sdk()
     return everything(options.seeds) if options.seed is None else one(options.seed)
 
 

@@ -47,7 +47,14 @@ class DynamoDB:
     items: dict[str, Item] = field(default_factory=dict)
     former: dict[str, Item | None] = field(default_factory=dict)
     """Each item as it was before its last write: what a stale read shows."""
+    unseen: dict[str, Item] = field(default_factory=dict)
+    """What was written since somebody looked, who takes it out."""
     writes: int = 0
+    _order: list[str] = field(default_factory=list)
+    """The items that are on a shelf of the index, oldest first."""
+    _on: dict[str, str] = field(default_factory=dict)
+    _shelves: dict[str, set[str]] = field(default_factory=dict)
+    """On which shelf each is, and which are on each."""
 
     def get_item(self, **request: Any) -> dict[str, Any]:
         identifier = request["Key"]["id"]["S"]
@@ -87,12 +94,15 @@ class DynamoDB:
         return {}
 
     def query(self, **request: Any) -> dict[str, Any]:
-        shelf = request["ExpressionAttributeValues"][":shelf"]
-        stale = self.world.stale(f"query {shelf['S']}")
-        seen = ((self.former.get(key) if stale else item) for key, item in self.items.items())
-        since = request["ExpressionAttributeValues"].get(":since", {"S": ""})["S"]
-        found = [item for item in seen if item and item.get("shelf") == shelf and item["created_at"]["S"] >= since]
-        return {"Items": sorted(found, key=lambda item: str(item["created_at"]["S"]))}
+        values = request["ExpressionAttributeValues"]
+        shelf, since = values[":shelf"]["S"], values.get(":since", {"S": ""})["S"]
+        if self.world.stale(f"query {shelf}"):
+            before = (self.former.get(key) for key in self.items)
+            seen = [item for item in before if item and item.get("shelf", {"S": ""})["S"] == shelf]
+        else:
+            seen = [self.items[key] for key in self._order if key in self._shelves.get(shelf, ())]
+        found = [item for item in seen if item["created_at"]["S"] >= since]
+        return {"Items": sorted(found, key=_created)}
 
     def _updated(self, request: Mapping[str, Any]) -> Item:
         names, values = request.get("ExpressionAttributeNames", {}), request["ExpressionAttributeValues"]
@@ -114,9 +124,25 @@ class DynamoDB:
     def _write(self, image: Item) -> None:
         identifier = image["id"]["S"]
         self.former[identifier] = self.items.get(identifier)
-        self.items[identifier] = image
+        self.items[identifier] = self.unseen[identifier] = image
+        if "shelf" in image:
+            self._shelve(identifier, image["shelf"]["S"])
         self.writes += 1
         self.written(image, self.writes)
+
+    def _shelve(self, identifier: str, shelf: str) -> None:
+        on = self._on.get(identifier)
+        if on != shelf:
+            if on is None:
+                self._order.append(identifier)
+            else:
+                self._shelves[on].discard(identifier)
+            self._on[identifier] = shelf
+            self._shelves.setdefault(shelf, set()).add(identifier)
+
+
+def _created(item: Item) -> str:
+    return str(item["created_at"]["S"])
 
 
 @dataclass
@@ -404,12 +430,15 @@ class Client:
 
     def lead_to(self, service: Any, call: Callable[[str, Callable[[], Any]], Any]) -> None:
         """Lead to another world's service from now on."""
+        vars(self).clear()  # the operations of the former one
         self._service = service
         self._call = call
 
     def __getattr__(self, operation: str) -> Callable[..., Any]:
+        call, deed = self._call, getattr(self._service, operation)
+
         def called(**request: Any) -> Any:
-            return self._call(operation, partial(getattr(self._service, operation), **request))
+            return call(operation, partial(deed, **request))
 
         vars(self)[operation] = called
         return called

@@ -31,7 +31,7 @@ def _or(tokens: list[str]) -> Condition:
     while tokens[:1] == ["OR"]:
         tokens.pop(0)
         sides.append(_and(tokens))
-    return lambda item, values: any(side(item, values) for side in sides)
+    return sides[0] if len(sides) == 1 else lambda item, values: any(side(item, values) for side in sides)
 
 
 def _and(tokens: list[str]) -> Condition:
@@ -39,7 +39,7 @@ def _and(tokens: list[str]) -> Condition:
     while tokens[:1] == ["AND"]:
         tokens.pop(0)
         sides.append(_term(tokens))
-    return lambda item, values: all(side(item, values) for side in sides)
+    return sides[0] if len(sides) == 1 else lambda item, values: all(side(item, values) for side in sides)
 
 
 def _term(tokens: list[str]) -> Condition:

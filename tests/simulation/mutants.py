@@ -56,11 +56,20 @@ def planted(mutant: Mutant) -> Iterator[None]:
     before = {name: function.__code__ for name, function in functions.items()}
     for name, function in functions.items():
         function.__code__ = codes[name]
+    _forget(sys.modules[mutant.module])
     try:
         yield
     finally:
         for name, code in before.items():
             functions[name].__code__ = code
+        _forget(sys.modules[mutant.module])
+
+
+def _forget(module: ModuleType) -> None:
+    """Forget what a module's functions have answered, where that is remembered."""
+    for each in vars(module).values():
+        if hasattr(each, "cache_clear"):
+            each.cache_clear()
 
 
 def _codes(code: CodeType) -> Iterator[tuple[str, CodeType]]:

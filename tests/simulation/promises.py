@@ -5,6 +5,7 @@ They are stated on what AWS holds, and in their own words: nothing here asks pro
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -102,12 +103,13 @@ class Promises:
         self._world = world
         self._story = story
         self._known: dict[str, Run] = {}
-        self._items: dict[str, Item] = {}
+        """Each run as it was looked at last."""
         self._runs: dict[str, Run] = {}
-        """Each item as it was seen last, and each run as it was read then."""
+        """Each run as it was read last."""
+        self._aliases_now: dict[str, Item] = {}
         self._changed: set[str] = set()
         """The kinds of items, and the fields of runs, that have changed since they were last looked at."""
-        self._looks = {
+        self.looks: dict[str, Callable[[], None]] = {
             **dict.fromkeys(("put_item", "update_item", "transact_write_items"), self._written),
             "create_training_job": self._jobs,
             **dict.fromkeys(
@@ -115,7 +117,7 @@ class Promises:
             ),
             "publish": self._told,
         }
-        self._writes = 0
+        """What is looked at after each operation: what it may have changed."""
         self._slot: set[str] = set()
         self._records: dict[str, dict[str, dict[str, str]]] = {}
         self._notices = 0
@@ -123,24 +125,23 @@ class Promises:
         self._news: Counter[str] = Counter()
         """How often something became known of a run that had ended, which people are to be told of."""
 
-    def watch(self, operation: str) -> None:
-        """Look at what a call has changed."""
-        if look := self._looks.get(operation):
-            look()
-
     def _gone_or_named(self) -> None:
         self._world.activity += 1
         self._aliases()
 
     # ------------------------------------------------------------------------------------------------ each write
     def runs(self) -> dict[str, Run]:
-        for identifier, item in self._world.dynamodb.items.items():
-            if item is not self._items.get(identifier):
-                self._items[identifier] = item
-                self._changed.add(item["kind"]["S"])
-                if item["kind"]["S"] == "run":
-                    self._runs[item["run_id"]["S"]] = Run.model_validate_json(item["document"]["S"])
-        return dict(self._runs)
+        """Read what was written since it was last read, and return all runs."""
+        written = self._world.dynamodb.unseen
+        for identifier, item in written.items():
+            kind = item["kind"]["S"]
+            self._changed.add(kind)
+            if kind == "run":
+                self._runs[item["run_id"]["S"]] = Run.model_validate_json(item["document"]["S"])
+            elif kind == "alias":
+                self._aliases_now[identifier] = item
+        written.clear()
+        return self._runs
 
     def champion(self, dataset: str) -> str | None:
         item = self._world.dynamodb.items.get(f"alias#{dataset}")
@@ -152,14 +153,14 @@ class Promises:
         return all(item and item["status"]["S"] in ENDS and item["shelf"]["S"] == "settled" for item in items)
 
     def _written(self) -> None:
-        if self._writes == self._world.dynamodb.writes:
-            return
-        self._writes = self._world.dynamodb.writes
         runs = self.runs()
+        if not self._changed:
+            return
         for run_id, run in runs.items():
-            if run is not self._known.get(run_id):
-                self._one(self._known.get(run_id), run)
-        self._known = runs
+            before = self._known.get(run_id)
+            if run is not before:
+                self._one(before, run)
+        self._known = dict(runs)
         changed, self._changed = self._changed, set()
         if "alias" in changed:
             self._succession()
@@ -170,28 +171,29 @@ class Promises:
         self._aliases()
 
     def _one(self, before: Run | None, run: Run) -> None:
-        name = self._name(run)
-        self._world.met[f"status {run.status}"] += 1
+        name, status = self._name(run), str(run.status)
+        self._world.met[f"status {status}"] += 1
         was = str(before.status) if before else ""
-        self._world.activity += run.status != was
-        if run.status != was and run.status not in WAYS.get(was, ()):
-            raise ViolationError(f"S4: {name} went from {was} to {run.status}")
+        self._world.activity += status != was
+        if status != was and status not in WAYS.get(was, ()):
+            raise ViolationError(f"S4: {name} went from {was} to {status}")
         if before and run.version != before.version + 1:
             raise ViolationError(f"S4: {name} was written at version {run.version} after {before.version}")
-        self._changed |= {"charges"} if run.charges != (before.charges if before else ()) else set()
-        self._changed |= {"claims"} if run.claims != (before.claims if before else set()) else set()
+        for field, none in (("charges", ()), ("claims", set())):
+            if getattr(run, field) != (getattr(before, field) if before else none):
+                self._changed.add(field)
         self._holds_slot(run)
         if run.plan and was == "PLANNING":
             self._planned(run)
         self._announced(before, run)
         self._served(before, run)
-        if run.status in ("FAILED", "REJECTED", "STOPPED") and run.status != was:
+        if status != was and status in FREED:
             problem = run.problems[0] if run.problems else None
             if not (problem and problem.code and problem.message and problem.fix):
-                raise ViolationError(f"S8: {name} ended {run.status} without a cause and a fix")
+                raise ViolationError(f"S8: {name} ended {status} without a cause and a fix")
             if problem.code == "drop.duplicate":
                 self._claimed_by_another(run, problem.message)
-        if run.status == "LAUNCHING" and was in ("VALIDATING", "AWAITING_APPROVAL") and self._story.asked:
+        if status == "LAUNCHING" and was in ("VALIDATING", "AWAITING_APPROVAL") and self._story.asked:
             self._approved(run)
         self._charged(before, run)
 
@@ -243,7 +245,8 @@ class Promises:
         if run.rollback and not (before and before.rollback == run.rollback):
             self._taken_back(run)
         self._waits(run)
-        self._news[run.run_id] += _given_up(run) != (before and _given_up(before)) and any(_given_up(run))
+        given_up = _given_up(run)
+        self._news[run.run_id] += any(given_up) and given_up != (before and _given_up(before))
 
     def _waits(self, run: Run) -> None:
         """L1: nobody waits for long for what a run can do without."""
@@ -269,14 +272,17 @@ class Promises:
 
     def _charged(self, before: Run | None, run: Run) -> None:
         """S2: room is reserved within the run's budget, in the month in which it is reserved."""
+        if before and run.charges is before.charges and run.plan is before.plan:
+            return
         committed = sum(each.most_cents if each.cents is None else each.cents for each in run.charges)
         if run.plan and run.plan.budget_usd is not None and committed > run.plan.budget_usd * 100:
             raise ViolationError(f"S2: {self._name(run)} may spend {committed} cents, more than its budget")
         known = {each.job_name for each in before.charges} if before else set()
         now = self._world.now()
-        months = {f"{now + by:%Y-%m}" for by in (-HELD_UP, timedelta(0), ANSWERED_LATE)}
         for charge in run.charges:
-            if charge.job_name not in known and charge.month not in months:
+            if charge.job_name in known:
+                continue
+            if charge.month not in {f"{now + by:%Y-%m}" for by in (-HELD_UP, timedelta(0), ANSWERED_LATE)}:
                 raise ViolationError(f"S2: {charge.job_name} is charged to {charge.month} on {now:%Y-%m-%d %H:%M}")
 
     def _claimed_by_another(self, run: Run, message: str) -> None:
@@ -426,9 +432,9 @@ class Promises:
     # ------------------------------------------------------------------------------------------------ champions
     def _succession(self) -> None:
         """S6: a champion takes the place of the one whose place it was to take."""
-        for item in self._world.dynamodb.items.values():
-            if item["kind"]["S"] == "alias" and item is not self._records.get(item["id"]["S"]):
-                former = self._records.get(item["id"]["S"])
+        for item in self._aliases_now.values():
+            former = self._records.get(item["id"]["S"])
+            if item is not former:
                 run, before = self._known[item["run_id"]["S"]], former["run_id"]["S"] if former else None
                 if run.promotion is None or run.promotion.instead_of != before:
                     raise ViolationError(f"S6: {self._name(run)} takes a place that was not {before}'s any more")
@@ -440,11 +446,13 @@ class Promises:
                 self._records[item["id"]["S"]] = item
 
     def _aliases(self) -> None:
+        records = self._aliases_now.values()
+        if not (records or self._world.ssm.values):
+            return
         models = {job.model_arn: name for name, (job, _) in self._world.bedrock.models.items()}
         components = self._world.sagemaker.hosted["InferenceComponent"].values()
         models |= {each.arn: each.name for each in components if each.status != "Deleting"}
         models |= self._taken_down()
-        records = [item for item in self._world.dynamodb.items.values() if item["kind"]["S"] == "alias"]
         named = {item["model_arn"]["S"]: item["promoted_by"]["S"] for item in records}
         for arn in (*named, *self._world.ssm.values.values()):
             if arn not in models:

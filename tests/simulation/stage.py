@@ -7,9 +7,13 @@ for thousands of worlds ask them the same: reading a record, judging a dataset's
 
 import importlib
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache, partial
+from itertools import compress
+from operator import is_not
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -31,7 +35,6 @@ from tunedrop.bootstrap import Application
 from tunedrop.domain.decide import Effect
 from tunedrop.domain.jumpstart import HostingArtifacts, JumpStartModel
 from tunedrop.domain.model import Record
-from tunedrop.domain.observations import Observation
 from tunedrop.domain.plan import ApprovalRule
 from tunedrop.domain.planning import PlanRules
 from tunedrop.domain.run import Run
@@ -56,36 +59,55 @@ TIMEOUTS = {function: properties.get("Timeout", 60) for function, properties in 
 CAP_USD = 4
 """A month's cap that has room for two jobs of `tests.fakes.MODEL`, and not for three."""
 
+MOST_TEXTS = 50_000
+"""Texts of records' fields whose meaning is remembered: those of moments do not come again in other worlds."""
 
-class Here:
-    """Stand for the current world's port or service of a name."""
 
-    def __init__(self, stage: "Stage", name: str) -> None:
+class _Counted(dict[Effect, Performer]):
+    """Performers; whose turn it is, is counted."""
+
+    def __init__(self, performers: Mapping[Effect, Performer], met: Counter[str]) -> None:
+        super().__init__(performers)
+        self._met = met
+
+    def __getitem__(self, effect: Effect) -> Performer:
+        self._met[f"effect {effect}"] += 1
+        return super().__getitem__(effect)
+
+
+class WorldClock:
+    """Tell the time as the current world's worker has it."""
+
+    def __init__(self, stage: "Stage") -> None:
         self._stage = stage
-        self._name = name
 
-    def __getattr__(self, attribute: str) -> Any:
-        return getattr(getattr(self._stage.world, self._name), attribute)
+    def now(self) -> datetime:
+        return self._stage.world.clock.now()
 
 
 class Reached:
-    """A port whose calls go through the world, where they may fail; what is no call is read as it is."""
+    """A port whose calls go through the current world, where they may fail; what is no call is read as it is."""
 
-    def __init__(self, stage: "Stage", name: str) -> None:
-        self._stage = stage
+    def __init__(self, name: str) -> None:
         self._name = name
 
+    def lead_to(self, world: "World") -> None:
+        """Lead to another world's port from now on."""
+        name = self._name
+        vars(self).clear()  # the calls of the former one
+        self._name, self._world = name, world
+
     def __getattr__(self, attribute: str) -> Any:
-        world = self._stage.world
-        port = getattr(world, self._name)
-        value = getattr(port, attribute)
-        if not callable(value) or attribute in ("uri", "writer"):
+        world, name = self._world, self._name
+        value = getattr(getattr(world, name), attribute)
+        if not callable(value):
             return value
 
         def called(*arguments: Any, **named: Any) -> Any:
-            return world.call(self._name, attribute, lambda: value(*arguments, **named))
+            return world.call(name, attribute, partial(value, *arguments, **named))
 
-        return called
+        vars(self)[attribute] = value if attribute in ("uri", "writer") else called
+        return vars(self)[attribute]
 
 
 @dataclass
@@ -98,6 +120,7 @@ class Stage:
     def __post_init__(self) -> None:
         self._undo: list[Callable[[], None]] = []
         self._clients = {name: Client() for name in SERVICES}
+        self._ports = {name: Reached(name) for name in PORTS}
         self._modules = {function: load(function) for function in FUNCTIONS}
         self.handlers = {function: _plain(module.handler) for function, module in self._modules.items()}
         self._without_machine()
@@ -130,6 +153,8 @@ class Stage:
         self.documents.forget()
         for name, client in self._clients.items():
             client.lead_to(getattr(world, SERVICES[name]), partial(world.call, name))
+        for port in self._ports.values():
+            port.lead_to(world)
         for function, module in self._modules.items():
             module.application = self._applications[capped][function]  # type: ignore[attr-defined]
         validate, evaluate = (self._applications[capped][each] for each in ("validate_dataset", "evaluate_model"))
@@ -148,9 +173,9 @@ class Stage:
         settings = Settings.from_environment(environment(function))
         stack = {"monthly_cap_usd": CAP_USD if capped else 0, "run_bucket": RUN_BUCKET}
         application = Application(settings.model_copy(update=stack))
-        application.clock = Here(self, "clock")  # type: ignore[assignment]  # a clock by its shape
+        application.clock = WorldClock(self)  # type: ignore[assignment]  # a clock by its shape
         vars(application).update(
-            {name: Reached(self, name) for name in PORTS},
+            self._ports,
             advance=partial(self._advance, application.advance),
             _client=lambda service, _config=None: self._clients[service],
             network=FakeNetwork(),
@@ -164,22 +189,17 @@ class Stage:
         self, advance: Callable[..., Run | None], run_id: str, performers: Mapping[Effect, Performer], *first: Any
     ) -> Run | None:
         """Advance a run, and count which effects are done."""
-        counted = {effect: partial(self._perform, effect, performer) for effect, performer in performers.items()}
-        return advance(run_id, counted, *first)
-
-    def _perform(self, effect: Effect, performer: Performer, run: Run) -> Observation:
-        self.world.met[f"effect {effect}"] += 1
-        return performer(run)
+        return advance(run_id, _Counted(performers, self.world.met), *first)
 
     def _without_machine(self) -> None:
         """Replace what is the machine's (sleep, chance, threads, standard output), and remember pure answers."""
         for each in (logger, logging.getLogger("tunedrop")):
             self._undo.append(partial(each.setLevel, each.level))
             each.setLevel(logging.CRITICAL)
-        dynamodb, paired, ask_rows, validate, evaluate, plan, report, judging = (
+        bootstrap, dynamodb, paired, names, instruction, ask_rows, validate, evaluate, plan, report, judging = (
             importlib.import_module(f"tunedrop.{name}")
             for name in (
-                *("adapters.dynamodb", "evaluation.paired"),
+                *("bootstrap", "adapters.dynamodb", "evaluation.paired", "domain.names", "validation.rows.instruction"),
                 *("steps.ask_rows", "steps.validate", "steps.evaluate", "steps.plan", "steps.report", "steps.judging"),
             )
         )
@@ -188,15 +208,19 @@ class Stage:
         observability = importlib.import_module("tunedrop.observability")
         self._replace(observability, "single_metric", _NoMetric)
         self._replace(observability, "_record", lambda _before, _run: None)
+        self._replace(bootstrap, "follow", lambda _run_id: None)
         self._replace(logger, "info", lambda _message, **_words: None)
         self._replace(ask_rows, "ThreadPoolExecutor", _OneThread)
         self.documents = Documents()
         self._replace(Run, "model_validate_json", self.documents.read)
         self._replace(Run, "model_dump_json", lambda run: self.documents.write(run))  # noqa: PLW0108 - binds the run
         self._replace(Record, "model_copy", _copied)
+        self._replace(Record, "__eq__", _equal)
         self._replace(Record, "model_validate_json", _remembered_reading())
         for name in ("interval", "sign_flips"):
             self._replace(paired, name, _remembered_arrays(vars(paired)[name]))
+        for module, name in ((names, "run_id"), (names, "console_url"), (instruction, "_contract")):
+            self._replace(module, name, cache(vars(module)[name]))
         self._replace(validate, "validate", _remembered_validation(validate.validate))
         self._replace(ask_rows, "scored", _remembered_scoring(ask_rows.scored))
         self._replace(evaluate, "results", _remembered_results(evaluate.results))
@@ -237,11 +261,14 @@ class Documents:
 
     def __init__(self) -> None:
         self._fields = {name: TypeAdapter[Any](field.annotation) for name, field in Run.model_fields.items()}
+        self._given = set(self._fields)
         self._nothing = dict.fromkeys(self._fields, self)
-        self._meant: dict[tuple[str, str], Any] = {}
+        self._meant: dict[tuple[str, bytes], Any] = {}
         """What a field's text means, in whichever world."""
         self._plain: dict[tuple[str, type, object], Any] = {}
         """What a field's plain value is read as."""
+        self._itself: dict[int, Any] = {}
+        """By its identity, what was read: written once more, it is read as itself."""
         self.forget()
 
     def forget(self) -> None:
@@ -249,16 +276,19 @@ class Documents:
         self._written: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
         """Run id → the values of its fields as they were written last, and as they are read."""
         self._runs: dict[str, Run] = {}
+        if len(self._meant) > MOST_TEXTS:
+            self._meant.clear()
+            self._itself.clear()
 
     def write(self, run: Run) -> str:
         """Write a run, as `model_dump_json` would, and return what stands for it."""
         values = vars(run)
         former, read = self._written.get(run.run_id, (self._nothing, {}))
-        changed = {name: self._read(name, each) for name, each in values.items() if each is not former[name]}
-        read = read | changed
+        changed = compress(values.items(), map(is_not, values.values(), map(former.__getitem__, values)))
+        read = {**read, **{name: self._read(name, each) for name, each in changed}}
         self._written[run.run_id] = values, read
         document = f"record {len(self._runs)}"
-        self._runs[document] = _made(Run, read, set(read))
+        self._runs[document] = _made(Run, read, self._given)
         return document
 
     def read(self, document: str) -> Run:
@@ -267,6 +297,8 @@ class Documents:
 
     def _read(self, field: str, value: Any) -> Any:
         """Return what a field is read as that is written so."""
+        if isinstance(value, datetime) or id(value) in self._itself:
+            return value
         if not isinstance(value, str | int | None):
             return self._from_text(field, value)
         key = field, type(value), value
@@ -275,29 +307,38 @@ class Documents:
         return self._plain[key]
 
     def _from_text(self, field: str, value: Any) -> Any:
-        text = self._fields[field].dump_json(value).decode()
+        text = self._fields[field].serializer.to_json(value)
         if (field, text) not in self._meant:
-            self._meant[field, text] = self._fields[field].validate_json(text)
+            meant = self._meant[field, text] = self._fields[field].validate_json(text)
+            self._itself[id(meant)] = meant
         return self._meant[field, text]
+
+
+_set = object.__setattr__
 
 
 def _made(kind: type[Model], values: dict[str, Any], given: set[str]) -> Model:
     """Make a record of values that are known to be good, as pydantic does, in a fifth of the time."""
     made = kind.__new__(kind)
-    for name, value in (
-        ("__dict__", values),
-        ("__pydantic_fields_set__", given),
-        ("__pydantic_extra__", None),
-        ("__pydantic_private__", None),
-    ):
-        object.__setattr__(made, name, value)
+    _set(made, "__dict__", values)
+    _set(made, "__pydantic_fields_set__", given)
+    _set(made, "__pydantic_extra__", None)
+    _set(made, "__pydantic_private__", None)
     return made
 
 
 def _copied(record: Model, *, update: Mapping[str, Any] | None = None) -> Model:
     """Do what `model_copy` does."""
     changes = update or {}
-    return _made(type(record), {**vars(record), **changes}, record.model_fields_set | changes.keys())
+    given = record.__pydantic_fields_set__
+    return _made(
+        type(record), {**vars(record), **changes}, given if given >= changes.keys() else given | changes.keys()
+    )
+
+
+def _equal(one: Record, other: object) -> bool:
+    """Tell whether two records are equal, as pydantic does."""
+    return one is other or (type(one) is type(other) and vars(one) == vars(other))
 
 
 def _remembered_reading() -> Any:
@@ -439,21 +480,28 @@ class Routes:
     """The pipes and rules of the template; their answers are remembered by what they look at."""
 
     def __init__(self) -> None:
-        self._receivers: dict[tuple[object, ...], list[str]] = {}
+        self._receivers: dict[tuple[str, ...], list[str]] = {}
         self._pipes: dict[tuple[str | None, str | None], list[dict[str, Any]]] = {}
-        self._paths = sorted({path for rule in RULES for path in _leaves(rule.pattern)})
+        self._paths: dict[str, list[tuple[str, ...]]] = {}
 
     def announced(self, image: Mapping[str, Any], number: int) -> list[dict[str, Any]]:
         """Return what the pipes announce of an image of the table's stream."""
         looked_at = image["kind"]["S"], image.get("change", {}).get("S")
-        record = {"eventID": str(number), "dynamodb": {"NewImage": image}}
         if looked_at not in self._pipes:
+            record = {"eventID": str(number), "dynamodb": {"NewImage": image}}
             self._pipes[looked_at] = [pipe for pipe in PIPES if lets_through(pipe, record)]
+        if not self._pipes[looked_at]:
+            return []
+        record = {"eventID": str(number), "dynamodb": {"NewImage": image}}
         return [event_of(pipe, record) for pipe in self._pipes[looked_at]]
 
     def receivers(self, event: Mapping[str, Any]) -> list[str]:
         """Return the functions whose rules match an event."""
-        looked_at = tuple(str(_at(event, path)) for path in self._paths)
+        kind = event["detail-type"]
+        if kind not in self._paths:
+            rules = (rule for rule in RULES if kind in rule.pattern.get("detail-type", (kind,)))
+            self._paths[kind] = sorted({path for rule in rules for path in _leaves(rule.pattern)})
+        looked_at = (kind, event["source"], *[str(_at(event, path)) for path in self._paths[kind]])
         if looked_at not in self._receivers:
             self._receivers[looked_at] = [rule.function for rule in receivers(dict(event))]
         return self._receivers[looked_at]

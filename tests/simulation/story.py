@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from tests.deployment import BASE_MODEL, job_event
@@ -148,7 +149,7 @@ class Story:
             world.begin = LATE_IN_A_MONTH
         entered(world, capped=capped, large=large, hours=APPROVAL_HOURS if self.asked else None)
         self.promises = Promises(world, self)
-        world.watch.append(self.promises.watch)
+        world.looks = self.promises.looks
         world.sagemaker.launched = self._trains
         world.sagemaker.changed = self._announces
         world.sagemaker.coming = self._comes
@@ -254,8 +255,8 @@ class Story:
     def _announces(self, job: TrainingJob) -> None:
         self.world.activity += 1
         run = names.run_of_training_job(STACK, job.name) or ""
-        self.world.log.append(f"{self.world.when()} SageMaker: job of {self.world.names.get(run, run)} {job.status}")
-        self.world.emit(job_event(job.name), f"job {job.status} of {self.world.names.get(run, run)}")
+        self.world.say(f"SageMaker: job of {self.world.names.get(run, run)} {job.status}")
+        self.world.emit(_job_event(job.name), f"job {job.status} of {self.world.names.get(run, run)}")
 
     def _imports(self, job: ImportJob) -> None:
         run_id = names.run_of_imported_model(STACK, job.name) or ""
@@ -269,7 +270,7 @@ class Story:
         if status != "Completed":
             self._cause(run_id, "import")
         self.world.activity += 1
-        self.world.log.append(f"{self.world.when()} Bedrock: import of {self.world.names.get(run_id, run_id)} {status}")
+        self.world.say(f"Bedrock: import of {self.world.names.get(run_id, run_id)} {status}")
         self.world.bedrock.end(job.name, status)
 
     def _comes(self, hosted: Hosted) -> tuple[float, str]:
@@ -297,12 +298,14 @@ class Story:
             schedule.at = min(schedule.at, world.time + schedule.period)
         world.met[f"{hosted.kind} {hosted.status}"] += 1
         run_id = names.run_of_endpoint(STACK, hosted.name.removesuffix("-b")) or ""
-        told = f"{hosted.kind} of {world.names.get(run_id, run_id)} {hosted.status}"
-        world.log.append(f"{world.when()} SageMaker: {told}")
+        run = world.names.get(run_id, run_id)
+        world.say(f"SageMaker: {hosted.kind} of {run} {hosted.status}")
         if hosted.kind == "Endpoint":
-            event = sample("aws.sagemaker/sagemaker-endpoint-state-change.in-service")
-            event["detail"] |= {"EndpointName": hosted.name, "EndpointStatus": hosted.status.upper()}
-            world.emit(event, f"endpoint {hosted.status} of {world.names.get(run_id, run_id)}")
+            told = {"EndpointName": hosted.name, "EndpointStatus": hosted.status.upper()}
+            world.emit(
+                _event("aws.sagemaker/sagemaker-endpoint-state-change.in-service", told),
+                f"endpoint {hosted.status} of {run}",
+            )
 
     def _judges(self, job: EvaluationJob) -> None:
         run_id = names.run_of_judge_job(STACK, job.name) or ""
@@ -373,9 +376,8 @@ class Story:
 
         def ends(status: str) -> None:
             executions.finish(name, status, error="" if status == "SUCCEEDED" else "States.TaskFailed")
-            event = sample(f"aws.states/step-functions-execution-status-change.{ended}")
-            event["detail"] |= {"name": name, "status": status}
-            self.world.emit(event, f"workflow {status} of {run}")
+            event = f"aws.states/step-functions-execution-status-change.{ended}"
+            self.world.emit(_event(event, {"name": name, "status": status}), f"workflow {status} of {run}")
 
         def step(number: int, died: int = 0, raised: int = 0) -> None:
             if number == len(steps):
@@ -425,10 +427,10 @@ class Story:
         run_id = names.run_id(world.drops.bucket, f"{folder}tune.yaml", version)
         world.names[run_id] = name
         self.drops.append(DropMade(name, dataset, files, first, poor, run_id, budget, bool(serve), based))
-        event = sample("aws.s3/object-created.tune-yaml")
-        event["detail"]["object"].update({"key": f"{folder}tune.yaml", "version-id": version})
         world.activity += 1
-        world.log.append(f"{world.when()} drop {name} in {dataset}")
+        world.say(f"drop {name} in {dataset}")
+        dropped = {**_sample("aws.s3/object-created.tune-yaml")["detail"]["object"], "key": f"{folder}tune.yaml"}
+        event = _event("aws.s3/object-created.tune-yaml", {"object": {**dropped, "version-id": version}})
         world.emit(event, f"drop of {name}")
         if self._choose(f"{name} is overwritten", 2):
             world.later(15, lambda: self._overwrite(folder))
@@ -459,9 +461,9 @@ class Story:
                 self.world.later(HOUR, lambda: self._say(run_id, answer))
 
     def _say(self, run_id: str, answer: str) -> None:
-        event = sample(f"tunedrop.user/{answer}")
-        event["detail"]["run_id"] = run_id
-        self.world.emit(event, f"{answer} of {self.world.names[run_id]}")
+        self.world.emit(
+            _event(f"tunedrop.user/{answer}", {"run_id": run_id}), f"{answer} of {self.world.names[run_id]}"
+        )
 
     def _wish(self, number: int) -> None:
         """Ask to promote one of the runs in the place of the champion that is seen."""
@@ -469,19 +471,17 @@ class Story:
 
     def _ask(self, wish: str, chosen: DropMade) -> None:
         champion = self.promises.champion(chosen.dataset)
-        event = sample("tunedrop.user/promotion-requested.rollback")
-        event["detail"] |= {"request_id": f"request-{wish}", "dataset": chosen.dataset, "run_id": chosen.run_id}
-        event["detail"] |= {"instead_of": champion or "", "requested_by": ANN}
+        asked = {"request_id": f"request-{wish}", "dataset": chosen.dataset, "run_id": chosen.run_id}
+        asked |= {"instead_of": champion or "", "requested_by": ANN}
         self.world.activity += 1
         self.wished[f"request-{wish}"] = champion
-        self.world.emit(event, f"wish {wish} of {chosen.name}")
+        self.world.emit(_event("tunedrop.user/promotion-requested.rollback", asked), f"wish {wish} of {chosen.name}")
 
     def _wake(self) -> None:
         """Ask for every run's endpoint, whether it was taken down or not."""
         for drop in self.drops:
-            event = sample("tunedrop.user/endpoint-wanted.by-role")
-            event["detail"] |= {"run_id": drop.run_id, "requested_by": ANN}
             self.world.activity += 1
+            event = _event("tunedrop.user/endpoint-wanted.by-role", {"run_id": drop.run_id, "requested_by": ANN})
             self.world.emit(event, f"endpoint wanted of {drop.name}")
 
     def _rings(self) -> None:
@@ -490,8 +490,7 @@ class Story:
             run_id = self.promises.champion(dataset)
             alarm = f"{STACK}-{run_id}-errors"
             if run_id and alarm in self.world.cloudwatch.alarms:
-                event = sample("aws.cloudwatch/cloudwatch-alarm-state-change.errors")
-                event["detail"]["alarmName"] = alarm
+                event = _event("aws.cloudwatch/cloudwatch-alarm-state-change.errors", {"alarmName": alarm})
                 self.world.activity += 1
                 self.world.met["alarm"] += 1
                 self.world.emit(event, f"alarm of {self.world.names[run_id]}")
@@ -504,7 +503,7 @@ class Story:
         """Let time pass until everything is at rest, then look at what is left."""
         world = self.world
         while not (world.idle and self._at_rest()):
-            due = min(self.schedules, key=lambda schedule: schedule.at)
+            due = min(self.schedules, key=_at)
             if world.next_at() <= due.at:
                 world.live()
             else:
@@ -518,6 +517,9 @@ class Story:
     def _at_rest(self) -> bool:
         idle = min(each.idle if each.seen == self.world.activity else 0 for each in self.schedules)
         return idle >= SETTLE_TICKS and (self.promises.terminal() or idle >= HOPELESS_TICKS)
+
+
+_at = attrgetter("at")
 
 
 @dataclass
@@ -534,7 +536,7 @@ class Schedule:
 
     def tick(self, world: World, longest: float) -> None:
         """Invoke the function; the next pause is `longest` at most."""
-        event = _tick(self.name) | {"time": world.now().isoformat()}
+        event = _sample(f"aws.events/scheduled-event.{self.name}") | {"time": world.now().isoformat()}
         world.deliver(self.function, event, "tick")
         if world.activity == self.seen:
             self.idle += 1
@@ -545,14 +547,21 @@ class Schedule:
         self.at = world.time + self.pause
 
 
+_sample, _job_event = cache(sample), cache(job_event)
+"""Read, and not changed, by whoever gets them."""
+
+
+def _event(name: str, detail: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a payload of `events/` with other words in its detail."""
+    event = _sample(name)
+    return {**event, "detail": {**event["detail"], **detail}}
+
+
 @cache
-def _tick(name: str) -> dict[str, Any]:
-    return sample(f"aws.events/scheduled-event.{name}")
-
-
 def training_rows(first: int) -> str:
     return "".join(json.dumps({"q": f"word {n}", "a": f"WORD {n}"}) + "\n" for n in range(first, first + 10))
 
 
+@cache
 def held_out_rows() -> str:
     return "".join(json.dumps({"q": f"word {n}", "a": f"WORD {n}"}) + "\n" for n in range(1000, 1008))

@@ -6,17 +6,17 @@ after its sender died, or a pause in which everybody else goes on. Another choic
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache, partial
 from heapq import heappop, heappush
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from botocore.exceptions import ClientError, ReadTimeoutError
 from greenlet import getcurrent, greenlet
 
 from tests.fakes import (
-    FakeClock,
     FakeConversation,
     FakeExperiments,
     FakeTrainingLog,
@@ -65,7 +65,10 @@ CALL_SECONDS = 0.01
 MOST_INVOCATIONS = 4000
 LONGEST_LIFE = 60 * 86400.0
 
-_READS = ("get", "list", "describe", "query", "head", "read", "files", "blocks", "specs", "sizes", "state", "ask")
+_READS = (
+    *("get", "batch_get", "list", "describe", "query", "head", "read"),
+    *("files", "blocks", "specs", "sizes", "state", "ask"),
+)
 
 
 class ViolationError(BaseException):
@@ -106,8 +109,7 @@ class Worker:
     """
 
 
-@dataclass(frozen=True)
-class Context:
+class Context(NamedTuple):
     """What Lambda tells a handler about its invocation."""
 
     aws_request_id: str
@@ -140,8 +142,7 @@ class World:
         self.activity = 0
         """Counts what changed anything."""
         self.dead_letters: list[Worker] = []
-        self.log: list[str] = []
-        """The history, a line each, in names that people read."""
+        self._said: list[tuple[float, str]] = []
         self.met: Counter[str] = Counter()
         """What happened, by its kind."""
         self.names: dict[str, str] = {}
@@ -160,7 +161,6 @@ class World:
         self._told, self._now = -1.0, NOW
         """The time that was last asked for, in seconds and as the world tells it."""
         self.clock = Clock(self)
-        self._true_clock = FakeClock()
         self.dynamodb = DynamoDB(self, self._announce)
         self.sagemaker = HostingSageMaker(self)
         self.cloudwatch = CloudWatch()
@@ -168,7 +168,7 @@ class World:
         self.bedrock = Bedrock(self)
         self.ssm = ParameterStore()
         self.sns = Topic()
-        self.drops = InMemoryDrops(clock=self._true_clock)
+        self.drops = InMemoryDrops(clock=self)
         self.files = InMemoryRunFiles(drops=self.drops)
         self.models = InMemoryModelFiles()
         self.workflows = FakeWorkflows()
@@ -176,8 +176,8 @@ class World:
         self.experiments = FakeExperiments()
         self.training_log = FakeTrainingLog()
         self.conversation = FakeConversation(good=lambda _model: True)
-        self.watch: list[Callable[[str], None]] = []
-        """Told of each call that was made."""
+        self.looks: Mapping[str, Callable[[], None]] = {}
+        """Who is told, by operation, that a call was made."""
 
     # ------------------------------------------------------------------------------------------------ time
     def now(self) -> datetime:
@@ -209,7 +209,6 @@ class World:
     def pass_time(self, time: float) -> None:
         """Let time pass."""
         self.time = max(self.time, time)
-        self._true_clock.time = self.now()
 
     def close(self) -> None:
         """End what is still under way, for nothing may reach into the next world."""
@@ -248,12 +247,16 @@ class World:
             raise refusal("AccessDeniedException", f"not authorized to perform {operation}")
         if operation in self.failing:
             raise refusal("InternalServerException", f"{operation} failed")
-        if self.faults >= self.trouble.faults or not self.trouble.calls:
-            return self._done(operation, deed)
-        options = FAULTS_OF_READS if operation.startswith(_READS) else FAULTS_OF_WRITES
-        fault = options[self.choose(f"{worker.title}: {operation}", len(options), self.trouble.calls)]
-        if fault == "fine":
-            return self._done(operation, deed)
+        trouble = self.trouble
+        number, options = 0, _faults(operation)
+        if trouble.calls and self.faults < trouble.faults:
+            number = self.choose(f"{worker.title}: {operation}", len(options), trouble.calls)
+        if not number:
+            answer = deed()
+            if operation in self.looks:
+                self.looks[operation]()
+            return answer
+        fault = options[number]
         self._went_wrong(worker, f"{operation}: {fault}", fault)
         if fault in PAUSES:
             self.sleep(PAUSES[fault])
@@ -304,21 +307,21 @@ class World:
 
     def _done(self, operation: str, deed: Callable[[], Any]) -> Any:
         answer = deed()
-        for watcher in self.watch:
-            watcher(operation)
+        if operation in self.looks:
+            self.looks[operation]()
         return answer
 
     def _lands(self, operation: str, deed: Callable[[], Any]) -> None:
         try:
             self._done(operation, deed)
         except ClientError as error:
-            self.log.append(f"{self.when()} {operation} lands in vain: {error}")
+            self.say(f"{operation} lands in vain: {error}")
 
     def _went_wrong(self, worker: Worker, words: str, kind: str) -> None:
         self.faults += 1
         self.met[kind] += 1
         self.disturbed[worker.function, worker.title.partition(" ")[2], kind] += 1
-        self.log.append(f"{self.when()} {worker.title}: {words}")
+        self.say(f"{worker.title}: {words}")
 
     @staticmethod
     def _throttled(service: str) -> Exception:
@@ -340,7 +343,7 @@ class World:
             self.faults += 1
             self.met[f"event {fate}"] += 1
             self.disturbed[function, worker.title.partition(" ")[2], f"event {fate}"] += 1
-            self.log.append(f"{self.when()} {subject} to {function}: {fate}")
+            self.say(f"{subject} to {function}: {fate}")
         if fate == "lost":
             return
         delay = {"40 s late": 40.0, "20 min late": 1200.0}.get(fate, 1.0)
@@ -367,13 +370,13 @@ class World:
         handler = stage().handlers[worker.function]
         context = Context(worker.request_id, lambda: (worker.deadline - self.time) * 1000)
         worker.dead = False
-        worker.body = greenlet(lambda: self._invoke(worker, lambda: handler(worker.event, context)), getcurrent())
-        self._resume(worker)
+        worker.body = _IDLE.pop() if _IDLE else greenlet(_work)
+        self._resume(worker, partial(self._invoke, worker, partial(handler, worker.event, context)))
 
-    def _resume(self, worker: Worker) -> None:
+    def _resume(self, worker: Worker, *work: Callable[[], None]) -> None:
         self.worker = worker
         worker.body.parent = getcurrent()
-        worker.body.switch()
+        worker.body.switch(*work)
         self.worker = None
 
     def _invoke(self, worker: Worker, work: Callable[[], Any]) -> None:
@@ -398,7 +401,7 @@ class World:
         return isinstance(error, TransientError | ModelNotReadyError) or (denied and bool(self.denied))
 
     def _failed(self, worker: Worker, why: str) -> None:
-        self.log.append(f"{self.when()} {worker.title} failed: {why}")
+        self.say(f"{worker.title} failed: {why}")
         if worker.ends:
             worker.ends[1](worker.dead)
         elif worker.tried < len(RETRIES):
@@ -406,7 +409,7 @@ class World:
             self.later(RETRIES[worker.tried], lambda: self.start(again))
         else:
             self.met["dead letter"] += 1
-            self.log.append(f"{self.when()} {worker.title}: its event is kept in the dead-letter queue")
+            self.say(f"{worker.title}: its event is kept in the dead-letter queue")
             self.dead_letters.append(worker)
 
     def _dies(self, worker: Worker, why: str) -> NoReturn:
@@ -436,12 +439,43 @@ class World:
             detail = event["detail"]
             run = self.names.get(detail["run_id"], detail["run_id"])
             what = f"{detail['status']} ({detail['change']})" if "status" in detail else event["detail-type"]
-            self.log.append(f"{self.when()} {what} {run}")
+            self.say(f"{what} {run}")
             self.emit(event, f"{what} of {run}")
 
-    def when(self) -> str:
-        hours, seconds = divmod(self.time, 3600)
-        return f"{hours:02.0f}:{seconds // 60:02.0f}:{seconds % 60:05.2f}"
+    def say(self, words: str) -> None:
+        """Tell what happens now, in names that people read."""
+        self._said.append((self.time, words))
+
+    @property
+    def log(self) -> list[str]:
+        """The history, a line each."""
+        return [f"{_hours(time)} {words}" for time, words in self._said]
+
+
+def _hours(time: float) -> str:
+    hours, seconds = divmod(time, 3600)
+    return f"{hours:02.0f}:{seconds // 60:02.0f}:{seconds % 60:05.2f}"
+
+
+@cache
+def _faults(operation: str) -> tuple[str, ...]:
+    return FAULTS_OF_READS if operation.startswith(_READS) else FAULTS_OF_WRITES
+
+
+_IDLE: list[greenlet] = []
+"""Greenlets that have done their work and wait for more."""
+
+
+def _work(work: Callable[[], None]) -> None:
+    """Do one piece of work after the other, each in the time between two switches."""
+    body = getcurrent()
+    while True:
+        work()
+        del work  # it holds a world that may be over
+        _IDLE.append(body)
+        if body.parent is None:
+            raise AssertionError("a worker without a world")
+        work = body.parent.switch()
 
 
 _CLIENTS = frozenset({"dynamodb", "sagemaker", "bedrock", "ssm", "sns", "cloudwatch", "application-autoscaling"})

@@ -25,6 +25,8 @@ _MINISTACK_SERVICES = (
 
 def main() -> None:
     """Run an engine until its standard input ends."""
+    # The loop that serves lets go of the interpreter at every write, and waits this long for a busy thread to give it back.
+    sys.setswitchinterval(0.0005)
     data_dir, settings = Path(sys.argv[1]), Settings.from_json(sys.argv[2])
     data_dir.mkdir(parents=True, exist_ok=True)
     with (data_dir / "lock").open("w") as lock:

@@ -113,11 +113,9 @@ def lets_through(pipe: dict[str, Any], record: dict[str, Any]) -> bool:
 def event_of(pipe: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
     """Return the event into which a pipe's input template turns a stream record."""
 
-    def filled(template: Any) -> Any:
-        if isinstance(template, dict):
-            return {key: filled(value) for key, value in template.items()}
+    def at(steps: list[str]) -> Any:
         value: Any = record
-        for step in template:
+        for step in steps:
             value = value[step]
         return value
 
@@ -132,7 +130,7 @@ def event_of(pipe: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
         "time": "2026-01-05T09:00:00Z",
         "region": REGION,
         "resources": [],
-        "detail": filled(_places(parameters["InputTemplate"])),
+        "detail": {key: at(steps) for key, steps in _places(parameters["InputTemplate"]).items()},
     }
 
 

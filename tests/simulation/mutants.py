@@ -56,20 +56,21 @@ def planted(mutant: Mutant) -> Iterator[None]:
     before = {name: function.__code__ for name, function in functions.items()}
     for name, function in functions.items():
         function.__code__ = codes[name]
-    _forget(sys.modules[mutant.module])
+    _forget(mutant.module)
     try:
         yield
     finally:
         for name, code in before.items():
             functions[name].__code__ = code
-        _forget(sys.modules[mutant.module])
+        _forget(mutant.module)
 
 
-def _forget(module: ModuleType) -> None:
-    """Forget what a module's functions have answered, where that is remembered."""
-    for each in vars(module).values():
-        if hasattr(each, "cache_clear"):
-            each.cache_clear()
+def _forget(module: str) -> None:
+    """Forget what a module's functions have answered, and plans, which are made with the functions of many."""
+    for name in (module, "tunedrop.steps.plan"):
+        for each in vars(sys.modules[name]).values():
+            if hasattr(each, "cache_clear"):
+                each.cache_clear()
 
 
 def _codes(code: CodeType) -> Iterator[tuple[str, CodeType]]:

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, partial
 from itertools import compress
-from operator import is_not
+from operator import is_, is_not
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, get_args, get_origin
 
 from pydantic import TypeAdapter
 
@@ -196,11 +196,32 @@ class Stage:
         for each in (logger, logging.getLogger("tunedrop")):
             self._undo.append(partial(each.setLevel, each.level))
             each.setLevel(logging.CRITICAL)
-        bootstrap, dynamodb, paired, names, instruction, ask_rows, validate, evaluate, plan, report, judging = (
+        (
+            bootstrap,
+            dynamodb,
+            paired,
+            names,
+            instruction,
+            ask_rows,
+            validate,
+            scan_ranges,
+            evaluate,
+            plan,
+            report,
+            judging,
+        ) = (
             importlib.import_module(f"tunedrop.{name}")
             for name in (
                 *("bootstrap", "adapters.dynamodb", "evaluation.paired", "domain.names", "validation.rows.instruction"),
-                *("steps.ask_rows", "steps.validate", "steps.evaluate", "steps.plan", "steps.report", "steps.judging"),
+                *(
+                    "steps.ask_rows",
+                    "steps.validate",
+                    "steps.scan_ranges",
+                    "steps.evaluate",
+                    "steps.plan",
+                    "steps.report",
+                    "steps.judging",
+                ),
             )
         )
         self._replace(dynamodb, "time", SimpleNamespace(sleep=self.sleep))
@@ -222,6 +243,8 @@ class Stage:
         for module, name in ((names, "run_id"), (names, "console_url"), (instruction, "_contract")):
             self._replace(module, name, cache(vars(module)[name]))
         self._replace(validate, "validate", _remembered_validation(validate.validate))
+        self._replace(scan_ranges, "scan_range", _remembered_scan(scan_ranges.scan_range))
+        self._replace(plan, "make_plan", _remembered_plans(plan.make_plan))
         self._replace(ask_rows, "scored", _remembered_scoring(ask_rows.scored))
         self._replace(evaluate, "results", _remembered_results(evaluate.results))
         self._replace(plan, "parse_tune_yaml", _remembered_parsing(plan.parse_tune_yaml))
@@ -260,7 +283,10 @@ class Documents:
     """
 
     def __init__(self) -> None:
-        self._fields = {name: TypeAdapter[Any](field.annotation) for name, field in Run.model_fields.items()}
+        annotations = {name: field.annotation for name, field in Run.model_fields.items()}
+        lists = {name: get_args(each)[0] for name, each in annotations.items() if get_origin(each) is tuple}
+        self._fields = {name: TypeAdapter[Any](each) for name, each in (annotations | lists).items()}
+        """How each field is written, or each member of a field that lists some."""
         self._given = set(self._fields)
         self._nothing = dict.fromkeys(self._fields, self)
         self._meant: dict[tuple[str, bytes], Any] = {}
@@ -299,6 +325,9 @@ class Documents:
         """Return what a field is read as that is written so."""
         if isinstance(value, datetime) or id(value) in self._itself:
             return value
+        if isinstance(value, tuple):
+            members = tuple([each if id(each) in self._itself else self._from_text(field, each) for each in value])
+            return value if all(map(is_, members, value)) else members
         if not isinstance(value, str | int | None):
             return self._from_text(field, value)
         key = field, type(value), value
@@ -406,6 +435,69 @@ def _remembered_validation(validate: Callable[..., Any]) -> Callable[..., Any]:
         rows.hand_to(sink)
         return report
 
+    return remembered
+
+
+class _Noted:
+    """A source of which is noted what was read."""
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+        self.read: list[tuple[tuple[Any, ...], bytes]] = []
+
+    def blocks(self, *place: Any) -> Iterable[bytes]:
+        content = b"".join(self._source.blocks(*place))
+        self.read.append((place, content))
+        return iter([content])
+
+
+def _remembered_scan(scan: Callable[..., Any]) -> Callable[..., Any]:
+    """Read a range each time, and judge its rows once; settings that are the same are one dataset's."""
+    known: dict[tuple[str, int, int | None, int], tuple[Any, ...]] = {}
+
+    def remembered(source: Any, part: Any, settings: Any, sink: Any, counter: Any = None) -> Any:
+        key = part.file.name, part.start, part.end, id(settings)
+        if key in known:
+            for place, content in known[key][1]:
+                if b"".join(source.blocks(*place)) != content:
+                    raise AssertionError("one order to scan, and two contents")
+        else:
+            noted, rows = _Noted(source), _Rows()
+            known[key] = settings, noted.read, scan(noted, part, settings, rows, counter), rows
+        *_, partial_result, rows = known[key]
+        rows.hand_to(sink)
+        return partial_result
+
+    return remembered
+
+
+def _remembered_plans(make: Callable[..., Any]) -> Callable[..., Any]:
+    """Look into the files each time, and plan once what is asked for in the same words of the same files."""
+    known: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    all_rules: list[PlanRules] = []
+
+    def remembered(
+        spec: Any, model: Any, artifacts: Any, drop: Any, objects: Any, head_of: Any, rules: PlanRules, now: Any
+    ) -> Any:
+        if model.gated:  # when its terms were accepted is in the plan
+            return make(spec, model, artifacts, drop, objects, head_of, rules, now)
+        if rules not in all_rules:
+            all_rules.append(rules)
+        key = id(spec), id(model), drop, tuple(objects), all_rules.index(rules)
+        if key in known:
+            for file in known[key][2]:
+                head_of(file)
+        else:
+            heads: list[Any] = []
+
+            def noted(file: Any) -> Any:
+                heads.append(file)
+                return head_of(file)
+
+            known[key] = spec, model, heads, make(spec, model, artifacts, drop, objects, noted, rules, now)
+        return known[key][-1]
+
+    vars(remembered)["cache_clear"] = known.clear
     return remembered
 
 

@@ -25,7 +25,7 @@ _MINISTACK_SERVICES = (
 
 def main() -> None:
     """Run an engine until its standard input ends."""
-    # The loop that serves lets go of the interpreter at every write, and waits this long for a busy thread to give it back.
+    # The loop that serves lets the interpreter go at every write, and waits so long until a busy thread gives it back.
     sys.setswitchinterval(0.0005)
     data_dir, settings = Path(sys.argv[1]), Settings.from_json(sys.argv[2])
     data_dir.mkdir(parents=True, exist_ok=True)

@@ -37,13 +37,13 @@ class Memory(threading.Thread):
         self.engine = self.all = 0
 
     def run(self) -> None:
-        """Look every other second."""
+        """Look again and again; a look is work of the kernel's for each page of every process."""
         me = psutil.Process()
         while True:
             sizes = [_share(each) for each in me.children(recursive=True)]
             self.engine = max([self.engine, *sizes])
             self.all = max(self.all, sum(sizes))
-            time.sleep(2)
+            time.sleep(15)
 
 
 def _share(process: psutil.Process) -> int:
@@ -65,7 +65,6 @@ def main() -> int:
         world(
             Path(folder),
             parameters={"ReservedConcurrency": str(RESERVED)},
-            seconds_per_minute=1.0,
             snapshot_seconds=1e6,
         ) as deployed,
     ):

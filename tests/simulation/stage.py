@@ -10,7 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache, partial
 from itertools import compress
 from operator import is_, is_not
@@ -75,14 +75,14 @@ class _Counted(dict[Effect, Performer]):
         return super().__getitem__(effect)
 
 
-class WorldClock:
-    """Tell the time as the current world's worker has it."""
+class MachineClock:
+    """Tell a worker of the current world the time as its machine has it."""
 
-    def __init__(self, stage: "Stage") -> None:
-        self._stage = stage
+    world: "World"
 
     def now(self) -> datetime:
-        return self._stage.world.clock.now()
+        worker, now = self.world.worker, self.world.now()
+        return now + timedelta(seconds=worker.skew) if worker and worker.skew else now
 
 
 class Reached:
@@ -120,6 +120,7 @@ class Stage:
     def __post_init__(self) -> None:
         self._undo: list[Callable[[], None]] = []
         self._clients = {name: Client() for name in SERVICES}
+        self._clock = MachineClock()
         self._ports = {name: Reached(name) for name in PORTS}
         self._modules = {function: load(function) for function in FUNCTIONS}
         self.handlers = {function: _plain(module.handler) for function, module in self._modules.items()}
@@ -149,7 +150,7 @@ class Stage:
 
     def enter(self, world: "World", *, capped: bool, large: bool, approval: ApprovalRule | None) -> None:
         """Deploy the functions in a world, with the stack's parameters as it has them."""
-        self.world = world
+        self.world = self._clock.world = world
         self.documents.forget()
         for name, client in self._clients.items():
             client.lead_to(getattr(world, SERVICES[name]), partial(world.call, name))
@@ -173,7 +174,7 @@ class Stage:
         settings = Settings.from_environment(environment(function))
         stack = {"monthly_cap_usd": CAP_USD if capped else 0, "run_bucket": RUN_BUCKET}
         application = Application(settings.model_copy(update=stack))
-        application.clock = WorldClock(self)  # type: ignore[assignment]  # a clock by its shape
+        application.clock = self._clock  # type: ignore[assignment]  # a clock by its shape
         vars(application).update(
             self._ports,
             advance=partial(self._advance, application.advance),

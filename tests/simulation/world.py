@@ -116,17 +116,6 @@ class Context(NamedTuple):
     get_remaining_time_in_millis: Callable[[], float]
 
 
-class Clock:
-    """Tell a worker the time as its machine has it."""
-
-    def __init__(self, world: "World") -> None:
-        self._world = world
-
-    def now(self) -> datetime:
-        worker = self._world.worker
-        return self._world.now() + timedelta(seconds=worker.skew if worker else 0)
-
-
 class World:
     """Time, AWS, and the invocations under way."""
 
@@ -137,6 +126,8 @@ class World:
         self.reconciled = reconciled
         self.time = 0.0
         self.faults = 0
+        self.chance = trouble.calls
+        """That a call goes wrong: none any more when enough has."""
         self.worker: Worker | None = None
         self.invocations = 0
         self.activity = 0
@@ -160,7 +151,6 @@ class World:
         """When its time begins."""
         self._told, self._now = -1.0, NOW
         """The time that was last asked for, in seconds and as the world tells it."""
-        self.clock = Clock(self)
         self.dynamodb = DynamoDB(self, self._announce)
         self.sagemaker = HostingSageMaker(self)
         self.cloudwatch = CloudWatch()
@@ -247,11 +237,8 @@ class World:
             raise refusal("AccessDeniedException", f"not authorized to perform {operation}")
         if operation in self.failing:
             raise refusal("InternalServerException", f"{operation} failed")
-        trouble = self.trouble
-        number, options = 0, _faults(operation)
-        if trouble.calls and self.faults < trouble.faults:
-            number = self.choose(f"{worker.title}: {operation}", len(options), trouble.calls)
-        if not number:
+        options = _faults(operation)
+        if not (self.chance and (number := self.choose(f"{worker.title}: {operation}", len(options), self.chance))):
             answer = deed()
             if operation in self.looks:
                 self.looks[operation]()
@@ -296,11 +283,11 @@ class World:
     def stale(self, what: str) -> bool:
         """Tell whether a read that may be stale is."""
         worker = self.worker
-        if worker is None or self.faults >= self.trouble.faults:
+        if worker is None or not self.chance:
             return False
         kind, _, identifier = what.partition("#")
         what = f"{kind} {self.names.get(identifier, identifier)}".rstrip()
-        stale = self.choose(f"{worker.title}: stale {what}", 2, self.trouble.calls) == 1
+        stale = self.choose(f"{worker.title}: stale {what}", 2, self.chance) == 1
         if stale:
             self._went_wrong(worker, f"{what}: stale", "stale read")
         return stale
@@ -318,10 +305,15 @@ class World:
             self.say(f"{operation} lands in vain: {error}")
 
     def _went_wrong(self, worker: Worker, words: str, kind: str) -> None:
-        self.faults += 1
+        self._count_fault()
         self.met[kind] += 1
         self.disturbed[worker.function, worker.title.partition(" ")[2], kind] += 1
         self.say(f"{worker.title}: {words}")
+
+    def _count_fault(self) -> None:
+        self.faults += 1
+        if self.faults >= self.trouble.faults:
+            self.chance = 0.0
 
     @staticmethod
     def _throttled(service: str) -> Exception:
@@ -340,7 +332,7 @@ class World:
         if self.faults < self.trouble.faults:
             fate = FATES[self.choose(f"{subject} to {function}", len(FATES), self.trouble.events)]
         if fate != FATES[0]:
-            self.faults += 1
+            self._count_fault()
             self.met[f"event {fate}"] += 1
             self.disturbed[function, worker.title.partition(" ")[2], f"event {fate}"] += 1
             self.say(f"{subject} to {function}: {fate}")
@@ -363,8 +355,8 @@ class World:
         if self.invocations > MOST_INVOCATIONS:
             raise ViolationError(f"S5: more than {MOST_INVOCATIONS} invocations")
         worker.deadline = self.time + TIMEOUTS[worker.function]
-        if self.faults < self.trouble.faults:
-            worker.skew = SKEWS[self.choose(f"{worker.title}: clock", len(SKEWS), self.trouble.calls / 4)]
+        if self.chance:
+            worker.skew = SKEWS[self.choose(f"{worker.title}: clock", len(SKEWS), self.chance / 4)]
             if worker.skew:
                 self._went_wrong(worker, f"its clock is wrong by {worker.skew:+g} s", "clock skew")
         handler = stage().handlers[worker.function]

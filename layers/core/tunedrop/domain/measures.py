@@ -63,9 +63,11 @@ def of_write(before: Run | None, after: Run) -> Iterator[Measurement]:
 
 def month_changed(before: Run, after: Run) -> bool:
     """Tell whether a write changed what is committed in the month in which it was made."""
-    opened = {charge.month for charge in budget.opened(before.charges, after.charges)}
-    changed = opened | {charge.month for charge, _ in budget.settled(before.charges, after.charges)}
-    return bool(changed) and budget.month_of(after.updated_at) in changed
+    if before.charges == after.charges:
+        return False
+    month = budget.month_of(after.updated_at)
+    settled = (charge for charge, _ in budget.settled(before.charges, after.charges))
+    return any(charge.month == month for charge in (*budget.opened(before.charges, after.charges), *settled))
 
 
 def of_imports(running: int, waiting: int) -> Iterator[Measurement]:

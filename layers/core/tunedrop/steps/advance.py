@@ -43,7 +43,7 @@ def advance(
         if run is None:
             return None
         # A notice that was sent is remembered wherever the run stands by now: it may come back to the status.
-        if effect not in effects_due(run, clock.now()) and not isinstance(observation, NoticeSent):
+        if effect and effect not in effects_due(run, clock.now()) and not isinstance(observation, NoticeSent):
             # Whoever wrote meanwhile has done as much. Otherwise what was seen still counts: a notice that was sent
             # must not be sent again because the training moved on in the same second.
             observation = first

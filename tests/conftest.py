@@ -7,9 +7,14 @@ from typing import Any
 
 import pytest
 from botocore.loaders import JSONFileLoader
+from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
 
 END_TO_END = "tests/end_to_end/"
+
+# An example may take as long as it takes: on a busy machine that is another matter than on a quiet one.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 class Scheduling(LoadFileScheduling):

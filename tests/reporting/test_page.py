@@ -68,7 +68,7 @@ def hostile(text: str) -> RunReport:
 
 
 @given(HOSTILE)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_text_becomes_markup_or_stays_unseen(text: str) -> None:
     rendered = render(hostile(text))
     page = Page(rendered)

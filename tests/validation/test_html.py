@@ -31,7 +31,7 @@ def hostile_report(text: str) -> ValidationReport:
 
 
 @given(HOSTILE)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_no_text_of_a_dataset_becomes_markup_or_stays_unseen(text: str) -> None:
     rendered = render(hostile_report(text), title=text)
     page = Page(rendered)

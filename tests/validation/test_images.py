@@ -313,7 +313,7 @@ def test_settings_of_pillow_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @given(st.sampled_from(sorted(VALID)), st.data())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_no_mutation_raises(kind: str, draw: st.DataObject) -> None:
     data = bytearray(VALID[kind])
     for _ in range(draw.draw(st.integers(1, 4))):
@@ -325,13 +325,13 @@ def test_no_mutation_raises(kind: str, draw: st.DataObject) -> None:
 
 
 @given(st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF89a", b"RIFF\x30\0\0\0WEBPVP8X"]), st.binary())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_no_bytes_raise(start: bytes, data: bytes) -> None:
     assert inspect("a.jxl", start + data, LIMITS, decode=True)
 
 
 @given(st.sampled_from(FORMATS), st.integers(2, 40), st.integers(2, 40), st.floats(0, 1, exclude_max=True))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_picture_of_any_size_passes_only_whole(kind: str, width: int, height: int, share: float) -> None:
     data = _saved(kind, _noise(size=(width, height)))
     assert _codes(NAMES[kind], data, decode=True) == []

@@ -105,7 +105,7 @@ def dirty_file(technique: Technique, draw: random.Random, shared: int = 0) -> by
     return content if draw.random() < 0.7 else content.rstrip(b"\r\n")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     technique=st.sampled_from(Technique),
     draw=st.randoms(use_true_random=False),

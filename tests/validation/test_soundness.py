@@ -471,7 +471,7 @@ _NAMES = {
     TEXT: ["train.txt", "train.csv", "train.json", "train.txt.gz", "train.csv.gz", "train.json.gz"],
     VISUAL: ["metadata.jsonl"],
 }
-_QUICK = settings(max_examples=60, deadline=None)
+_QUICK = settings(max_examples=60)
 
 
 @_QUICK

@@ -375,7 +375,7 @@ def _cut(data: bytes, cuts: list[int]) -> list[bytes]:
     st.one_of(st.binary(), PIECES, PIECES.map(lambda data: b'text\n"a"\n' + data)),
     st.lists(st.integers(0, 300)),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_bytes_give_the_same_records_however_they_are_cut(reader: Reader, data: bytes, cuts: list[int]) -> None:
     records = list(reader([data], SHORT))
     assert list(reader(_cut(data, cuts), SHORT)) == records
@@ -404,7 +404,7 @@ OBJECTS = st.lists(
 
 @given(st.one_of(OBJECTS.map("".join), st.lists(st.tuples(*[OBJECTS.map("".join)] * 2)).map(
     lambda pairs: ",".join(f'"{key}":{value}' for key, value in pairs))))  # fmt: skip
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_what_is_accepted_fast_is_what_the_contract_reads(inner: str) -> None:
     data = f"{{{inner}}}".encode(errors="surrogatepass")
     accepted = _accepted(data)
@@ -423,7 +423,6 @@ def test_plain_objects_are_accepted_fast() -> None:
 
 
 @given(TEXTS)
-@settings(deadline=None)
 def test_csv_reads_what_was_written(texts: list[str]) -> None:
     file = io.StringIO(newline="")
     writer = csv.DictWriter(file, ["id", "text"], quoting=csv.QUOTE_ALL)
@@ -433,7 +432,6 @@ def test_csv_reads_what_was_written(texts: list[str]) -> None:
 
 
 @given(TEXTS, st.booleans(), st.sampled_from([None, 1]))
-@settings(deadline=None)
 def test_json_reads_what_was_written(texts: list[str], ascii_only: bool, indent: int | None) -> None:  # noqa: FBT001
     rows = [{"text": text} for text in texts]
     array = json.dumps(rows, ensure_ascii=ascii_only, indent=indent)
@@ -442,7 +440,6 @@ def test_json_reads_what_was_written(texts: list[str], ascii_only: bool, indent:
 
 
 @given(TEXTS, st.floats(0, 1, exclude_max=True))
-@settings(deadline=None)
 def test_a_truncated_array_never_passes(texts: list[str], share: float) -> None:
     data = json.dumps([{"text": text} for text in texts]).encode()
     cut = data[: int(share * len(data))]

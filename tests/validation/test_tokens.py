@@ -88,7 +88,7 @@ class TestModelTokenizer:
             ModelTokenizer(content)
 
     @given(st.integers(0, 5_000), st.binary(max_size=4))
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     def test_a_damaged_file_counts_or_raises_that_error(self, position: int, damage: bytes) -> None:
         content = _content()
         try:

@@ -200,6 +200,18 @@ def test_runs_are_told_apart_by_what_a_schedule_looks_at_them_for(store: RunStor
     }
 
 
+def test_a_run_that_another_release_wrote_is_tracked_once_it_is_written_again() -> None:
+    client = simulated()
+    store = DynamoDBRunStore(client, TABLE)
+    store.create(run_in(RunStatus.DEPLOYING).model_copy(update={"version": 0, "claims": frozenset()}))
+    (item,) = client.query(ExpressionAttributeValues={":shelf": {"S": "live"}})["Items"]
+    client.put_item(TableName=TABLE, Item={name: value for name, value in item.items() if name != "tracked"})
+    assert not any(store.tracked().values())
+    (run,) = store.live()
+    store.commit(run, observed(run, IMPORT_STARTED))
+    assert store.tracked()[Tracked.IMPORT] == [run.run_id]
+
+
 def test_runs_are_read_in_the_order_in_which_they_are_asked_for(store: RunStore) -> None:
     for name in ("a", "b", "c"):
         store.create(other_run(name))

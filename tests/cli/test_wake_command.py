@@ -21,13 +21,15 @@ from tests.samples import (
     scored,
 )
 from tunedrop.adapters.dynamodb import DynamoDBRunStore
-from tunedrop.domain.decide import NO_WAKE
+from tunedrop.domain.decide import DELETIONS, NO_WAKE
 from tunedrop.domain.observations import (
+    DeletionDenied,
     EndpointNamed,
     EndpointSeen,
     ModelDeleted,
     Observation,
     Refused,
+    ReportWritten,
     RetirementWanted,
     WakeRequested,
 )
@@ -70,7 +72,10 @@ class Application:
         self.wishes.append((kind, detail))
 
     def sleep(self, _seconds: float) -> None:
-        self.see(self.answers.pop(0))
+        answer = self.answers.pop(0)
+        self.see(answer)
+        if answer == IN_SERVICE:
+            self.endpoints.add(ENDPOINT_NAME)
 
 
 @pytest.fixture
@@ -121,6 +126,23 @@ def test_an_endpoint_that_was_deleted_by_hand_is_brought_back(application: Appli
     result = tunedrop("wake", RUN_ID)
     assert result.exit_code == 0
     assert f"The endpoint {ENDPOINT_NAME} is in service." in result.output
+
+
+def test_what_else_is_written_of_a_run_is_not_taken_for_its_return(application: Application, tunedrop: Command) -> None:
+    application.endpoints.clear()
+    application.answers = [ReportWritten(uri="s3://runs/report.html"), WakeRequested(by=PERSON, gone=True), IN_SERVICE]
+    assert tunedrop("wake", RUN_ID).exit_code == 0
+    assert application.answers == []
+
+
+def test_an_endpoint_that_was_left_to_a_person_who_deleted_it_is_brought_back(
+    application: Application, tunedrop: Command
+) -> None:
+    application.see(RetirementWanted(because="Nobody had called it."), *[DeletionDenied(reason="No.")] * DELETIONS)
+    assert "is up" in tunedrop("wake", RUN_ID).stderr
+    application.endpoints.clear()
+    application.answers = [WakeRequested(by=PERSON, gone=True), IN_SERVICE]
+    assert tunedrop("wake", RUN_ID).exit_code == 0
 
 
 def test_a_run_without_an_endpoint_has_nothing_to_bring_back(account: Account, tunedrop: Command) -> None:

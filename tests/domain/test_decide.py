@@ -250,7 +250,7 @@ def situation(run: Run, now: datetime) -> object:
         run.deployment.target,
         run.deployment.waking,
     )
-    if run.deployment and run.deployment.waking_since:
+    if run.deployment and run.deployment.waking and run.deployment.waking_since:
         deployment = (deployment, now - run.deployment.waking_since >= LONGEST_WAKE)
     promotion = run.promotion and (run.promotion.by, run.promotion.published)
     tried = run.deployment.denials if run.deployment else 0
@@ -691,7 +691,8 @@ def test_only_an_endpoint_of_a_promoted_run_that_was_taken_down_or_deleted_by_ha
     for move in woken:
         deployment = move.before.deployment
         assert deployment
-        by_hand = move.observation == WAKE_GONE and not (deployment.retirement or deployment.waking)
+        kept = not deployment.retirement or deployment.left
+        by_hand = move.observation == WAKE_GONE and kept and not deployment.waking
         assert deployment.deleted or by_hand
         assert move.before.promotion
         assert move.before.deployment.target is ServeTarget.ENDPOINT

@@ -252,7 +252,9 @@ class Promises:
         """L1: nobody waits for long for what a run can do without."""
         since = {
             "the base model's endpoint": run.base.since if run.base and run.status == "DEPLOYING" else None,
-            "an endpoint that was to come back": run.deployment.waking_since if run.deployment else None,
+            "an endpoint that was to come back": (
+                run.deployment.waking_since if run.deployment and run.deployment.waking else None
+            ),
             "the judge": run.judgement.since if run.judgement and not run.judgement.over else None,
         }
         for what, began in since.items():

@@ -37,7 +37,8 @@ from tests.samples import (
     observed,
     scored,
 )
-from tunedrop.domain.decide import LONGEST_WAIT, LONGEST_WAKE, NO_WAKE, Effect
+from tunedrop.domain.alias import Alias
+from tunedrop.domain.decide import DELETIONS, LONGEST_WAIT, LONGEST_WAKE, NO_WAKE, Effect
 from tunedrop.domain.endpoint_requests import endpoint_requests
 from tunedrop.domain.observations import (
     DeletionDenied,
@@ -47,6 +48,7 @@ from tunedrop.domain.observations import (
     NoticeSent,
     Observation,
     Refused,
+    RetirementWanted,
     Unavailable,
     WakeRequested,
 )
@@ -386,7 +388,8 @@ def test_an_endpoint_that_is_woken_comes_back_under_its_name(world: World) -> No
         run = world.tick()
     assert run.deployment
     assert before.deployment
-    assert run.deployment == before.deployment.model_copy(update={"retirement": "", "deleted": False})
+    again = {"retirement": "", "deleted": False, "waking_since": run.deployment.waking_since}
+    assert run.deployment == before.deployment.model_copy(update=again)
     assert world.endpoints.model(run.deployment.model_arn or "").source_uri == ARTIFACT_URI
     assert ServedModels(FakeModelImports(), world.endpoints).why_missing(ENDPOINT_ARN) == ""
     reconcile(world)
@@ -451,9 +454,75 @@ def test_an_endpoint_that_somebody_deleted_by_hand_is_woken(world: World) -> Non
     assert run.deployment.waking
     for _ in range(3):
         run = world.tick()
-    assert run.deployment == before.deployment
+    assert run.deployment
+    assert before.deployment
+    assert run.deployment == before.deployment.model_copy(update={"waking_since": run.deployment.waking_since})
     assert served.why_missing(ENDPOINT_ARN) == ""
     assert world.deploy(wanted(served, run, PERSON)) == run
+
+
+def test_an_endpoint_that_was_left_to_a_person_who_deleted_it_is_woken(world: World) -> None:
+    world.promote()
+    world.see(RetirementWanted(because="Nobody had called it."), *[DeletionDenied(reason="A policy.")] * DELETIONS)
+    assert world.run.deployment
+    assert world.run.deployment.left
+    served = ServedModels(FakeModelImports(), world.endpoints)
+    assert world.deploy(wanted(served, world.run, PERSON)).deployment == world.run.deployment  # it is still there
+    world.endpoints.stages.clear()
+    world.deploy(wanted(served, world.run, PERSON))
+    for _ in range(3):
+        run = world.tick()
+    assert served.why_missing(ENDPOINT_ARN) == ""
+    assert run.deployment
+    assert (run.deployment.retirement, run.deployment.left, run.deployment.waking) == ("", "", False)
+
+
+def test_the_time_of_an_endpoint_that_is_woken_begins_anew_whatever_of_it_was_there(world: World) -> None:
+    world.promote()
+    hours = timedelta(hours=HOSTING.ttl_hours or 0)
+    world.clock.move(hours - timedelta(minutes=1))
+    made = world.endpoints.created[ENDPOINT_NAME]
+    world.endpoints.stages.clear()
+    world.deploy(WAKE.model_copy(update={"gone": True}))
+    world.endpoints.created[ENDPOINT_NAME] = made  # only its component was deleted
+    for _ in range(3):
+        world.tick()
+        reconcile(world)
+    assert world.run.deployment
+    assert (world.run.deployment.retirement, world.run.deployment.waking) == ("", False)
+    world.clock.move(hours)
+    reconcile(world)
+    assert world.run.deployment
+    assert world.run.deployment.retirement == f"Nobody had called it for {HOSTING.ttl_hours:g} hours."
+
+
+def test_a_former_champion_that_is_woken_is_kept_as_long_as_one_that_has_just_been_replaced(world: World) -> None:
+    run = world.promote()
+    assert run.promotion
+    successor = run.model_copy(
+        update={"run_id": "successor", "promotion": run.promotion.model_copy(update={"at": world.clock.now()})}
+    )
+    world.runs.runs["successor"] = successor.model_dump_json()
+    alias = Alias(dataset=run.dataset).with_champion(run).with_champion(successor)
+    world.runs.all_aliases[run.dataset] = alias.model_dump_json()
+
+    def taken_down_after(days: int) -> bool:
+        world.clock.move(timedelta(days=days))
+        world.endpoints.called[ENDPOINT_NAME] = world.clock.now()
+        reconcile(world)
+        deployment = world.deploy().deployment
+        assert deployment
+        return deployment.deleted
+
+    assert not taken_down_after(days=6)
+    assert taken_down_after(days=1)
+    world.deploy(WAKE)
+    for _ in range(3):
+        world.tick()
+        reconcile(world)
+    assert ServedModels(FakeModelImports(), world.endpoints).why_missing(ENDPOINT_ARN) == ""
+    assert not taken_down_after(days=6)
+    assert taken_down_after(days=1)
 
 
 # ---------------------------------------------------------------- endpoints of nobody

@@ -51,7 +51,7 @@ def wake(
             terminal.print(f"- {line}")
     send(stack, "Endpoint Wanted", {"run_id": found.run_id})
     with console(stderr=True).status("Waking"):
-        after = _awake(records, found)
+        after = _awake(stack, records, found)
     deployment = after.deployment
     if deployment is None or deployment.retirement:
         terminal.print(f"The endpoint did not come back. {deployment.retirement if deployment else ''}")
@@ -70,7 +70,8 @@ def _taken_down(stack: Stack, records: RunRecords, run_id: str) -> Run:
             f"Run {run_id} was not promoted to an endpoint: there is nothing to bring back.",
             f"See it: tunedrop show {run_id}",
         )
-    state = "on its way back" if deployment.waking else "being taken down" if deployment.retirement else "up"
+    going = deployment.retirement and not deployment.left
+    state = "on its way back" if deployment.waking else "being taken down" if going else "up"
     if not deployment.deleted and (state != "up" or is_there(stack, deployment.model_name)):
         raise CommandError(f"The endpoint of run {run_id} is {state}.", f"See it: tunedrop show {run_id}")
     return run
@@ -86,17 +87,17 @@ def is_there(stack: Stack, name: str) -> bool:
     return True
 
 
-def _awake(records: RunRecords, before: Run) -> Run:
+def _awake(stack: Stack, records: RunRecords, before: Run) -> Run:
     """Wait until the endpoint is in service, or given up."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         run = records.get(before.run_id)
         deployment = run.deployment if run else None
-        # Until the wish is recorded nothing has changed.
+        # Until the wish is recorded nothing has changed; or something else has, and what was deleted is not back.
         changed = run is not None and run.version > before.version
         if run and deployment and changed and not deployment.waking:
             given_up = deployment.retirement.startswith(NO_WAKE)
-            if given_up or not deployment.retirement:
+            if given_up or (not deployment.retirement and is_there(stack, deployment.model_name)):
                 return run
         time.sleep(POLL_SECONDS)
     raise CommandError(

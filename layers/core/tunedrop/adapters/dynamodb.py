@@ -34,7 +34,6 @@ SHELF_INDEX = "shelf-index"
 LIVE = "live"
 SETTLED = "settled"
 ALIAS = "alias"
-NOT_TRACKED = "-"
 NOBODY = "-"
 """The holder of a claim that was given back."""
 
@@ -138,8 +137,9 @@ class DynamoDBRunStore:
         """Return what the index shows of the live shelf: no run is read for it."""
         found: dict[Tracked, list[str]] = {each: [] for each in Tracked}
         for item in self._shelf(LIVE):
-            if (tracked := item["tracked"]["S"]) != NOT_TRACKED:
-                found[Tracked(tracked)].append(item["run_id"]["S"])
+            # What another release wrote may lack it until the reconciliation has the run written again.
+            if "tracked" in item:
+                found[Tracked(item["tracked"]["S"])].append(item["run_id"]["S"])
         return found
 
     def read(self, run_ids: Sequence[str]) -> Iterator[Run]:
@@ -347,10 +347,10 @@ def _item(run: Run) -> dict[str, Any]:
         "change": run.change,
         "reason": run.reason or "-",
         "shelf": SETTLED if settled(run) else LIVE,
-        "tracked": run.tracked or NOT_TRACKED,
         "created_at": run.created_at.isoformat(),
         "updated_at": run.updated_at.isoformat(),
         "document": run.model_dump_json(),
+        **({"tracked": run.tracked} if run.tracked else {}),
     }
     return {**{name: {"S": value} for name, value in attributes.items()}, "version": {"N": str(run.version)}}
 

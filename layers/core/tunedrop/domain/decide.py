@@ -869,7 +869,7 @@ def _over(run: Run, observation: Observation, now: datetime) -> Run:
         case EndpointSeen() if run.deployment and run.deployment.waking:
             if not observation.in_service:
                 return _still_waking(run, observation.reason, NEXT_TICK, now)
-            awake = run.deployment.model_copy(update={"waking": False, "waking_since": None})
+            awake = run.deployment.model_copy(update={"waking": False})
             return _change(run, now, deployment=awake, next_try_at=None)
         case PromotionRequested() | ChampionChanged():
             return _asked_for(run, observation, now)
@@ -1030,10 +1030,11 @@ def _woken(run: Run, now: datetime, *, gone: bool) -> Run:
     deployment = run.deployment
     if deployment is None or deployment.target is not ServeTarget.ENDPOINT or run.promotion is None:
         return run
-    gone_by_hand = gone and not (deployment.retirement or deployment.waking)
-    if not (deployment.deleted or gone_by_hand):
+    # What could not be taken down is a person's to delete.
+    by_hand = not deployment.waking and (not deployment.retirement or deployment.left != "")
+    if not (deployment.deleted or (gone and by_hand)):
         return run
-    again = {"retirement": "", "deleted": False, "denials": 0, "waking": True, "waking_since": now}
+    again = {"retirement": "", "deleted": False, "denials": 0, "left": "", "waking": True, "waking_since": now}
     awake = deployment.model_copy(update=again)
     return _change(run, now, change=Change.DUE, deployment=awake, next_try_at=None)
 

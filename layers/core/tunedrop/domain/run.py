@@ -195,6 +195,7 @@ class Deployment(Record):
     waking: bool = False
     """Whether an endpoint that was taken down is on its way back."""
     waking_since: datetime | None = None
+    """When it was last asked back: how long it is kept counts from then."""
 
     @property
     def kind(self) -> str:

@@ -148,10 +148,10 @@ class FormerChampions:
     """As the models' names begin."""
 
     def kept(self) -> Iterator[tuple[datetime, Run]]:
-        """Yield when each ceased to be a champion, and the run, of those whose imports are kept."""
+        """Yield when each ceased to be a champion, or was woken since, and the run, of those that are kept."""
         for run in self.promoted():
             if (ended := self._ended(run)) and run.deployment and not run.deployment.retirement:
-                yield ended, run
+                yield max(ended, run.deployment.waking_since or ended), run
 
     def promoted(self) -> Iterator[Run]:
         """Yield the runs that were ever promoted, of those whose models are still there."""

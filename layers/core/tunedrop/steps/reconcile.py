@@ -147,10 +147,11 @@ class Reconcile:
             run_id = names.run_of_endpoint(self.stack, name)
             run = self.runs.get(run_id) if run_id else None
             hours = run.plan.hosting.ttl_hours if run and run.plan and run.plan.hosting else None
-            if run is None or hours is None or not run.status.terminal:
+            if run is None or run.deployment is None or hours is None or not run.status.terminal:
                 continue
             since = now - timedelta(hours=hours)
-            unused = created_at <= since and not self.endpoints.called_since(name, since, now)
+            begun = max(created_at, run.deployment.waking_since or created_at)
+            unused = begun <= since and not self.endpoints.called_since(name, since, now)
             if unused and former.retire(run, f"Nobody had called it for {hours:g} hours.", told=True):
                 yield run.run_id
 

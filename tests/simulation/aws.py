@@ -95,6 +95,8 @@ class DynamoDB:
 
     def query(self, **request: Any) -> dict[str, Any]:
         values = request["ExpressionAttributeValues"]
+        if ":tracked" in values:
+            return self._tracked(values[":tracked"]["S"])
         shelf, since = values[":shelf"]["S"], values.get(":since", {"S": ""})["S"]
         if self.world.stale(f"query {shelf}"):
             before = (self.former.get(key) for key in self.items)
@@ -102,6 +104,11 @@ class DynamoDB:
         else:
             seen = [self.items[key] for key in self._order if key in self._shelves.get(shelf, ())]
         found = [item for item in seen if item["created_at"]["S"] >= since]
+        return {"Items": sorted(found, key=_created)}
+
+    def _tracked(self, tracked: str) -> dict[str, Any]:
+        table: Mapping[str, Item | None] = self.former if self.world.stale(f"query {tracked}") else self.items
+        found = [item for item in table.values() if item and item.get("tracked", {"S": ""})["S"] == tracked]
         return {"Items": sorted(found, key=_created)}
 
     def _updated(self, request: Mapping[str, Any]) -> Item:

@@ -903,7 +903,7 @@ MUTANTS = (
     Mutant(
         "runs are read as they may have been",
         CORE + "adapters/dynamodb.py",
-        (('Key=_key(f"run#{run_id}"), ConsistentRead=True)', 'Key=_key(f"run#{run_id}"))'),),
+        (('Key=_key(f"{RUN}{run_id}"), ConsistentRead=True)', 'Key=_key(f"{RUN}{run_id}"))'),),
         reconciled=False,
         shown_by={"validate_dataset r1: stale get_item run r1": 1},
     ),

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SHELF_INDEX = "shelf-index"
+SHELF_INDEX, TRACKED_INDEX = "shelf-index", "tracked-index"
+RUN = "run#"
+"""As the keys of runs begin."""
 LIVE = "live"
 SETTLED = "settled"
 ALIAS = "alias"
@@ -57,7 +59,7 @@ class _NoLedgerError(Exception):
 
 
 class DynamoDBRunStore:
-    """Keep runs in a table with the key `id` and the index `shelf-index` on (`shelf`, `created_at`)."""
+    """Keep runs in a table with the key `id` and the indices `shelf-index` and `tracked-index`."""
 
     def __init__(self, client: "BaseClient", table: str, cap_cents: int | None = None) -> None:
         """Use the table through a DynamoDB client; `cap_cents` is what a month's jobs may cost, None for any amount."""
@@ -68,7 +70,7 @@ class DynamoDBRunStore:
     def get(self, run_id: str) -> Run | None:
         """Return the run as last written, by a consistent read."""
         with failures.transient():
-            answer = self._client.get_item(TableName=self._table, Key=_key(f"run#{run_id}"), ConsistentRead=True)
+            answer = self._client.get_item(TableName=self._table, Key=_key(f"{RUN}{run_id}"), ConsistentRead=True)
         return _run(answer["Item"]) if "Item" in answer else None
 
     def create(self, run: Run) -> bool:
@@ -134,13 +136,11 @@ class DynamoDBRunStore:
             yield from (run for run in self.read(run_ids) if not settled(run))
 
     def tracked(self) -> Mapping[Tracked, Sequence[str]]:
-        """Return what the index shows of the live shelf: no run is read for it."""
-        found: dict[Tracked, list[str]] = {each: [] for each in Tracked}
-        for item in self._shelf(LIVE):
-            # What another release wrote may lack it until the reconciliation has the run written again.
-            if "tracked" in item:
-                found[Tracked(item["tracked"]["S"])].append(item["run_id"]["S"])
-        return found
+        """Return what an index of nothing else shows: no run is read for it."""
+        return {
+            each: [item["id"]["S"].removeprefix(RUN) for item in self._query(TRACKED_INDEX, "tracked", each)]
+            for each in Tracked
+        }
 
     def read(self, run_ids: Sequence[str]) -> Iterator[Run]:
         """Yield runs by consistent reads, a hundred at a time and no more of them than are asked for."""
@@ -148,7 +148,7 @@ class DynamoDBRunStore:
             yield from self._read(run_ids[first : first + MOST_KEYS])
 
     def _read(self, run_ids: Sequence[str]) -> Iterator[Run]:
-        keys = [_key(f"run#{run_id}") for run_id in run_ids]
+        keys = [_key(f"{RUN}{run_id}") for run_id in run_ids]
         with failures.transient():
             answer = self._client.batch_get_item(RequestItems={self._table: {"Keys": keys, "ConsistentRead": True}})
         items = {item["run_id"]["S"]: item for item in answer["Responses"].get(self._table, [])}
@@ -184,11 +184,14 @@ class DynamoDBRunStore:
             yield item["dataset"]["S"]
 
     def _shelf(self, shelf: str, since: datetime | None = None) -> Iterator[dict[str, Any]]:
-        values = {":shelf": {"S": shelf}} | ({":since": {"S": since.isoformat()}} if since else {})
+        return self._query(SHELF_INDEX, "shelf", shelf, since)
+
+    def _query(self, index: str, key: str, value: str, since: datetime | None = None) -> Iterator[dict[str, Any]]:
+        values = {f":{key}": {"S": value}} | ({":since": {"S": since.isoformat()}} if since else {})
         query: dict[str, Any] = {
             "TableName": self._table,
-            "IndexName": SHELF_INDEX,
-            "KeyConditionExpression": "shelf = :shelf" + (" AND created_at >= :since" if since else ""),
+            "IndexName": index,
+            "KeyConditionExpression": f"{key} = :{key}" + (" AND created_at >= :since" if since else ""),
             "ExpressionAttributeValues": values,
         }
         while True:
@@ -338,7 +341,7 @@ def _claim(claim: str, holder: str) -> dict[str, Any]:
 
 def _item(run: Run) -> dict[str, Any]:
     attributes = {
-        "id": f"run#{run.run_id}",
+        "id": f"{RUN}{run.run_id}",
         "kind": "run",
         "run_id": run.run_id,
         "dataset": run.dataset,

@@ -25,7 +25,8 @@ local: setup ## Leave the embedded AWS running, and print how to speak to it
 	$(VENV)/bin/python -m local up
 
 test: lint ## Check style, types and behaviour
-	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	# The end-to-end tests wait as much as they work: three processes fill two cores.
+	$(VENV)/bin/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 simulate: setup ## Search histories of faults for a broken promise; SEED=7 tells one history, SEEDS=100000 looks longer
 	PYTHONPATH=.:layers/core:cli $(VENV)/bin/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS))

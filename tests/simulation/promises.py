@@ -618,7 +618,9 @@ class Promises:
         """L3: what nobody calls is taken down; a schedule ticks once a day here when nothing happens."""
         name = f"{STACK}-{run.run_id}"
         called = self._world.cloudwatch.calls.get(name, ())
-        last = max([self._world.sagemaker.hosted["Model"][name].created_at, *called])
+        # What a policy forbids to delete is as old as it was, when a person has it brought back.
+        woken = [run.deployment.waking_since] if run.deployment and run.deployment.waking_since else []
+        last = max([self._world.sagemaker.hosted["Model"][name].created_at, *woken, *called])
         if self._world.now() - last > hours + timedelta(days=1, hours=2):
             raise ViolationError(f"L3: nobody has called {self._name(run)} since {last}, and its endpoint is there")
 

@@ -24,8 +24,8 @@ demo: setup ## Run a real drop through the embedded AWS; TECHNIQUE=chat, domain-
 local: setup ## Leave the embedded AWS running, and print how to speak to it
 	$(VENV)/bin/python -m local up
 
+# The end-to-end tests wait as much as they work: three processes fill two cores.
 test: lint ## Check style, types and behaviour
-	# The end-to-end tests wait as much as they work: three processes fill two cores.
 	$(VENV)/bin/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 simulate: setup ## Search histories of faults for a broken promise; SEED=7 tells one history, SEEDS=100000 looks longer

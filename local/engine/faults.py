@@ -57,12 +57,14 @@ class Faults:
         self._invocations: dict[str, _Invocation] = {}
         self._throttled: dict[str, bool] = {}
         self._killed_at: set[str] = set()
+        self._deaths: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def switch(self, settings: FaultSettings) -> None:
         """Let this go wrong from now on."""
         with self._lock:
             self._settings = settings
+            self._deaths.clear()
 
     @property
     def quiet(self) -> bool:
@@ -104,11 +106,14 @@ class Faults:
         """Kill once at each call that was never killed at before, and not again when the event is tried again."""
         invocation = self._invocations.setdefault(call.request_id, _Invocation())
         invocation.calls[site] += 1
+        if self._deaths[call.function] >= self._settings.kill_each_call:
+            return None
         for fault in ("kill-before", "kill-after"):
             each = f"{fault} {site} #{min(invocation.calls[site], _MOST_ORDINAL)}"
             if not invocation.killed and each not in self._killed_at:
                 invocation.killed = True
                 self._killed_at.add(each)
+                self._deaths[call.function] += 1
                 self._met[each] += 1
                 return fault
         return None

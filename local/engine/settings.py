@@ -34,7 +34,7 @@ class FaultSettings:
         lost_response: chance that a function's call does what it should, and is answered that it failed.
         kill: chance that a function's process dies at a call, before AWS takes it or after.
         kill_each_call: let functions die at every call that none died at before, before it and after it, but at most
-            once while an event is tried again.
+            once while an event is tried again, and each function so often at most until this is said again.
     """
 
     seed: int = 0
@@ -45,7 +45,7 @@ class FaultSettings:
     throttle: float = 0
     lost_response: float = 0
     kill: float = 0
-    kill_each_call: bool = False
+    kill_each_call: int = 0
 
 
 @dataclass(frozen=True, slots=True)

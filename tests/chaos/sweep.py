@@ -6,7 +6,9 @@ from local.engine.settings import FaultSettings
 from tests.chaos.world import KINDS, Dropped, World, final_state, violations
 
 PATIENCE = 1200.0
-MOST_ROUNDS = 10
+DEATHS = 3
+"""Of a function in a round: a workflow tries one four times."""
+MOST_ROUNDS = 30
 """Rare calls, such as those of a run that met another one, turn up one by one for long."""
 
 
@@ -14,9 +16,9 @@ def die_at_every_call(deployed: World) -> list[str]:
     """Drop a dataset of each kind, again and again, until no call is left to die at; returns what did not hold."""
     undisturbed = [deployed.drop_kind(kind) for kind in KINDS]
     deployed.live_on(PATIENCE)
-    deployed.trouble(FaultSettings(kill_each_call=True))
     died = 0
     for number in range(MOST_ROUNDS):
+        deployed.trouble(FaultSettings(kill_each_call=DEATHS))
         for kind in KINDS:
             deployed.drop_kind(kind)
         deployed.live_on(PATIENCE)

@@ -44,7 +44,7 @@ def test_a_call_that_is_throttled_is_so_in_all_its_tries() -> None:
 
 def test_functions_die_once_at_each_call_and_not_while_an_event_is_tried_again() -> None:
     faults = Faults()
-    faults.switch(FaultSettings(kill_each_call=True))
+    faults.switch(FaultSettings(kill_each_call=99))
     deaths = [
         [faults.of_call(call(0, request, operation)) for operation in ("GetItem", "PutItem", "PutItem", "PutItem")]
         for request in ("a", "a", "b", "c", "d", "e", "f", "g")
@@ -53,3 +53,11 @@ def test_functions_die_once_at_each_call_and_not_while_an_event_is_tried_again()
     assert deaths[1] == [None] * 4, "the event is tried again"
     assert [fault for invocation in deaths for fault in invocation if fault] == ["kill-before", "kill-after"] * 3
     assert deaths[-1] == [None] * 4
+
+
+def test_a_function_dies_no_more_often_than_is_said_until_it_is_said_again() -> None:
+    faults = Faults()
+    for first in (0, 10):
+        faults.switch(FaultSettings(kill_each_call=2))
+        deaths = [faults.of_call(call(0, f"{first + number}", f"Get{first + number}")) for number in range(5)]
+        assert deaths == ["kill-before"] * 2 + [None] * 3

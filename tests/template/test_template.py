@@ -307,7 +307,8 @@ def test_every_task_of_a_workflow_is_tried_again_after_what_passes_and_nothing_e
     inner = _map(workflow)["ItemProcessor"]["States"].values()
     tasks = [state for state in (*_states(workflow).values(), *inner) if state["Type"] == "Task"]
     passing = [{error for retry in task["Retry"] for error in retry["ErrorEquals"]} for task in tasks]
-    assert all({"TransientError", "Sandbox.Timedout", "Lambda.TooManyRequestsException"} <= each for each in passing)
+    died = {"Lambda.Unknown", "Runtime.ExitError", "Sandbox.Timedout"}
+    assert all({"TransientError", "Lambda.TooManyRequestsException", *died} <= each for each in passing)
     assert not any("States.ALL" in each for each in passing)
 
 

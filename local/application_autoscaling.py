@@ -11,13 +11,9 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
-import botocore.session
-from botocore.model import ServiceModel
-
-from local.constraints import check
+from local.constraints import check, service_model
 from local.engine.host import AwsError, Host, IamCheck, Request, Response
 
 _LINKED_ROLE = "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
@@ -92,7 +88,7 @@ class ApplicationAutoScaling:
         answer = self._operations.get(operation)
         if answer is None:
             raise AwsError("UnknownOperationException", f"The local Application Auto Scaling has no {operation}")
-        check(_service_model().operation_model(operation).input_shape, parameters)
+        check(service_model("application-autoscaling").operation_model(operation).input_shape, parameters)
         with self._lock:
             body = json.dumps(answer(parameters)).encode()
             draft = self._path.with_suffix(".draft")
@@ -157,11 +153,6 @@ class ApplicationAutoScaling:
     def _describe_policies(self, parameters: dict[str, Any]) -> dict[str, Any]:
         wanted = parameters.get("ResourceId")
         return {"ScalingPolicies": [each for each in self._policies if wanted in (None, each["ResourceId"])]}
-
-
-@cache
-def _service_model() -> ServiceModel:
-    return botocore.session.get_session().get_service_model("application-autoscaling")
 
 
 def _operation(request: Request) -> str:

@@ -7,10 +7,12 @@ that passes here must pass there.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
+import botocore.session
 import regex
-from botocore.model import ListShape, MapShape, Shape, StringShape, StructureShape
+from botocore.model import ListShape, MapShape, ServiceModel, Shape, StringShape, StructureShape
 
 from local.engine.host import AwsError
 
@@ -28,6 +30,12 @@ _JSON_TYPES: dict[str, tuple[type, ...]] = {
     "boolean": (bool,),
     "timestamp": (int, float, str),
 }
+
+
+@cache
+def service_model(service: str) -> ServiceModel:
+    """Load botocore's model of a service, by boto3's name of it: megabytes of JSON, read once."""
+    return botocore.session.get_session().get_service_model(service)
 
 
 def check(shape: Shape | None, value: Any) -> None:

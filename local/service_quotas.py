@@ -6,8 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-import botocore.session
-
+from local.constraints import service_model
 from local.engine.host import AwsError, Host, IamCheck, Request, Response
 from local.sagemaker.account import Account
 from local.sagemaker.settings import Settings
@@ -37,7 +36,7 @@ class ServiceQuotas:
     def start(self, host: Host) -> None:
         """Number the quotas as AWS does: a code is an L and eight hexadecimal digits."""
         self._host = host
-        model = botocore.session.get_session().get_service_model("sagemaker")
+        model = service_model("sagemaker")
         self._types = {
             hashlib.sha256(f"{each} {use}".encode()).hexdigest()[:8].upper(): (each, use)
             for use in _USES

@@ -78,7 +78,5 @@ def judged(
 
 
 def _growth(taken: Measurements, tool: str, small: Dataset, large: Dataset) -> float | None:
-    if (tool, large.name) not in taken.out:
-        return None
-    costs = [taken.own_seconds(tool, each.name) / each.megabytes for each in (small, large)]
-    return costs[1] / costs[0]
+    ratio = taken.own_ratio((tool, large.name), (tool, small.name))
+    return None if ratio is None else ratio * small.megabytes / large.megabytes

@@ -9,10 +9,9 @@ from functools import cache
 from typing import Any
 from urllib.parse import unquote
 
-import botocore.session
 from botocore.model import OperationModel
 
-from local.constraints import check
+from local.constraints import check, service_model
 from local.engine.host import AwsError, IamCheck, Request
 
 OPERATIONS = {
@@ -53,11 +52,10 @@ _COLLECTIONS = frozenset({"ListModelImportJobs", "ListImportedModels", "ListFoun
 @cache
 def _routes() -> list[tuple[str, re.Pattern[str], OperationModel]]:
     """Return method, path pattern and model of every operation."""
-    session, routes = botocore.session.get_session(), []
+    routes = []
     for service, names in OPERATIONS.items():
-        model = session.get_service_model(service)
         for name in names:
-            operation = model.operation_model(name)
+            operation = service_model(service).operation_model(name)
             # An ARN in the path holds slashes, encoded or not.
             pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>.+)", operation.http["requestUri"])
             routes.append((operation.http["method"], re.compile(f"{pattern}/?"), operation))

@@ -9,12 +9,8 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
-
-import botocore.session
-from botocore.model import ServiceModel
 
 from local.bedrock import requests
 from local.bedrock.artifact import reads_images
@@ -23,6 +19,7 @@ from local.bedrock.imports import ImportedModels
 from local.bedrock.model_server import ModelServer
 from local.bedrock.runtime import Runtime, ServedModel
 from local.bedrock.settings import Settings
+from local.constraints import service_model
 from local.engine import event_stream
 from local.engine.host import AwsError, Host, IamCheck, Request, Response
 
@@ -220,14 +217,9 @@ class Bedrock:
         return ServedModel(name, self._foundation_models[name], cold=False)
 
 
-@cache
-def _service_model() -> ServiceModel:
-    return botocore.session.get_session().get_service_model("bedrock")
-
-
 def _answer(operation: str, record: Mapping[str, Any]) -> dict[str, Any]:
     """Keep what the operation answers of a record that holds more."""
-    members = _service_model().operation_model(operation).output_shape.members
+    members = service_model("bedrock").operation_model(operation).output_shape.members
     return {name: record[name] for name in members if record.get(name) is not None}
 
 
@@ -260,7 +252,7 @@ def _page(operation: str, member: str, records: list[Any], parameters: Mapping[s
     except (binascii.Error, ValueError) as error:
         raise AwsError("ValidationException", "The provided nextToken is invalid.") from error
     end = start + parameters.get("maxResults", _DEFAULT_PAGE)
-    members = _service_model().operation_model(operation).output_shape.members[member].member.members
+    members = service_model("bedrock").operation_model(operation).output_shape.members[member].member.members
     page = [{name: record[name] for name in members if record.get(name) is not None} for record in records[start:end]]
     token = {"nextToken": base64.b64encode(str(end).encode()).decode()} if end < len(records) else {}
     return {member: page, **token}

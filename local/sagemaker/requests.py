@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-from functools import cache
 from typing import Any
 
-import botocore.session
-from botocore.model import ServiceModel
-
-from local.constraints import check
+from local.constraints import check, service_model
 from local.engine.host import AwsError, IamCheck, Request
 from local.sagemaker.hubs import PERMISSIONS
 
@@ -32,12 +28,6 @@ _UNSUPPORTED = (
 )
 
 
-@cache
-def service_model() -> ServiceModel:
-    """Load botocore's model of the SageMaker API."""
-    return botocore.session.get_session().get_service_model("sagemaker")
-
-
 def parse(request: Request) -> tuple[str, dict[str, Any]]:
     """Return the operation's name and its parameters.
 
@@ -45,10 +35,10 @@ def parse(request: Request) -> tuple[str, dict[str, Any]]:
         AwsError: UnknownOperationException, SerializationException or ValidationException.
     """
     operation = _operation(request)
-    if operation not in service_model().operation_names:
+    if operation not in service_model("sagemaker").operation_names:
         raise AwsError("UnknownOperationException", "")
     parameters = _parameters(request)
-    check(service_model().operation_model(operation).input_shape, parameters)
+    check(service_model("sagemaker").operation_model(operation).input_shape, parameters)
     if operation == "CreateTrainingJob":
         _check_training_job(parameters)
     return operation, parameters

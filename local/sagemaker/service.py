@@ -13,6 +13,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from local.constraints import service_model
 from local.engine.host import AwsError, Host, IamCheck, Request, Response
 from local.s3_prefix import S3Prefix, UnsafeKeyError
 from local.sagemaker import inference, requests, serverless
@@ -251,13 +252,13 @@ class SageMaker:
                 jobs = [job for job in jobs if job[member] < _seconds(before)]
         key = _SORT_KEYS[parameters.get("SortBy", "CreationTime")]
         jobs.sort(key=lambda job: job[key], reverse=parameters.get("SortOrder", "Descending") == "Descending")
-        members = requests.service_model().shape_for("TrainingJobSummary").members
+        members = service_model("sagemaker").shape_for("TrainingJobSummary").members
         summaries = [{name: job[name] for name in members if name in job} for job in jobs]
         return _page("TrainingJobSummaries", summaries, parameters)
 
     def _lister(self, kind: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
         def summaries(parameters: dict[str, Any]) -> dict[str, Any]:
-            members = requests.service_model().shape_for(f"{kind}Summary").members
+            members = service_model("sagemaker").shape_for(f"{kind}Summary").members
             found = [
                 {name: each[name] for name in members if name in each}
                 for each in self._endpoints.summaries(kind, parameters)

@@ -8,6 +8,7 @@ import pytest
 from sagemaker.core import environment_variables, hyperparameters, image_uris, model_uris, script_uris
 from sagemaker.core.jumpstart.accessors import JumpStartModelsAccessor
 
+from tests.captured_specs import REAL, real, real_catalogue
 from tests.catalogue import (
     CLASSIFIER,
     GATED,
@@ -29,20 +30,6 @@ from tunedrop.errors import UnreadableModelError
 REGION = "us-east-1"
 PLACE = Place.of(REGION)
 ENTRY = f"arn:aws:sagemaker:{REGION}:123456789012:hub-content/curated/ModelReference/{GATED}/1.0.0"
-REAL = Path(__file__).parents[3] / "shared" / "jumpstart"
-"""Captured documents of AWS's, where a checkout has them beside it; they are not ours to publish."""
-
-real = pytest.mark.skipif(not REAL.is_dir(), reason="the captured specs of AWS's models are not beside this checkout")
-
-
-def real_catalogue(folder: Path) -> Path:
-    """Lay the captured specs out as the bucket has them."""
-    for row in json.loads((REAL / "manifest.json").read_text()):
-        path = folder / row["spec_key"]
-        path.parent.mkdir(parents=True)
-        path.write_bytes((REAL / f"spec.{row['model_id']}.json").read_bytes())
-    (folder / "models_manifest.json").write_bytes((REAL / "manifest.json").read_bytes())
-    return folder
 
 
 def read_as_the_sdk_does(folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:

@@ -12,7 +12,8 @@ from typing import Any
 import boto3
 from botocore.validate import ParamValidator
 
-from tests.adapters.test_jumpstart_documents import PLACE, REAL, real, real_catalogue
+from tests.adapters.test_jumpstart_documents import PLACE
+from tests.captured_specs import REAL, real, real_catalogue
 from tests.catalogue import GATED, OPEN, hub_document, reader, write_catalogue
 from tests.samples import DATA, DROP, RUN_ID
 from tunedrop.adapters.jumpstart_documents import ModelDocument, SpecCatalogue

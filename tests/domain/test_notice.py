@@ -6,12 +6,13 @@ import pytest
 
 from tests.domain.launch_costs import CHEAP, DEAR, choice, plan_of
 from tests.domain.sample_runs import NOW, PLAN, PROBLEMS, TRAINING, TRAINING_PLAN, run
+from tests.samples import HOSTING
 from tunedrop.domain.cost import training_seconds, training_usd
 from tunedrop.domain.decide import NOTIFIED
 from tunedrop.domain.estimate import estimate, guessed_tokens
 from tunedrop.domain.model_call import ModelCall
 from tunedrop.domain.notice import GROUPS_LIMIT, notice
-from tunedrop.domain.plan import HostingPlan, ServerlessTrainingPlan, ServeTarget
+from tunedrop.domain.plan import ServerlessTrainingPlan, ServeTarget
 from tunedrop.domain.pricing import Price
 from tunedrop.domain.problem import Problem
 from tunedrop.domain.run import BaseEndpoint, Deployment, Judgement, JudgeScore, RunStatus
@@ -358,18 +359,7 @@ def test_what_could_not_be_deleted_is_told_with_its_cost_its_cause_and_the_comma
 
 @pytest.mark.parametrize(("usd", "price"), [(1.52, "1.52 US dollars an hour"), (None, "its price is not known")])
 def test_both_endpoints_that_could_not_be_deleted_are_told(usd: float | None, price: str) -> None:
-    hosting = HostingPlan(
-        image_uri="image",
-        environment={},
-        instance_type="ml.g5.2xlarge",
-        accelerators=1,
-        memory_mb=1024,
-        max_instances=1,
-        scale_to_zero=True,
-        ttl_hours=None,
-        network_isolation=True,
-        usd_per_hour=usd,
-    )
+    hosting = HOSTING.model_copy(update={"usd_per_hour": usd})
     left = run(
         RunStatus.FAILED,
         plan=PLAN.model_copy(update={"hosting": hosting}),

@@ -9,7 +9,8 @@ import boto3
 import pytest
 from botocore.validate import ParamValidator
 
-from tests.adapters.test_jumpstart_documents import PLACE, real, real_catalogue
+from tests.adapters.test_jumpstart_documents import PLACE
+from tests.captured_specs import real, real_catalogue
 from tests.catalogue import GATED_RECIPE, OPEN, RECIPE_ONLY, reader, write_catalogue
 from tests.samples import DATA, DROP, RUN_ID
 from tunedrop.adapters.jumpstart_documents import SpecCatalogue

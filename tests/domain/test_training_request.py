@@ -9,6 +9,7 @@ import boto3
 import pytest
 from botocore.validate import ParamValidator
 
+from tests.captured_specs import REAL, real, real_catalogue
 from tests.catalogue import GATED, OPEN, reader, write_catalogue
 from tests.samples import DATA, DROP, RUN_ID
 from tunedrop.adapters.jumpstart import JumpStartCatalogue
@@ -29,8 +30,6 @@ REGION = "us-east-1"
 STACK = "tunedrop"
 JOB = names.training_job(STACK, RUN_ID, 1)
 ROLE = "arn:aws:iam::123456789012:role/training"
-REAL_SPECS = Path(__file__).parents[3] / "shared" / "jumpstart"
-"""Captured specs of AWS's, where a checkout has them beside it; they are not ours to publish."""
 
 
 def read_catalogue(folder: Path, monkeypatch: pytest.MonkeyPatch) -> JumpStartCatalogue:
@@ -208,12 +207,11 @@ def test_a_run_that_is_not_ready_makes_no_request(gated: Run, missing: str) -> N
         request_of(gated.model_copy(update={missing: None}))
 
 
-# AWS's own specs may not be copied into the project: they are checked against where somebody has them.
-@pytest.mark.skipif(not REAL_SPECS.is_dir(), reason="the captured specs of AWS's models are not beside this checkout")
+@real
 def test_the_request_for_llama_3_1_70b_is_the_sdks_field_by_field(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    golden = json.loads((REAL_SPECS / "create-training-job.llama-3-1-70b.sdk-v2.json").read_text())
+    golden = json.loads((REAL / "create-training-job.llama-3-1-70b.sdk-v2.json").read_text())
     run = planned(
         read_catalogue(real_catalogue(tmp_path), monkeypatch),
         "model: meta-textgeneration-llama-3-1-70b\naccept_eula: true\nhyperparameters: {epoch: 3}",
@@ -254,17 +252,6 @@ def test_the_request_for_llama_3_1_70b_is_the_sdks_field_by_field(
         "ProfilerConfig.S3OutputPath": (None, "s3://my-bucket/out"),
         "ProfilerConfig.DisableProfiler": (None, False),
     }
-
-
-def real_catalogue(folder: Path) -> Path:
-    """Lay the captured specs out as the SDK looks for them."""
-    manifest = json.loads((REAL_SPECS / "manifest.json").read_text())
-    (folder / "models_manifest.json").write_text(json.dumps(manifest))
-    for row in manifest:
-        path = folder / row["spec_key"]
-        path.parent.mkdir(parents=True)
-        path.write_bytes((REAL_SPECS / f"spec.{row['model_id']}.json").read_bytes())
-    return folder
 
 
 def differing(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, tuple[object, object]]:

@@ -17,6 +17,7 @@ from tunedrop.reporting.page import render
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
+# A browser is the machine's, no package of ours: without one the page's text is tested all the same, its looks are not.
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium here to lay the page out with")
 
 WIDTHS = (390, 1280)

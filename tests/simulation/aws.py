@@ -50,11 +50,8 @@ class DynamoDB:
     unseen: dict[str, Item] = field(default_factory=dict)
     """What was written since somebody looked, who takes it out."""
     writes: int = 0
-    _order: list[str] = field(default_factory=list)
-    """The items that are on a shelf of the index, oldest first."""
-    _on: dict[str, str] = field(default_factory=dict)
-    _shelves: dict[str, set[str]] = field(default_factory=dict)
-    """On which shelf each is, and which are on each."""
+    _indexed: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    """An index's key and its value → the items that have it."""
 
     def get_item(self, **request: Any) -> dict[str, Any]:
         identifier = request["Key"]["id"]["S"]
@@ -94,21 +91,16 @@ class DynamoDB:
         return {}
 
     def query(self, **request: Any) -> dict[str, Any]:
-        values = request["ExpressionAttributeValues"]
-        if ":tracked" in values:
-            return self._tracked(values[":tracked"]["S"])
-        shelf, since = values[":shelf"]["S"], values.get(":since", {"S": ""})["S"]
-        if self.world.stale(f"query {shelf}"):
-            before = (self.former.get(key) for key in self.items)
-            seen = [item for item in before if item and item.get("shelf", {"S": ""})["S"] == shelf]
+        values = dict(request["ExpressionAttributeValues"])
+        since = values.pop(":since", {"S": ""})["S"]
+        ((name, value),) = values.items()
+        key = name.removeprefix(":"), value["S"]
+        if self.world.stale(f"query {value['S']}"):
+            seen = [item for item in map(self.former.get, self.items) if item and key in _keys(item)]
         else:
-            seen = [self.items[key] for key in self._order if key in self._shelves.get(shelf, ())]
+            having = self._indexed.get(key, ())
+            seen = [item for identifier, item in self.items.items() if identifier in having]
         found = [item for item in seen if item["created_at"]["S"] >= since]
-        return {"Items": sorted(found, key=_created)}
-
-    def _tracked(self, tracked: str) -> dict[str, Any]:
-        table: Mapping[str, Item | None] = self.former if self.world.stale(f"query {tracked}") else self.items
-        found = [item for item in table.values() if item and item.get("tracked", {"S": ""})["S"] == tracked]
         return {"Items": sorted(found, key=_created)}
 
     def _updated(self, request: Mapping[str, Any]) -> Item:
@@ -130,22 +122,19 @@ class DynamoDB:
 
     def _write(self, image: Item) -> None:
         identifier = image["id"]["S"]
-        self.former[identifier] = self.items.get(identifier)
+        former = self.former[identifier] = self.items.get(identifier)
         self.items[identifier] = self.unseen[identifier] = image
-        if "shelf" in image:
-            self._shelve(identifier, image["shelf"]["S"])
+        for key in _keys(former or {}):
+            self._indexed[key].discard(identifier)
+        for key in _keys(image):
+            self._indexed.setdefault(key, set()).add(identifier)
         self.writes += 1
         self.written(image, self.writes)
 
-    def _shelve(self, identifier: str, shelf: str) -> None:
-        on = self._on.get(identifier)
-        if on != shelf:
-            if on is None:
-                self._order.append(identifier)
-            else:
-                self._shelves[on].discard(identifier)
-            self._on[identifier] = shelf
-            self._shelves.setdefault(shelf, set()).add(identifier)
+
+def _keys(item: Item) -> list[tuple[str, str]]:
+    """Return the keys of the table's indices, and their values, that an item has."""
+    return [(name, item[name]["S"]) for name in ("shelf", "tracked") if name in item]
 
 
 def _created(item: Item) -> str:

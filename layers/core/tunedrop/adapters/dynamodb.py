@@ -5,7 +5,6 @@ import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -131,9 +130,8 @@ class DynamoDBRunStore:
 
     def live(self) -> Iterator[Run]:
         """Yield the runs on the live shelf, oldest first, read anew since the index lags behind."""
-        shelf = (item["run_id"]["S"] for item in self._shelf(LIVE))
-        while run_ids := list(islice(shelf, MOST_KEYS)):
-            yield from (run for run in self.read(run_ids) if not settled(run))
+        shelf = [item["run_id"]["S"] for item in self._shelf(LIVE)]
+        yield from (run for run in self.read(shelf) if not settled(run))
 
     def tracked(self) -> Mapping[Tracked, Sequence[str]]:
         """Return what an index of nothing else shows: no run is read for it."""

@@ -77,16 +77,20 @@ def publish(runs: RunStore, aliases: Aliases, stack: str, dataset: str) -> bool:
 
 def request(served: ServedModels, run: Run | None, request_id: str, by: str, instead_of: str | None) -> Observation:
     """Return a person's wish as `decide` is told of it: with what AWS says of the model."""
-    missing = ""
-    if run and run.deployment and run.deployment.model_arn and (why := served.why_missing(run.deployment.model_arn)):
-        missing = f"Its model cannot be asked: {why}"
+    why = _why_missing(served, run)
+    missing = f"Its model cannot be asked: {why}" if why else ""
     return PromotionRequested(request=request_id, by=by, instead_of=instead_of, missing=missing)
 
 
 def wanted(served: ServedModels, run: Run | None, by: str) -> Observation:
     """Return a person's wish for an endpoint as `decide` is told of it: with whether SageMaker still has it."""
+    return WakeRequested(by=by, gone=bool(_why_missing(served, run)))
+
+
+def _why_missing(served: ServedModels, run: Run | None) -> str:
+    """Say why the run's model cannot be asked; empty when it can, and where it never was anywhere."""
     model_arn = run.deployment.model_arn if run and run.deployment else None
-    return WakeRequested(by=by, gone=bool(model_arn and served.why_missing(model_arn)))
+    return served.why_missing(model_arn) if model_arn else ""
 
 
 def failing(runs: RunStore, run: Run | None, reason: str) -> Observation:

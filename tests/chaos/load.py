@@ -66,6 +66,8 @@ def main() -> int:
             Path(folder),
             parameters={"ReservedConcurrency": str(RESERVED)},
             snapshot_seconds=1e6,
+            # Models are imported one at a time, and each import takes two looks of the tracker's.
+            seconds_per_minute=1.5,
         ) as deployed,
     ):
         memory = Memory()

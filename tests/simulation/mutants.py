@@ -13,6 +13,8 @@ from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+from tests.simulation.story import BETWEEN_CHAMPIONS
+
 ROOT = Path(__file__).parents[2]
 CORE = "layers/core/tunedrop/"
 
@@ -933,6 +935,129 @@ MUTANTS = (
             "story: how good r1 is": 1,
             "story: who hears of r1 wants it": 1,
             "deploy_model r1: delete_imported_model": 5,
+        },
+    ),
+    Mutant(
+        "a wait counts from the run's beginning",
+        CORE + "domain/decide.py",
+        (
+            (
+                "    if now - run.entered_at < LONGEST_WAIT:\n        return _wait(",
+                "    if now - run.created_at < LONGEST_WAIT:\n        return _wait(",
+            ),
+        ),
+        shown_by={"story: approval asked": 1, "story: somebody else imports": 2},
+    ),
+    Mutant(
+        "who has made room makes it again",
+        CORE + "domain/decide.py",
+        (
+            (
+                '            return _unavailable(run.model_copy(update={"room_from": None}), wait, now)\n',
+                "            return _unavailable(run, wait, now)\n",
+            ),
+        ),
+        shown_by={
+            "story: models of others": 1,
+            "story: more drops": 2,
+            "story: when r3 is dropped": 2,
+            "story: rivals of r2": 1,
+        },
+    ),
+    Mutant(
+        "the base model's endpoint stays while the judge reads",
+        CORE + "domain/decide.py",
+        (
+            (
+                "        if _base_due_down(run) and not (run.base and run.base.denials):\n"
+                "            yield Effect.TAKE_BASE_DOWN\n        yield Effect.HEAR_JUDGE",
+                "        yield Effect.HEAR_JUDGE",
+            ),
+        ),
+        shown_by={
+            "story: where the base of r1 answers": 1,
+            "story: who grades r1": 1,
+            "story: how a judge of r1 ends, c1": 4,
+        },
+    ),
+    Mutant(
+        "candidate and rival are graded by one job",
+        CORE + "domain/names.py",
+        (
+            (
+                "return f\"{stack.lower()}-{run}-{'c' if side == 'candidate' else 'r'}{attempt}\"",
+                "return f\"{stack.lower()}-{run}-{side and 'c'}{attempt}\"",
+            ),
+        ),
+        shown_by={"story: who grades r1": 1},
+    ),
+    Mutant(
+        "grades are read when one of two judges is ready",
+        CORE + "steps/judge.py",
+        (("        if any(state and state.status ==", "        if all(state and state.status =="),),
+        shown_by={"story: who grades r1": 1, "story: how a judge of r1 ends, r1": 5},
+    ),
+    Mutant(
+        "another judgement has the jobs of the first",
+        CORE + "domain/decide.py",
+        (
+            (
+                '"over": False, "jobs": (), "attempt": run.judgement.attempt + 1}',
+                '"over": False, "jobs": (), "attempt": run.judgement.attempt}',
+            ),
+        ),
+        shown_by={**BETWEEN_CHAMPIONS, "story: who grades r2": 1},
+    ),
+    Mutant(
+        "a judgement stands though the champion is another",
+        CORE + "domain/decide.py",
+        (('"judgement": _judged_anew(run)}', '"judgement": run.judgement}'),),
+        shown_by={**BETWEEN_CHAMPIONS, "story: who grades r2": 1},
+    ),
+    Mutant(
+        "stored answers are a side's, whichever model gave them",
+        CORE + "steps/ask_rows.py",
+        (
+            (
+                'return f"{side}-{hashlib.sha256(model_id.encode()).hexdigest()[:8]}-"',
+                'return f"{side}-{model_id and hashlib.sha256(side.encode()).hexdigest()[:8]}-"',
+            ),
+        ),
+        shown_by={**BETWEEN_CHAMPIONS, "story: who grades r2": 1},
+    ),
+    Mutant(
+        "the comparison names who is champion at its end",
+        CORE + "steps/evaluate.py",
+        (
+            (
+                "        if isinstance(seen, Scored) and champion:\n",
+                "        champion = self.runs.alias(run.dataset).champion if champion else None\n"
+                "        if isinstance(seen, Scored) and champion:\n",
+            ),
+        ),
+        shown_by={
+            "story: more drops": 2,
+            "story: when r2 is dropped": 2,
+            "story: when r3 is dropped": 2,
+            "story: rivals of r3": 1,
+            "story: how long r3 is imported": 1,
+            "evaluate_model r2: ask": 6,
+        },
+    ),
+    Mutant(
+        "a former champion is kept from its promotion on",
+        CORE + "steps/champions.py",
+        (
+            (
+                "                yield max(ended, run.deployment.waking_since or ended), run\n",
+                "                yield (run.promotion.at if run.promotion else ended), run\n",
+            ),
+        ),
+        shown_by={
+            "story: more drops": 1,
+            "story: when r2 is dropped": 3,
+            "story: rivals of r2": 1,
+            "story: a week passes": 1,
         },
     ),
 )

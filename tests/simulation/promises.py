@@ -6,16 +6,16 @@ They are stated on what AWS holds, and in their own words: nothing here asks pro
 import re
 from collections import Counter
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from tests.samples import RUN_BUCKET, STACK
-from tests.simulation.aws import TrainingJob
+from tests.simulation.aws import MOST_MODELS, TrainingJob
 from tests.simulation.expressions import Item
 from tests.simulation.hosting import Hosted
 from tests.simulation.stage import CAP_USD
 from tests.simulation.world import ViolationError, World
-from tunedrop.domain.run import Run
+from tunedrop.domain.run import Evaluation, Judgement, Run
 
 if TYPE_CHECKING:
     from tests.simulation.story import Story
@@ -53,10 +53,17 @@ TRIES_IN_3_HOURS = 8
 LONGEST_SEARCH = timedelta(hours=24 + 5)
 """How long a run may look for capacity, with the time until somebody looks again in this world."""
 
+SHORTEST_PATIENCE = timedelta(hours=24)
+"""For how long a run waits for room at Bedrock, or under the cap, before it fails for it."""
+
+KEPT = timedelta(days=7)
+"""How long a former champion's model is kept, unless another one needs its place."""
+
 LONGEST_WAITS = {
     "the base model's endpoint": timedelta(hours=6 + 5),
     "an endpoint that was to come back": timedelta(hours=6 + 5),
     "the judge": timedelta(hours=12 + 5),
+    "the end of the base model's endpoint": timedelta(hours=2 + 5),
 }
 """How long a run may wait for what it can do without, with the time until somebody looks again in this world."""
 
@@ -121,7 +128,10 @@ class Promises:
         self._slot: set[str] = set()
         self._records: dict[str, dict[str, dict[str, str]]] = {}
         self._notices = 0
-        self._completed: set[str] = set()
+        self._crowned: dict[str, datetime] = {}
+        """Run id → when it became the champion, first."""
+        self._replaced: dict[str, datetime] = {}
+        """Run id → when another run took its place, last."""
         self._news: Counter[str] = Counter()
         """How often something became known of a run that had ended, which people are to be told of."""
 
@@ -187,15 +197,74 @@ class Promises:
             self._planned(run)
         self._announced(before, run)
         self._served(before, run)
-        if status != was and status in FREED:
-            problem = run.problems[0] if run.problems else None
-            if not (problem and problem.code and problem.message and problem.fix):
-                raise ViolationError(f"S8: {name} ended {status} without a cause and a fix")
-            if problem.code == "drop.duplicate":
-                self._claimed_by_another(run, problem.message)
+        self._evaluated(before, run)
+        if before and status != was and status in ENDS:
+            self._ended(before, run)
         if status == "LAUNCHING" and was in ("VALIDATING", "AWAITING_APPROVAL") and self._story.asked:
             self._approved(run)
         self._charged(before, run)
+
+    def _ended(self, before: Run, run: Run) -> None:
+        """S8: who ends otherwise than evaluated says why, and what to do about it."""
+        if run.judgement and run.evaluation:
+            self._judged(run, run.judgement, run.evaluation)
+        if run.status not in FREED:
+            return
+        problem = run.problems[0] if run.problems else None
+        if not (problem and problem.code and problem.message and problem.fix):
+            raise ViolationError(f"S8: {self._name(run)} ended {run.status} without a cause and a fix")
+        if problem.code == "drop.duplicate":
+            self._claimed_by_another(run, problem.message)
+        if problem.code == "wait.too-long":
+            self._waited_long(run, run.entered_at - before.entered_at)
+
+    def _waited_long(self, run: Run, waited: timedelta) -> None:
+        """S8: who fails for waiting has waited long, and not for a place at Bedrock that is free."""
+        if waited < SHORTEST_PATIENCE:
+            raise ViolationError(f"S8: {self._name(run)} waits no longer after {waited}")
+        bedrock = self._world.bedrock
+        free = len(bedrock.models) < MOST_MODELS and not bedrock.others_import
+        importing = any(job.status == "InProgress" for job in bedrock.jobs.values())
+        if run.training and run.plan and run.plan.serve == "bedrock" and not run.deployment and free and not importing:
+            raise ViolationError(f"S8: {self._name(run)} waits in vain, and Bedrock has a place for it")
+
+    def _evaluated(self, before: Run | None, run: Run) -> None:
+        """Look at what has become known of the run's model."""
+        if run.evaluation and not (before and before.evaluation is run.evaluation):
+            self._compared(run, run.evaluation)
+        if run.judgement and not (before and before.judgement is run.judgement):
+            self._graded(run, run.judgement)
+
+    def _compared(self, run: Run, evaluation: Evaluation) -> None:
+        """S6: the answers that decide are those of the models that are named, the champion's those of that champion."""
+        poor = {each.run_id: each.poor for each in self._story.drops}
+        sides = {run.run_id: evaluation.candidate}
+        if evaluation.champion:
+            champion = self._known.get(evaluation.champion_run or "")
+            served = champion and champion.deployment
+            if champion is None or served is None or served.model_arn != evaluation.champion.model_id:
+                raise ViolationError(f"S6: {self._name(run)} was compared with another champion than is named")
+            sides[champion.run_id] = evaluation.champion
+        for run_id, score in sides.items():
+            if score.value != (0 if poor[run_id] else 1):
+                name = self._world.names[run_id]
+                raise ViolationError(f"S6: {name} has {score.value}, which its own answers do not come to")
+
+    def _judged(self, run: Run, judgement: Judgement, evaluation: Evaluation) -> None:
+        """S6: what a judge says beside the champion's answers is said of the one that the run is compared with."""
+        champion = self._crowned.get(evaluation.champion_run or "")
+        if judgement.rival == "champion" and champion and judgement.since < champion - ANSWERED_LATE:
+            raise ViolationError(f"S6: {self._name(run)} was graded beside a champion of before")
+
+    def _graded(self, run: Run, judgement: Judgement) -> None:
+        """S6: a judge is handed the answers that were compared, of each model by a job of its own."""
+        for each in judgement.jobs:
+            job = self._world.bedrock.evaluations[each.name]
+            (graded,) = job.request["inferenceConfig"]["models"]
+            if graded["precomputedInferenceSource"]["inferenceSourceIdentifier"] != each.side:
+                raise ViolationError(f"S6: the {each.side} of {self._name(run)} is graded by another model's answers")
+            if job.created_at < judgement.since - ANSWERED_LATE:
+                raise ViolationError(f"S6: {self._name(run)} is graded by answers of before")
 
     def _holds_slot(self, run: Run) -> None:
         """S2: who imports holds the slot until Bedrock has the model."""
@@ -246,7 +315,16 @@ class Promises:
             self._taken_back(run)
         self._waits(run)
         given_up = _given_up(run)
+        if given_up[0] != (before and _given_up(before)[0]) and given_up[0].startswith("It has not been the champion"):
+            self._kept(run)
         self._news[run.run_id] += any(given_up) and given_up != (before and _given_up(before))
+
+    def _kept(self, run: Run) -> None:
+        """L3: what was the champion is kept for its time, from when another one took its place, or it was woken."""
+        woken = run.deployment.waking_since if run.deployment else None
+        since = [each for each in (self._replaced.get(run.run_id), woken) if each]
+        if not since or self._world.now() - max(since) < KEPT - ANSWERED_LATE:
+            raise ViolationError(f"L3: {self._name(run)} is given up, though it was a champion since {since}")
 
     def _waits(self, run: Run) -> None:
         """L1: nobody waits for long for what a run can do without."""
@@ -256,10 +334,19 @@ class Promises:
                 run.deployment.waking_since if run.deployment and run.deployment.waking else None
             ),
             "the judge": run.judgement.since if run.judgement and not run.judgement.over else None,
+            "the end of the base model's endpoint": self._base_up(run),
         }
         for what, began in since.items():
             if began and self._world.now() - began > LONGEST_WAITS[what]:
                 raise ViolationError(f"L1: {self._name(run)} waits for {what} since {began}")
+
+    def _base_up(self, run: Run) -> datetime | None:
+        """Return since when the base model can be asked, while the run is evaluated, and it could be deleted."""
+        base = run.base
+        if base is None or base.denials or run.status != "EVALUATING":
+            return None
+        component = self._world.sagemaker.hosted["InferenceComponent"].get(base.name)
+        return component.created_at if component else None
 
     def _taken_back(self, run: Run) -> None:
         """S6: an alarm takes a promotion back that is young, and none that an alarm has brought about."""
@@ -446,6 +533,9 @@ class Promises:
                 if run.promotion.by == "evaluation" and evaluated and run.evaluation.champion_run != before:
                     raise ViolationError(f"S6: {self._name(run)} was compared with another champion than {before}")
                 self._records[item["id"]["S"]] = item
+                self._crowned.setdefault(run.run_id, self._world.now())
+                if before:
+                    self._replaced[before] = self._world.now()
 
     def _aliases(self) -> None:
         records = self._aliases_now.values()
@@ -553,6 +643,9 @@ class Promises:
         late = drop.based and ("base" in happened or self._world.faults or story.one_endpoint or story.denied)
         if run.status == "NOT_PROMOTED" and not drop.poor and len(story.drops) < 2 and not late:
             raise ViolationError(f"S8: {name} is not promoted, though it is better")
+        silent = run.judgement.failure if run.judgement else ""
+        if silent and not ("judge" in happened or story.denied == "create_evaluation_job"):
+            raise ViolationError(f"S8: {name} has no judgement ({silent}), and nothing of the kind happened")
         if run.status == "PROMOTED" and drop.poor:
             raise ViolationError(f"S6: {name} is promoted, though it answers wrong")
 

@@ -67,8 +67,13 @@ COMING = {
 NO_INSTANCES = ((0.0, 0.0), (0.0, 3 * HOUR), (0.0, 40 * HOUR), (30 * HOUR, 60 * DAY))
 """From when to when AWS has no instance for any endpoint."""
 
-JUDGED = ("Completed", "Failed", "Stopped", "Completed in no form that is known", "Completed after 30 hours")
+JUDGED = (
+    *("Completed", "Failed", "Stopped", "Completed in no form that is known", "Completed after 30 hours"),
+    "Completed after 2 hours",
+)
 """How a judge's job may end."""
+JUDGING = {JUDGED[4]: 30 * HOUR, JUDGED[5]: 2 * HOUR}
+"""How long it takes, where that is not 20 minutes."""
 
 FAILS_AT: tuple[tuple[int, ...], ...] = ((), (12,), (12, 13), (40,))
 """After how many hours the alarms of all champions ring that are on endpoints."""
@@ -83,9 +88,22 @@ DENIED = (
 )
 FAILING = ("", "delete_imported_model", "delete_endpoint")
 FILES = ("its own", "the first drop's", "a row that is not JSON", "a hyperparameter out of range")
+DROPPED = (0.0, 20 * MINUTE, 3 * HOUR, 3 * DAY)
+"""After how long each drop comes."""
+RIVALS = ("base, champion", "base", "champion")
 ANSWERS = ("approval-given.by-role", "nobody answers", "approval-refused.with-reason", "an hour too late", "both")
 NEXT_CHAMPION = {"story: more drops": 1, "story: when r2 is dropped": 2, "story: rivals of r2": 1}
 UNUSED = {"story: how r1 is served": 2, "story: endpoints are wanted again": 1}
+BETWEEN_CHAMPIONS = {
+    "story: how good r1 is": 1,
+    "story: who hears of r1 wants it": 1,
+    "story: more drops": 2,
+    "NOT_PROMOTED (entered) of r1 to deploy_model": 3,
+    "story: when r2 is dropped": 2,
+    "story: rivals of r2": 2,
+    "story: when r3 is dropped": 2,
+}
+"""A champion that only a person wanted; and while another is compared with it, a third one takes its place."""
 THEMES: tuple[dict[str, int], ...] = (
     {**NEXT_CHAMPION, "story: how r1 is served": 1, "story: how r2 is served": 1, "story: the champion fails": 1},
     {**NEXT_CHAMPION, "story: more drops": 2, "story: when r3 is dropped": 2, "story: models of others": 1},
@@ -93,6 +111,7 @@ THEMES: tuple[dict[str, int], ...] = (
     {**UNUSED, "story: no instances for endpoints": 3},
     {"story: who grades r1": 1, "story: how a judge of r1 ends, c1": 4},
     {"story: how r1 is served": 1, "story: validated and evaluated in parts": 1},
+    {**BETWEEN_CHAMPIONS, "story: who grades r2": 1, "story: how a judge of r2 ends, c1": 4},
     {"story: how r1 is served": 1, "story: where the base of r1 answers": 1, "story: a quota of one endpoint": 1},
 )
 """What chance alone brings about too seldom, each in some of the histories of the seeds."""
@@ -161,7 +180,7 @@ class Story:
         self._be_workflows(world.evaluations, "ask_range", None, "evaluation-succeeded")
         self._shape_account()
         for number in range(1, 2 + self._choose("more drops", 4)):
-            delay = (0.0, 20 * MINUTE, 3 * HOUR)[self._choose(f"when r{number} is dropped", 3)]
+            delay = DROPPED[self._choose(f"when r{number} is dropped", len(DROPPED))]
             world.later(delay, lambda number=number: self._drop(number))  # type: ignore[misc]
         for number in range(1, 1 + self._choose("wishes", 3)):
             world.later(9 * HOUR + number * MINUTE, lambda number=number: self._wish(number))  # type: ignore[misc]
@@ -313,7 +332,8 @@ class Story:
         self.promises.judges(run_id)
         ending = JUDGED[self._choose(f"how a judge of {run} ends, {job.name[-2:]}", len(JUDGED))]
         self.world.met[f"judge: {ending}"] += 1
-        self.world.later(30 * HOUR if ending == JUDGED[-1] else 20 * MINUTE, lambda: self._ends_judging(job, ending))
+        self._cause(run_id, "judge" if ending in JUDGED[1:5] else "")
+        self.world.later(JUDGING.get(ending, 20 * MINUTE), lambda: self._ends_judging(job, ending))
 
     def _ends_judging(self, job: EvaluationJob, ending: str) -> None:
         """Grade the answers as they were handed over, unless the job was stopped."""
@@ -405,11 +425,11 @@ class Story:
         dataset = ("receipts", "tickets")[self._choose(f"dataset of {name}", 2)]
         files = FILES[self._choose(f"files of {name}", len(FILES))]
         first = 0 if files == FILES[1] else 100 * (number - 1)
-        against = ("base, champion", "base")[self._choose(f"rivals of {name}", 2)]
+        against = RIVALS[self._choose(f"rivals of {name}", len(RIVALS))]
         budget = (None, 2.0)[self._choose(f"budget of {name}", 2)]
         poor = self._choose(f"how good {name} is", 2) == 1
         serve = SERVED[self._choose(f"how {name} is served", len(SERVED))]
-        based = self._choose(f"where the base of {name} answers", 2) == 1
+        based = self._choose(f"where the base of {name} answers", 2) == 1 and against != RIVALS[2]
         judge = self._choose(f"who grades {name}", 2) == 1
         evaluate = ", ".join([f"against: [{against}]", *(["base: endpoint"] * based), *([JUDGE] * judge)])
         tune_yaml = f"model: {MODEL.model_id}\nevaluate: {{{evaluate}}}\n{serve}"
@@ -467,7 +487,8 @@ class Story:
 
     def _wish(self, number: int) -> None:
         """Ask to promote one of the runs in the place of the champion that is seen."""
-        self._ask(f"{number}", self.drops[self._choose(f"wish {number}", len(self.drops))])
+        if self.drops:
+            self._ask(f"{number}", self.drops[self._choose(f"wish {number}", len(self.drops))])
 
     def _ask(self, wish: str, chosen: DropMade) -> None:
         champion = self.promises.champion(chosen.dataset)

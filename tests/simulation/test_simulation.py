@@ -12,7 +12,7 @@ from tunedrop.domain.run import Run
 
 SEEDS = range(30)
 SCHEDULES = sorted((Path(__file__).parent / "schedules").glob("*.json"))
-TOLD_IN_SHORT = 6
+TOLD_IN_SHORT = 8
 """Choices of a schedule that people can follow."""
 
 FOUND = next(each for each in MUTANTS if each.name == "a run that lies idle is left alone")

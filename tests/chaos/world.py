@@ -167,8 +167,8 @@ class World(Application):
             if hasten and time.monotonic() > next_tick:
                 next_tick = time.monotonic() + TICK_SECONDS
                 self.tick_reconciler()
-            # Reading every run is work of the engine's, too: no more than a twentieth of it.
-            time.sleep(max(LOOK_SECONDS, 20 * (time.monotonic() - looked)))
+            # Reading every run is work of the engine's, too: no more than a fiftieth of it.
+            time.sleep(max(LOOK_SECONDS, 50 * (time.monotonic() - looked)))
 
     def calm_down(self) -> None:
         """Let nothing go wrong any more, hand on what functions gave up, as a person does, and reconcile once more."""

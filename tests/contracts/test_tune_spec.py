@@ -173,6 +173,11 @@ def test_hostile_yaml_is_one_problem(case: str, text: str | bytes) -> None:
     assert only_problem(text).code == "spec.yaml", case
 
 
+def test_a_character_that_yaml_refuses_is_told_with_its_line() -> None:
+    problem = only_problem("model: a-model\nspot: \x00\n")
+    assert (problem.where, "U+0000" in problem.message) == ("tune.yaml:2", True)
+
+
 def test_a_key_that_stands_twice_is_told_with_both_lines() -> None:
     problem = only_problem("model: a-model\nhyperparameters:\n  epoch: 1\n  epoch: 5000\n")
 

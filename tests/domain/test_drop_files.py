@@ -127,6 +127,16 @@ def test_missing_training_data_is_told_with_what_to_upload(technique: Technique,
     assert data in problem.fix
 
 
+def test_rows_of_text_by_the_name_of_another_technique_are_told_with_their_own() -> None:
+    (problem,) = assigned(Technique.DOMAIN_ADAPTATION, "train.jsonl").problems
+    assert "mv train.jsonl train.json;" in problem.fix
+
+
+def test_pictures_alone_are_told_what_they_lack() -> None:
+    (problem,) = assigned(Technique.INSTRUCTION, "images/1.png").problems
+    assert "metadata.jsonl" in problem.fix
+
+
 @pytest.mark.parametrize("name", ["data/train.jsonl", "a/b/book.txt", "Training/metadata.jsonl", "data/train.csv.gz"])
 def test_data_in_another_folder_is_told_with_where_it_should_lie(name: str) -> None:
     (problem,) = assigned(Technique.INSTRUCTION, "README.md", "validation.jsonl", name).problems
@@ -246,6 +256,7 @@ def test_a_file_whose_name_only_begins_like_one_is_trained_on() -> None:
         ("train.ndjson", "mv train.ndjson train.jsonl"),
         ("my train.jsonlines.gz", "mv 'my train.jsonlines.gz' 'my train.jsonl.gz'"),
         ("train.jsonl.gzip", "mv train.jsonl.gzip train.jsonl.gz"),
+        ("TRAIN.JSONL", "mv TRAIN.JSONL TRAIN.jsonl"),
         ("train.parquet", 'lines=True)" train.parquet train.jsonl'),
     ],
 )

@@ -117,6 +117,7 @@ def test_every_problem_is_told_at_once() -> None:
         (b"{", "template.not-json"),
         (b"[]", "template.not-an-object"),
         (b"\xff", "template.not-utf8"),
+        ('{"prompt": "{a}", "completion": "{b}"}'.encode("utf-16"), "template.not-utf8"),
         (b'{"prompt": "\0"}', "template.nul"),
         (b'{"prompt": "{a}", "prompt": "{b}", "completion": "{c}"}', "template.duplicate-key"),
         (b'{"prompt": NaN, "completion": "{c}"}', "template.not-finite"),

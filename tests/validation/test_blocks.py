@@ -133,6 +133,12 @@ def test_a_line_of_any_length_takes_flat_memory() -> None:
         (b"\x28\xb5\x2f\xfd", "zstd"),
         (b"PAR1", "Parquet"),
         ("{}".encode("utf-16"), "UTF-16"),
+        ("{}".encode("utf-16-le"), "UTF-16"),
+        ("{}".encode("utf-16-be"), "UTF-16"),
+        ("{}".encode("utf-32"), "UTF-32"),
+        (b"%PDF-1.7\n", "PDF"),
+        (b"{\\rtf1\\ansi", "RTF"),
+        (b"\xd0\xcf\x11\xe0", "Word"),
     ],
 )
 def test_a_foreign_format_is_named(head: bytes, named: str) -> None:
@@ -141,7 +147,7 @@ def test_a_foreign_format_is_named(head: bytes, named: str) -> None:
     assert named in found.name
 
 
-@pytest.mark.parametrize("head", [b"", b"{", b"\xef\xbb\xbf{", b"text", b"\n"])
+@pytest.mark.parametrize("head", [b"", b"{", b"\xef\xbb\xbf{", b"text", b"\n", b"a\0bc", b"\0\0\0\0", b"{\\r"])
 def test_text_is_no_foreign_format(head: bytes) -> None:
     assert foreign_format(head) is None
 

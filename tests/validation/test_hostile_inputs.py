@@ -154,8 +154,9 @@ CASES = (
     _bad(16, "BOM within", b"\xef\xbb\xbf" + _LAST[:-1], "data.not-json"),
     Hostile(17, "UTF-16", {"train.jsonl": _ROWS.decode().encode("utf-16")}, {"data.foreign-format": 1}),
     Hostile(
-        17, "UTF-16 without a mark", {"train.jsonl": _ROWS.decode().encode("utf-16-le")}, {"data.nul": 121, **_NO_ROWS}
+        17, "UTF-16 without a mark", {"train.jsonl": _ROWS.decode().encode("utf-16-le")}, {"data.foreign-format": 1}
     ),
+    Hostile(17, "UTF-32", {"train.jsonl": _ROWS.decode().encode("utf-32")}, {"data.foreign-format": 1}),
     _bad(18, "Latin-1", _field('"caf@"').replace(b"@", b"\xe9"), "data.not-utf8"),
     _bad(19, "NUL", _field('"@"').replace(b"@", b"\0"), "data.nul"),
     _bad(19, "NUL, escaped", _field('"\\u0000"'), "data.nul"),

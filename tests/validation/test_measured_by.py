@@ -54,7 +54,7 @@ def test_the_evaluation_is_handed_them_and_training_is_not(technique: Technique)
 
 
 def test_a_row_with_a_picture_may_have_them() -> None:
-    rows = VisualRows(lambda _name: ())
+    rows = VisualRows(lambda _name: (), lambda _name: None)
     plain = {"file_name": "a.png", "prompt": "Who?", "completion": "me"}
     judged = rows.judge(json.dumps(plain | MEASURED).encode() + b"\n")
     assert judged.flaws == ()

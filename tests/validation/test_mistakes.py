@@ -1,9 +1,12 @@
 """Mistakes that people make in each technique: each is told at its line, with its code, and its neighbours are not."""
 
+import bz2
 import gzip
 import io
 import json
+import subprocess
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -273,6 +276,38 @@ def test_a_conversation_under_another_key_is_told_with_that_key() -> None:
 
 
 @pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"messages": [_ASKED, _ANSWERED]}, "It is a conversation: keep those in a dataset of their own"),
+        ({"text": "Some text."}, "they are running text: end the file's name in .json"),
+    ],
+)
+def test_rows_of_another_technique_are_told_as_such(row: dict[str, object], said: str) -> None:
+    assert said in only({"train.jsonl": lines([row] * 20)}, INSTRUCTION, "data.missing-field").fix
+
+
+def test_a_row_that_was_cut_off_is_told_as_such() -> None:
+    found = only(
+        {"train.jsonl": lines(instruction_rows(20)) + b'{"instruction": "Say wh'}, INSTRUCTION, "data.not-json"
+    )
+    assert "Unterminated string starting at column 17" in found.message
+
+
+def test_a_picture_that_cannot_be_read_is_named() -> None:
+    rows = [{**_PICTURE_ROW, "file_name": f"images/{number}.png"} for number in range(30)]
+    pictures = {**_PICTURES, "images/7.png": _picture(8, 8)[:-30]}
+    report = judge({"metadata.jsonl": lines(rows)}, VISUAL, pictures=pictures)
+    assert [(each.line, each.excerpt) for each in report.findings if each.code == "data.image-broken"] == [
+        (8, "images/7.png")
+    ]
+
+
+def test_a_table_about_pictures_is_told_where_its_rows_belong() -> None:
+    table = b"file_name,prompt,completion\na.png,Who?,me\n"
+    assert "metadata.jsonl" in only({"metadata.csv": table}, TEXT, "data.not-running-text").fix
+
+
+@pytest.mark.parametrize(
     ("technique", "name", "content", "command"),
     [
         (INSTRUCTION, "train.jsonl", gzip.compress(lines([_ROW]), mtime=0), "mv train.jsonl train.jsonl.gz"),
@@ -280,10 +315,15 @@ def test_a_conversation_under_another_key_is_told_with_that_key() -> None:
             INSTRUCTION,
             "my rows.jsonl",
             lines([_ROW]).decode().encode("utf-16"),
-            "-t UTF-8 'my rows.jsonl' > rows.jsonl",
+            "-t UTF-8 'my rows.jsonl' > 'my rows.jsonl.new' && mv 'my rows.jsonl.new' 'my rows.jsonl'",
         ),
         (INSTRUCTION, "train.jsonl", b"PAR1" + bytes(20), "read_parquet"),
-        (TEXT, "train.csv", "text\nSome text.\n".encode("utf-16"), "iconv -f UTF-16 -t UTF-8 train.csv > rows.csv"),
+        (
+            TEXT,
+            "train.csv",
+            "text\nSome text.\n".encode("utf-16"),
+            "iconv -f UTF-16 -t UTF-8 train.csv > train.csv.new",
+        ),
         (
             TEXT,
             "train.csv",
@@ -298,6 +338,32 @@ def test_a_file_of_another_format_is_told_with_the_command_that_mends_it(
     technique: Technique, name: str, content: bytes, command: str
 ) -> None:
     assert command in only({name: content}, technique, "data.foreign-format").fix
+
+
+_PLAIN = lines(instruction_rows(120)).decode()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        # A name that a command might have written to, and a role that it must not lose.
+        ("rows.jsonl", _PLAIN.encode("utf-16")),
+        ("held-out.jsonl", _PLAIN.encode("utf-16-be")),
+        ("my rows.jsonl.gz", gzip.compress(_PLAIN.encode("utf-32"), mtime=0)),
+        ("train/train.jsonl", bz2.compress(_PLAIN.encode())),
+        ("train.jsonl", _PLAIN.encode("utf-16-le")),
+    ],
+)
+def test_the_command_that_is_told_mends_the_file_where_it_is(tmp_path: Path, name: str, content: bytes) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    files = {"a.jsonl": lines(instruction_rows(20, 400)), name: content}
+    fix = only(files, INSTRUCTION, "data.foreign-format").fix
+    subprocess.run(fix.partition(": ")[2], shell=True, check=True, cwd=tmp_path)  # noqa: S602 - as people would
+    mended = path.read_bytes()
+    assert (gzip.decompress(mended) if name.endswith(".gz") else mended).decode() == _PLAIN
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
 def test_records_of_an_array_are_named_by_their_place_for_all_may_stand_on_one_line() -> None:

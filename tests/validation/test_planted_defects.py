@@ -582,6 +582,29 @@ def test_nothing_held_out_is_refused() -> None:
     assert report.errors == {"data.nothing-held-out": 1}
 
 
+@pytest.mark.parametrize(("technique", "name"), [(TEXT, "held-out.txt"), (VISUAL, "held-out/metadata.jsonl")])
+def test_where_to_hold_rows_out_is_told_by_the_technique(technique: Technique, name: str) -> None:
+    files = (
+        {"train.txt": "".join(text_lines(1)).encode()}
+        if technique is TEXT
+        else {"metadata.jsonl": lines(_visual_rows(195))}
+    )
+    report = judge(files, technique, pictures=_PICTURES, split=HeldOutSplit(ratio=1e-9, seed=1))
+    (found,) = [each for each in report.findings if each.code == "data.nothing-held-out"]
+    assert name in found.fix
+
+
+def test_a_picture_of_a_faulty_row_is_no_spare_one() -> None:
+    rows = _visual_rows(195)
+    faulty = [{**row, "completion": ""} for row in rows[:40]] + [{"file_name": row["file_name"]} for row in rows[40:80]]
+    files = {"metadata.jsonl": lines([*faulty, *rows[80:]])}
+    pictures = {row["file_name"]: _PNG for row in rows}
+    for findings in (1_000, 5):
+        report = judge(files, VISUAL, pictures=pictures, limits=Limits(findings=findings))
+        assert report.faulty_rows == 80
+        assert "data.image-unreferenced" not in report.counts
+
+
 def test_pictures_that_no_row_mentions_are_counted() -> None:
     pictures = {**_PICTURES, "spare/\u202e.png": _PNG}
     files = {"metadata.jsonl": lines(_visual_rows(195))}

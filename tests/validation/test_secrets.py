@@ -26,6 +26,8 @@ SECRETS = [
     ("Stripe secret key", "sk" + "_live_" + "a1B2" * 6),
     ("API key", "sk" + "-proj-" + "a1B2_c-" * 6),
     ("Hugging Face token", "h" + "f_" + "aBcDeF" * 6),
+    ("GitLab token", "gl" + "pat-" + "a1B2_" * 4),
+    ("npm token", "n" + "pm_" + "a1B2" * 9),
     ("JSON web token", JWT),
     ("password or token", "password" + "=hunter2-and-more"),
     ("password or token", "DB_PASSWORD"[3:] + ": Winter2024!"),
@@ -60,6 +62,9 @@ HARMLESS = [
     "X" + AWS_KEY,
     "-----BEGIN PUBLIC KEY-----",
     "gh" + "p_" + "a1B2" * 8,
+    "gl" + "pat-short",
+    "n" + "pm_config_registry",
+    "https://user:password@" + "localhost and see://a:b",
     "github" + "_pat_short",
     "xo" + "xb-short",
     "AI" + "za" + "aB3-_" * 6,
@@ -172,3 +177,14 @@ def test_a_mask_shows_the_beginning_only() -> None:
     assert mask(AWS_KEY.encode()) == f"{AWS_KEY[:4]}... (20 characters)"
     assert mask("é\n\x00\\xyz".encode()) == "\\xe9\\n\\x00\\\\... (7 characters)"
     assert mask(b"\xff1234567").isascii()
+
+
+def test_a_password_in_an_address_is_a_secret_and_no_e_mail_address() -> None:
+    text = ("see postgres://admin:" + "S3cr3tPass@" + "db.tunedrop.io:5432/x").encode()
+    hit = Hit("data.secret", "password in an address", text.index(b"admin"), text.index(b"db."))
+    assert FINDER.find(text + b"\n") == [hit]
+    for harmless in (
+        "https://user:" + "password@" + "db.tunedrop.io/x",
+        "https://user:${PASSWORD1}@" + "db.tunedrop.io",
+    ):
+        assert [each.code for each in FINDER.find(harmless.encode() + b"\n")] != ["data.secret"]

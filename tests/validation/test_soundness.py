@@ -98,7 +98,7 @@ ROWS: dict[str, tuple[Callable[[], Rows[Any]], list[dict[str, Any]]]] = {
     "pairs of texts": (TextPairs, [dict(row) for row in (*text_pairs(20), *_odd_pairs())]),
     "pairs of conversations": (ConversationPairs, conversation_pairs(20)),
     "pictures": (
-        lambda: VisualRows(_image_flaws),
+        lambda: VisualRows(_image_flaws, lambda _name: None),
         [{"file_name": f"{number}.png", "prompt": question(number), "completion": "A"} for number in range(20)],
     ),
 }

@@ -219,6 +219,10 @@ class _Reader:
             mark = error.problem_mark or error.context_mark
             unreadable = _UnreadableError(str(error.problem), mark.line + 1 if mark else None)
             raise TuneSpecError((*self.problems, unreadable.problem)) from None
+        except yaml.reader.ReaderError as error:
+            line = self._text().count("\n", 0, error.position) + 1
+            unreadable = _UnreadableError(f"it holds the character U+{error.character:04X}", line, fix="Remove it.")
+            raise TuneSpecError((*self.problems, unreadable.problem)) from None
         except (yaml.YAMLError, ValueError, OverflowError) as error:
             # PyYAML lets ValueError and OverflowError of `chr` and `int` through: "\U00110000", %YAML 1.<5,000 digits>.
             raise TuneSpecError((*self.problems, _UnreadableError(excerpt(str(error))).problem)) from None

@@ -74,8 +74,9 @@ _EXAMPLE: Mapping[Technique, str] = {
 }
 
 
+# The layout's own names fit, too; they are asked about when upper case alone keeps a file from being one of them.
 _LINES_BY_ANOTHER_NAME = re.compile(
-    r"(?P<stem>.+)\.(ndjson|jsonlines|jsonl\.txt|jl|ldjson)(?P<gz>\.gz(ip)?)?", re.IGNORECASE
+    r"(?P<stem>.+)\.(jsonl|ndjson|jsonlines|jsonl\.txt|jl|ldjson)(?P<gz>\.gz(ip)?)?", re.IGNORECASE
 )
 _GZIP_BY_ANOTHER_NAME = re.compile(r"(?P<name>.+\.jsonl)\.(gzip|z)", re.IGNORECASE)
 _PARQUET = re.compile(r"(?P<stem>.+)\.parquet", re.IGNORECASE)
@@ -292,8 +293,14 @@ def _no_training_file(technique: Technique, found: Sequence[str]) -> Problem:
     misplaced = list(filter(_is_misplaced, found))
     to_train_on = [each for each in found if each.partition(".")[0] not in _ROLE_OF_STEM]
     command = next((command for each in to_train_on if (command := conversion(each, found))), None)
+    lines = next((each for each in to_train_on if re.fullmatch(r"[A-Za-z0-9_-]+\.jsonl", each)), None)
     if command and _DATA[technique] is _LINES:
         fix = f"Make it JSON lines: {command}; then upload it, and tune.yaml again."
+    elif lines and technique is Technique.DOMAIN_ADAPTATION:
+        fix = f"If its rows have a text each, name it so: mv {lines} {lines.removesuffix('l')}; then upload it, and "
+        fix += "tune.yaml again."
+    elif any(map(is_image, found)):
+        fix = f"Upload {_EXAMPLE[Technique.VISUAL_QA]} into the same folder, then tune.yaml again."
     elif misplaced:
         fix = f"Move {excerpt(misplaced[0])} up, beside tune.yaml, or into training/; then upload tune.yaml again."
     else:

@@ -47,6 +47,8 @@ class PromptTemplate(Record):
             raise TemplateError(
                 (_problem("template.too-large", f"is larger than {SIZE_LIMIT_BYTES:,} bytes", "Shorten the template."),)
             )
+        if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise TemplateError((_problem("template.not-utf8", "is UTF-16", "Save it as UTF-8."),))
         try:
             document = parse_object(data.removeprefix(b"\xef\xbb\xbf"))
         except JsonError as error:

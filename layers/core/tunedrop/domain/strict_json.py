@@ -37,7 +37,8 @@ def parse_object(data: bytes) -> dict[str, JsonValue]:
         raise JsonError("not-utf8", f"is not UTF-8 (byte {error.start + 1})", error.start) from None
     except json.JSONDecodeError as error:
         position = len(text[: error.pos].encode(errors="surrogatepass"))
-        raise JsonError("not-json", f"is not JSON ({error.msg}, column {error.colno})", position) from None
+        told = f"{error.msg}{'' if error.msg.endswith(' at') else ','} column {error.colno}"
+        raise JsonError("not-json", f"is not JSON ({told})", position) from None
     except RecursionError:
         raise JsonError("nested-too-deep", "is nested too deep to read") from None
     except JsonError:

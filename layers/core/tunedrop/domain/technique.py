@@ -21,7 +21,9 @@ LOOKS: Mapping[Technique, str] = {
 
 _GZIP = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
-_CONVERSATIONS = ("messages", "dialog", "conversations")
+CONVERSATION_KEYS = ("messages", "dialog", "conversations")
+"""The keys under which JumpStart's scripts read a conversation."""
+
 _MESSAGE = frozenset({"role", "content"})
 _PAIR = frozenset({"chosen", "rejected"})
 _PICTURE_ROW = frozenset({"file_name", "prompt", "completion"})
@@ -84,7 +86,7 @@ def _technique_of_record(head: bytes) -> Technique | None:
         return None
     if row.keys() >= _PAIR:
         return Technique.DPO
-    listed = any(isinstance(row.get(key), list) for key in _CONVERSATIONS)
+    listed = any(isinstance(row.get(key), list) for key in CONVERSATION_KEYS)
     # A key that nobody reads, such as "conversation", is the validator's to name.
     if listed or row.keys() >= _MESSAGE or any(map(is_conversation, row.values())):
         return Technique.CHAT

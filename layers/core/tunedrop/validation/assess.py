@@ -34,6 +34,15 @@ from tunedrop.validation.sources import DataFile, Image, Source
 ROLES = (FileRole.TRAINING, FileRole.VALIDATION, FileRole.HELD_OUT)
 """The roles of files that hold rows, in the order in which they are told of."""
 
+_HELD_OUT_FIXES = {
+    # A carriage return alone ends no line, as an old Mac's did.
+    Technique.DOMAIN_ADAPTATION: "Add text, in lines that end with a line feed; or upload held-out.txt, .csv or .json.",
+    Technique.VISUAL_QA: "Add rows, raise evaluate.held_out_ratio in tune.yaml, or upload held-out/metadata.jsonl.",
+}
+"""What mends that nothing is held out, where a file to measure with is not called held-out.jsonl."""
+
+_MORE_PICTURES = MEANINGS["data.few-held-out-rows"].fix.replace("held-out.jsonl", "held-out/metadata.jsonl")
+
 _LOCATED_RANGES = 8
 """Ranges whose lines can be found at once: rows are looked up in ascending order, and beside each an earlier one."""
 
@@ -211,20 +220,24 @@ class _Assessment:
 
     def _tell_shortages(self, rows: Mapping[FileRole, int]) -> None:
         training, held_out = rows[FileRole.TRAINING], rows[FileRole.HELD_OUT]
-        text = self._settings.target.technique is Technique.DOMAIN_ADAPTATION
+        technique = self._settings.target.technique
+        text = technique is Technique.DOMAIN_ADAPTATION
         least = 1 if text else self._limits.training_rows
         # Of a file that could not be read nobody knows how many rows it has: what ended the reading says enough.
         unread = any(summary.ended_by for file, summary in self._files if file.role is FileRole.TRAINING)
         if training < least and (training or not unread):
-            message = f"{_count(training, 'good row')} to train on; at least {least} are needed."
+            message = (
+                f"{_count(training, 'good row')} to train on; at least {least} {'is' if least == 1 else 'are'} needed."
+            )
             self._tell(Flaw("data.too-few-rows", message))
         elif least <= training < self._limits.few_rows and not text:
             self._tell(Flaw("data.few-rows", f"{_count(training, 'row')} to train on."))
         if not held_out and training and self._settings.split:
-            message = f"None of the {_count(training, 'training row')} could be set apart to measure the model with."
-            self._tell(Flaw("data.nothing-held-out", message))
+            message = f"No row could be set apart to measure the model with, of {_count(training, 'row')} to train on."
+            self._tell(Flaw("data.nothing-held-out", message, fix=_HELD_OUT_FIXES.get(technique, "")))
         elif 0 < held_out < self._limits.few_held_out_rows and not text:
-            self._tell(Flaw("data.few-held-out-rows", f"{_count(held_out, 'row')} to measure with."))
+            fix = _MORE_PICTURES if technique is Technique.VISUAL_QA else ""
+            self._tell(Flaw("data.few-held-out-rows", f"{_count(held_out, 'row')} to measure with.", fix=fix))
 
     def _forget_optional_fields(self) -> None:
         """Take no offence at what very many rows leave empty: it is meant."""

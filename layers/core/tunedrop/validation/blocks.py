@@ -4,6 +4,8 @@ A range of a file owns the lines whose *first byte* lies in it. Ranges that foll
 once, wherever they were cut.
 """
 
+import re
+import shlex
 import zlib
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -29,32 +31,62 @@ class Foreign(NamedTuple):
 
     name: str
     fix: str
-    """The command that makes text, `{rows}`, of `{file}`."""
+    """What to do with `{file}`."""
+    filter: str = ""
+    """The command that makes text of it, if one does: it reads a file that it is told, else what is piped into it."""
     table_fix: str = ""
-    """The same where a table is read, if it is another."""
+    """What to do where a table is read, if it is something else."""
+
+    def mended(self, name: str, *, table: bool) -> str:
+        """Say what mends the file of this name."""
+        told = (table and self.table_fix) or self.fix
+        return f"{told}: {in_place(self.filter, name)}" if self.filter else told.format(file=shlex.quote(name))
 
 
-_IN_ITS_PLACE = ", and use {rows} in its place."
-_UTF_16 = Foreign("UTF-16", "Save it as UTF-8: iconv -f UTF-16 -t UTF-8 {file} > {rows}" + _IN_ITS_PLACE)
+def in_place(command: str, name: str) -> str:
+    """Write the command that puts what a filter makes of a file in that file's place, where it keeps its role."""
+    file, new = shlex.quote(name), shlex.quote(f"{name}.new")
+    made = f"gunzip -c {file} | {command} | gzip" if name.endswith(".gz") else f"{command} {file}"
+    return f"{made} > {new} && mv {new} {file}"
+
+
+def _utf(bits: str) -> Foreign:
+    return Foreign(
+        f"UTF-{bits.removesuffix('LE').removesuffix('BE')}", "Save it as UTF-8", f"iconv -f UTF-{bits} -t UTF-8"
+    )
+
+
+_TEXT_OF_IT = "Write its text into a file of its own, and use that in its place."
 _FOREIGN_FORMATS = {
     b"\x1f\x8b": Foreign(
         "gzip-compressed; such a file is named .gz",
         "Give it its name: mv {file} {file}.gz; that is read as it is.",
     ),
     b"PK\x03\x04": Foreign("a zip archive", "Take the files out of it: unzip {file}, and drop those."),
-    b"BZh": Foreign("bzip2-compressed", "Write the text itself: bzcat {file} > {rows}" + _IN_ITS_PLACE),
-    b"\xfd7zXZ": Foreign("xz-compressed", "Write the text itself: xzcat {file} > {rows}" + _IN_ITS_PLACE),
-    b"\x28\xb5\x2f\xfd": Foreign("zstd-compressed", "Write the text itself: zstdcat {file} > {rows}" + _IN_ITS_PLACE),
+    b"BZh": Foreign("bzip2-compressed", "Write the text itself", "bzcat"),
+    b"\xfd7zXZ": Foreign("xz-compressed", "Write the text itself", "xzcat"),
+    b"\x28\xb5\x2f\xfd": Foreign("zstd-compressed", "Write the text itself", "zstdcat"),
     b"PAR1": Foreign(
         "Parquet",
-        "Write one JSON object a line, with pandas and pyarrow: " + parquet_command("{file}", "{rows}") + _IN_ITS_PLACE,
-        "Write a CSV file, with pandas and pyarrow: "
+        "Write one JSON object a line, with pandas and pyarrow: "
+        + parquet_command("{file}", "{file}.new")
+        + " && mv {file}.new {file}",
+        table_fix="Write a CSV file, with pandas and pyarrow: "
         + parquet_command("{file}", "rows.csv")
         + ", and use rows.csv in its place.",
     ),
-    b"\xff\xfe": _UTF_16,
-    b"\xfe\xff": _UTF_16,
+    b"%PDF-": Foreign("a PDF document", _TEXT_OF_IT),
+    b"{\\rtf": Foreign("an RTF document", _TEXT_OF_IT),
+    b"\xd0\xcf\x11\xe0": Foreign("a document of Word or Excel", _TEXT_OF_IT),
+    # Before UTF-16, whose mark it begins with.
+    b"\xff\xfe\0\0": _utf("32"),
+    b"\0\0\xfe\xff": _utf("32"),
+    b"\xff\xfe": _utf("16"),
+    b"\xfe\xff": _utf("16"),
 }
+
+_WITHOUT_MARK = re.compile(rb"(?P<little>[^\0]\0[^\0]\0)|(?P<big>\0[^\0]\0[^\0])")
+"""UTF-16 without a byte order mark: each of the first two characters has a byte that is zero."""
 
 
 MAGIC_BYTES = max(map(len, _FOREIGN_FORMATS))
@@ -90,6 +122,8 @@ class FileFault(Exception):  # noqa: N818 - a fault of the user's file, not of t
 
 def foreign_format(head: bytes) -> Foreign | None:
     """Tell the format that a file's first bytes betray; None for text."""
+    if without_mark := _WITHOUT_MARK.match(head):
+        return _utf("16LE" if without_mark["little"] else "16BE")
     return next((kind for magic, kind in _FOREIGN_FORMATS.items() if head.startswith(magic)), None)
 
 

@@ -7,9 +7,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -87,7 +88,7 @@ def calibrated(
     if rules.target.technique is Technique.INSTRUCTION:
         empty = dict.fromkeys(rules.template.fields, "")
         constant = sum(judge.count([rules.template.prompt(empty), rules.template.completion(empty)]))
-    rows = _rows(rules, _no_flaws, conversations=conversations)
+    rows = _rows(rules, None, conversations=conversations)
     # Lengths are those of the lines as they lie there, escapes and all: a scan knows no others.
     good = [(line, *judged) for line in first if (judged := _judged(rows, line))[0] is not None]
     lines = [written for _, _, written in good]
@@ -141,7 +142,8 @@ def _skeleton_bytes(rules: Rules, *, conversations: bool) -> int:
     return len(json.dumps(empty)) + 1
 
 
-def _rows(rules: Rules, image_flaws: Callable[[str], Sequence[Flaw]], *, conversations: bool) -> Rows[Any]:
+def _rows(rules: Rules, gallery: "_Gallery | None", *, conversations: bool) -> Rows[Any]:
+    """Choose the rules for rows; without a gallery no picture is looked at."""
     match rules.target.technique:
         case Technique.INSTRUCTION:
             return InstructionRows(rules.template, applied=rules.target.template_applied)
@@ -150,7 +152,7 @@ def _rows(rules: Rules, image_flaws: Callable[[str], Sequence[Flaw]], *, convers
         case Technique.DPO:
             return ConversationPairs() if conversations else TextPairs()
         case Technique.VISUAL_QA:
-            return VisualRows(image_flaws)
+            return VisualRows(gallery.flaws, gallery.mention) if gallery else VisualRows(_no_flaws, _no_mention)
         case Technique.DOMAIN_ADAPTATION:
             return TextRows()
 
@@ -173,7 +175,7 @@ def scan_range(
 ) -> Partial:
     """Scan one range; what several of them come to is put together by `assess`."""
     gallery = _Gallery(source, part.file, settings.limits)
-    rows = _rows(settings, gallery.flaws, conversations=settings.calibration.conversations)
+    rows = _rows(settings, gallery, conversations=settings.calibration.conversations)
     partial = scan(
         source,
         part,
@@ -247,22 +249,28 @@ class _Gallery:
         self._file = file
         self._limits = limits
         self._seen: dict[str, Sequence[Flaw]] = {}
-        self._listed: dict[str, Image] | None = None
         self.mentioned: set[int] = set()
+
+    @cached_property
+    def _images(self) -> Mapping[str, Image]:
+        return {each.name: each for each in self._source.images(self._file)}
+
+    def mention(self, name: str) -> None:
+        """Note that a row mentions a picture."""
+        if image := self._images.get(name):
+            self.mentioned.add(image_digest(image))
 
     def flaws(self, name: str) -> Sequence[Flaw]:
         """Return what is wrong with a picture."""
         if name in self._seen:
             return self._seen[name]
-        if self._listed is None:
-            self._listed = {each.name: each for each in self._source.images(self._file)}
         if flaw := images.image_path_flaw(name):
             return [flaw]
-        image = self._listed.get(name)
+        image = self._images.get(name)
         if image is None:
             # Not kept: there may be as many of these names as rows.
             return [Flaw("data.image-missing", "There is no such picture.", "file_name", excerpt=excerpt(name))]
-        self._seen[name] = self._look(name, image, len(self._listed))
+        self._seen[name] = self._look(name, image, len(self._images))
         return self._seen[name]
 
     def _look(self, name: str, image: Image, number: int) -> Sequence[Flaw]:
@@ -271,7 +279,7 @@ class _Gallery:
         self.mentioned.add(digest)
         if image.bytes > self._limits.image_bytes:
             message = f"The image has {image.bytes:,} bytes; {self._limits.image_bytes:,} are allowed."
-            return [Flaw("data.image-too-large", message, "file_name")]
+            return [Flaw("data.image-too-large", message, "file_name", excerpt=excerpt(name))]
         # The same pictures are decoded however the rows are cut into ranges.
         decoded = digest < 2**64 * self._limits.decoded_images // number
         return images.inspect(name, self._source.image(self._file, image), self._limits, decode=decoded)
@@ -279,6 +287,10 @@ class _Gallery:
 
 def _no_flaws(_name: str) -> Sequence[Flaw]:
     return ()
+
+
+def _no_mention(_name: str) -> None:
+    return
 
 
 def _head_lines(source: Source, files: Sequence[DataFile], limits: Limits) -> Iterator[bytes]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from tunedrop.validation.blocks import BYTE_ORDER_MARK, FileFault
+from tunedrop.validation.blocks import BYTE_ORDER_MARK, FileFault, in_place
 from tunedrop.validation.findings import Flaw
 
 HEAD_BYTES = 64 << 10
@@ -17,10 +17,14 @@ _ARRAY = Flaw("data.json-array", "The file is one JSON array instead of one obje
 _SPREAD = Flaw("data.json-over-lines", "The file holds JSON objects that go over several lines.")
 
 
-def one_a_line(chunks: Iterable[bytes], *, arrays: bool = False) -> Iterator[bytes]:
+_FILTERS = {_ARRAY: "jq -c '.[]'", _SPREAD: "jq -c ."}
+
+
+def one_a_line(chunks: Iterable[bytes], name: str, *, arrays: bool = False) -> Iterator[bytes]:
     """Pass the bytes of a file on, from its beginning; raises FileFault when its head is no JSON lines by its form.
 
-    `arrays` are let through. The verdict rests on the first HEAD_BYTES alone, however the chunks are cut.
+    `name` is the file's, for the command that mends it; `arrays` are let through. The verdict rests on the first
+    HEAD_BYTES alone, however the chunks are cut.
     """
     rest = iter(chunks)
     pieces: list[bytes] = []
@@ -35,7 +39,8 @@ def one_a_line(chunks: Iterable[bytes], *, arrays: bool = False) -> Iterator[byt
     head = b"".join(pieces)
     flaw = _flaw(head[:HEAD_BYTES], whole=len(head) < HEAD_BYTES)
     if flaw and not (arrays and flaw is _ARRAY):
-        raise FileFault(flaw, 0, line=0)
+        fix = f"Write one JSON object a line: {in_place(_FILTERS[flaw], name)}"
+        raise FileFault(flaw._replace(fix=fix), 0, line=0)
     del head
     yield from pieces
     pieces.clear()

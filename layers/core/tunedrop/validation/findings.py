@@ -78,12 +78,12 @@ MEANINGS: dict[str, Meaning] = {
     "data.json-array": Meaning(
         _ERROR,
         "Files that are one JSON array",
-        "Write one JSON object a line: jq -c '.[]' FILE > rows.jsonl, and use rows.jsonl in its place.",
+        "Write one JSON object a line: jq -c '.[]' FILE > rows.new && mv rows.new FILE",
     ),
     "data.json-over-lines": Meaning(
         _ERROR,
         "Files of JSON that goes over several lines",
-        "Write one JSON object a line: jq -c . FILE > rows.jsonl, and use rows.jsonl in its place.",
+        "Write one JSON object a line: jq -c . FILE > rows.new && mv rows.new FILE",
     ),
     "data.empty-file": Meaning(_ERROR, "Files without a row", "Add rows, or remove the file."),
     "data.broken-gzip": Meaning(_ERROR, "Gzip files that cannot be read", "Compress the file anew."),

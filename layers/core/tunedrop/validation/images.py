@@ -137,7 +137,7 @@ def inspect(name: str, data: bytes, limits: Limits, *, decode: bool) -> list[Fla
         if decode:
             _decode(kind, data, shape)
     except _RefusedError as error:
-        return [Flaw(error.code, error.message, "file_name")]
+        return [Flaw(error.code, error.message, "file_name", excerpt=excerpt(name))]
     if _EXTENSIONS.get(PurePosixPath(name).suffix.lower()) != kind:
         return [
             Flaw("data.image-mislabelled", f"The picture is of the format {kind}.", "file_name", excerpt=excerpt(name))

@@ -4,7 +4,6 @@ import csv
 import gc
 import io
 import json
-import shlex
 import string
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -99,7 +98,7 @@ def scan(
     if file.compressed:
         chunks = inflate(chunks, settings.limits)
     if part.start == 0 and file.extension in _JSON:
-        chunks = one_a_line(chunks, arrays=file.extension in TABLES)
+        chunks = one_a_line(chunks, file.name, arrays=file.extension in TABLES)
     table = TABLES.get(file.extension)
     with _uncollected():
         if table:
@@ -139,8 +138,7 @@ def _of_text(chunks: Iterable[bytes], file: DataFile) -> Iterator[bytes]:
 
 def _refuse_foreign(head: bytes, file: DataFile) -> None:
     if foreign := foreign_format(head):
-        told = (file.extension in TABLES and foreign.table_fix) or foreign.fix
-        fix = told.format(file=shlex.quote(file.name), rows=f"rows{file.extension}")
+        fix = foreign.mended(file.name, table=file.extension in TABLES)
         raise FileFault(Flaw("data.foreign-format", f"The file is {foreign.name}.", fix=fix), 0)
 
 

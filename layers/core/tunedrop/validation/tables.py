@@ -194,9 +194,9 @@ class _CsvLines:
         self._start = self._end
         self.flaw = None
 
-    def refuse(self, code: str, message: str, column: int = 0) -> None:
+    def refuse(self, code: str, message: str, column: int = 0, fix: str = "") -> None:
         """Refuse the record; its first flaw stands."""
-        self.flaw = self.flaw or Flaw(code, message, column=column)
+        self.flaw = self.flaw or Flaw(code, message, column=column, fix=fix)
 
     def record(self, text: str | None, warnings: tuple[Flaw, ...] = ()) -> Record:
         """Place the record, with the flaw that it was refused for."""
@@ -254,7 +254,7 @@ def _begin(cells: list[str], lines: _CsvLines) -> tuple[_Header | None, Record |
             message = f"The header names no column {COLUMN}: the first column is read."
         warnings = (*warnings, Flaw(code, message, "column 1", excerpt=excerpt(cells[0])))
         if flaw := _no_running_text(cells):
-            lines.refuse(flaw.code, flaw.message)
+            lines.refuse(flaw.code, flaw.message, fix=flaw.fix)
             return None, lines.record(None)
     header = _Header(cells, cells.index(COLUMN) if COLUMN in cells else 0)
     return header, lines.record(None, warnings=warnings) if warnings else None
@@ -270,11 +270,15 @@ def _is_no_name(cell: str) -> bool:
     return len(text.split()) > _WORDS_OF_A_NAME or len(text) > _CHARACTERS_OF_A_NAME or text[-1] in '.!?"\u3002'
 
 
+_OF_PICTURES = "Save the rows as metadata.jsonl, one JSON object a line, in its place."
+
+
 def _no_running_text(columns: Sequence[str]) -> Flaw | None:
     """Tell rows of questions and answers from running text: of them the first column alone would be learnt."""
     told = [name for name in columns if name.strip().lower() in _ANSWERS]
     if len(columns) > 1 and told:
-        return Flaw("data.not-running-text", f"The records have questions and answers: a column {quoted(told[0])}.")
+        message = f"The records have questions and answers: a column {quoted(told[0])}."
+        return Flaw("data.not-running-text", message, fix=_OF_PICTURES if "file_name" in columns else "")
     if len(columns) == 1 and any(mark in columns[0] for mark in ";\t"):
         return Flaw("data.separator", "The columns are separated by semicolons or tabs.")
     return None

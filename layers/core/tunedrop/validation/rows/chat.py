@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunedrop.domain.strict_json import JsonValue, quoted
+from tunedrop.domain.technique import CONVERSATION_KEYS as KEYS
 from tunedrop.domain.technique import is_conversation
 from tunedrop.validation.findings import Flaw
 from tunedrop.validation.rows import Judged, Rewritten, Skimmed
@@ -37,9 +38,6 @@ from tunedrop.validation.rows.messages import (
     order_flaw,
 )
 from tunedrop.validation.rows.more_fields import MoreFields, Unsure, strings_of
-
-KEYS = ("messages", "dialog", "conversations")
-"""The keys under which JumpStart's scripts read a conversation."""
 
 _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     key: msgspec.json.Decoder(

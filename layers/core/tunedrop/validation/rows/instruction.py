@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 
 from tunedrop.domain.prompt_template import PROMPT_AND_COMPLETION, PromptTemplate, suggested
 from tunedrop.domain.strict_json import JsonValue, kind_of, quoted
-from tunedrop.domain.technique import is_conversation
+from tunedrop.domain.technique import CONVERSATION_KEYS, is_conversation
 from tunedrop.validation.findings import Flaw
 from tunedrop.validation.rows import Judged, Rewritten, Skimmed
 from tunedrop.validation.rows.json_lines import (
@@ -196,11 +196,15 @@ class InstructionRows(TypedLines):
     def _remedy(self, document: Mapping[str, JsonValue]) -> str:
         """Say what mends a row that lacks fields, where its own tell: another template, or another technique."""
         if talk := next((name for name, value in document.items() if is_conversation(value)), None):
+            if talk in CONVERSATION_KEYS:
+                return "It is a conversation: keep those in a dataset of their own, without template.json."
             return f"It looks like a conversation: call the key {quoted(talk)} messages, and leave template.json out."
         texts = [name for name, value in document.items() if isinstance(value, str) and name not in MEASURING_FIELDS]
         # Of a row that has most of the fields, a name is mistyped.
         if 2 * len(document.keys() & set(self._fields)) >= len(self._fields):
             return ""
+        if texts == ["text"]:
+            return "If all rows are so, they are running text: end the file's name in .json instead of .jsonl."
         template = suggested(texts)
         return f"If all rows are so, write this into template.json, beside them: {template}" if template else ""
 

@@ -126,7 +126,8 @@ def sure_fault(line: bytes, error: Exception, codes: Mapping[str, str]) -> str |
 def parse(line: bytes) -> dict[str, JsonValue] | Flaw:
     """Read one line as strict JSON whose text any tokeniser can read; returns the flaw where it is none."""
     try:
-        document = parse_object(line)
+        # The line's end is no part of it: in a text that is not closed it would be told as a control character.
+        document = parse_object(line.rstrip(b"\r\n"))
     except JsonError as error:
         message = f"The row {error.message}."
         if error.code == "not-json" and b"\r" in line.rstrip():

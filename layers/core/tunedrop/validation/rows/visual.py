@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain
 from operator import attrgetter
 from typing import Annotated, Any
@@ -42,6 +43,13 @@ class _MeasuredRow(_Row, frozen=True, gc=False):
     measured_by: dict[str, object]
 
 
+class _Pictured(msgspec.Struct, frozen=True, gc=False):
+    """Read of a faulty row which picture it is about."""
+
+    file_name: str
+
+
+_pictured = msgspec.json.Decoder(_Pictured).decode
 _said = attrgetter("prompt", "completion")
 
 
@@ -58,9 +66,13 @@ class VisualRows(TypedLines):
 
     _decoder = msgspec.json.Decoder(_Row)
 
-    def __init__(self, image_flaws: Callable[[str], Sequence[Flaw]]) -> None:
-        """Look at pictures with `image_flaws`: a row's `file_name` → what is wrong with the picture."""
+    def __init__(self, image_flaws: Callable[[str], Sequence[Flaw]], mention: Callable[[str], None]) -> None:
+        """Look at pictures with `image_flaws`: a row's `file_name` → what is wrong with the picture.
+
+        `mention` is told the picture of a faulty row, which may not have been looked at.
+        """
         self._image_flaws = image_flaws
+        self._mention = mention
 
     def _are_good(self, rows: Sequence[Any], block: bytes) -> bool:
         if any(map(str.isspace, chain.from_iterable(map(_said, rows)))):
@@ -69,8 +81,25 @@ class VisualRows(TypedLines):
             return False
         return not any(self._image_flaws(row.file_name) for row in rows)
 
+    def glance(self, line: bytes) -> Any | str | None:
+        """Return the typed row, the code of a sure fault, or None."""
+        seen = super().glance(line)
+        if isinstance(seen, str):
+            self._mention_of(line)
+        return seen
+
+    def _mention_of(self, line: bytes) -> None:
+        with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            self._mention(_pictured(line).file_name)
+
     def judge(self, line: bytes) -> Judged:
         """Judge one line, and its picture, exactly."""
+        judged = self._judge(line)
+        if judged.row is None:
+            self._mention_of(line)
+        return judged
+
+    def _judge(self, line: bytes) -> Judged:
         document = parse(line)
         if isinstance(document, Flaw):
             return Judged(None, b"", (document,))

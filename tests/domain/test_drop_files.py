@@ -130,6 +130,8 @@ def test_missing_training_data_is_told_with_what_to_upload(technique: Technique,
 def test_rows_of_text_by_the_name_of_another_technique_are_told_with_their_own() -> None:
     (problem,) = assigned(Technique.DOMAIN_ADAPTATION, "train.jsonl").problems
     assert "mv train.jsonl train.json;" in problem.fix
+    (problem,) = assigned(Technique.VISUAL_QA, "train.jsonl", "images/1.png").problems
+    assert "mv train.jsonl metadata.jsonl;" in problem.fix
 
 
 def test_pictures_alone_are_told_what_they_lack() -> None:
@@ -240,7 +242,19 @@ def test_what_one_function_must_read_whole_may_not_be_larger_than_it_can_read(
     assert [each.code for each in found.problems] == ["drop.too-large"] * refused
 
 
-@pytest.mark.parametrize("name", ["held_out.jsonl", "test.jsonl", "val.jsonl", "Dev-Set.jsonl", "eval.jsonl.gz"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "held_out.jsonl",
+        "holdout.jsonl",
+        "test.jsonl",
+        "val.jsonl",
+        "Validation.jsonl",
+        "validation_set.jsonl",
+        "Dev-Set.jsonl",
+        "eval.jsonl.gz",
+    ],
+)
 def test_a_file_whose_name_speaks_of_measuring_is_not_trained_on(name: str) -> None:
     found = assigned(Technique.INSTRUCTION, "train.jsonl", name)
     assert [(each.code, each.where) for each in found.problems] == [("drop.file-role", name)]

@@ -576,6 +576,13 @@ def test_few_held_out_rows_are_told() -> None:
     assert _warned(INSTRUCTION, files, "data.few-held-out-rows") == [("", None)]
 
 
+def test_rows_that_were_set_apart_are_told_beside_those_that_are_missing() -> None:
+    report = judge({"train.jsonl": lines(instruction_rows(1))}, INSTRUCTION, split=HeldOutSplit(ratio=1 - 1e-9, seed=1))
+    assert report.findings[0].message == (
+        "0 good rows to train on, beside 1 set apart to measure with; at least 10 are needed."
+    )
+
+
 def test_nothing_held_out_is_refused() -> None:
     files = {"train.jsonl": lines(instruction_rows(120))}
     report = judge(files, INSTRUCTION, split=HeldOutSplit(ratio=1e-9, seed=1))

@@ -58,7 +58,9 @@ _IMAGE = re.compile(r".*\.(png|jpe?g|gif|webp|bmp|tiff?)", re.DOTALL | re.IGNORE
 # Names become S3 keys, lines of a report and files in a container. ASCII alone has no twins in another normal form,
 # no right-to-left marks and no control characters; a first letter or digit leaves out `..` and hidden files.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+ -]*")
-_MEASURING = re.compile(r"(held[ _-]?out|test|eval|val|valid|dev)[ _-]?(set|data)?\.[a-z.]+", re.IGNORECASE)
+_MEASURING = re.compile(
+    r"(h[eo]ld[ _-]?out|test|eval|evaluation|val|valid|validation|dev)[ _-]?(set|data)?\.[a-z.]+", re.IGNORECASE
+)
 """What people call the files that are not to be trained on."""
 _RENAME = "letters a to z, digits, and . _ + - or space, beginning with a letter or digit."
 
@@ -296,6 +298,10 @@ def _no_training_file(technique: Technique, found: Sequence[str]) -> Problem:
     lines = next((each for each in to_train_on if re.fullmatch(r"[A-Za-z0-9_-]+\.jsonl", each)), None)
     if command and _DATA[technique] is _LINES:
         fix = f"Make it JSON lines: {command}; then upload it, and tune.yaml again."
+    elif lines and technique is Technique.VISUAL_QA:
+        fix = (
+            f"If its rows name the images, call it so: mv {lines} {METADATA_FILE}; then upload it, and tune.yaml again."
+        )
     elif lines and technique is Technique.DOMAIN_ADAPTATION:
         fix = f"If its rows have a text each, name it so: mv {lines} {lines.removesuffix('l')}; then upload it, and "
         fix += "tune.yaml again."

@@ -226,9 +226,9 @@ class _Assessment:
         # Of a file that could not be read nobody knows how many rows it has: what ended the reading says enough.
         unread = any(summary.ended_by for file, summary in self._files if file.role is FileRole.TRAINING)
         if training < least and (training or not unread):
-            message = (
-                f"{_count(training, 'good row')} to train on; at least {least} {'is' if least == 1 else 'are'} needed."
-            )
+            apart = f", beside {held_out:,} set apart to measure with" if held_out and self._settings.split else ""
+            needed = f"at least {least} {'is' if least == 1 else 'are'} needed"
+            message = f"{_count(training, 'good row')} to train on{apart}; {needed}."
             self._tell(Flaw("data.too-few-rows", message))
         elif least <= training < self._limits.few_rows and not text:
             self._tell(Flaw("data.few-rows", f"{_count(training, 'row')} to train on."))

@@ -1060,4 +1060,91 @@ MUTANTS = (
             "story: a week passes": 1,
         },
     ),
+    Mutant(
+        "all former champions make room for one model",
+        CORE + "steps/champions.py",
+        (("            if kept.run_id == run.room_from:\n", "            if run.room_from:\n"),),
+        shown_by={
+            "story: more drops": 3,
+            "story: when r3 is dropped": 2,
+            "story: when r4 is dropped": 3,
+            "story: rivals of r2": 1,
+            "story: rivals of r3": 1,
+        },
+    ),
+    Mutant(
+        "the same files in another dataset are the same drop",
+        CORE + "domain/names.py",
+        (("    lines = [dataset, *(", "    lines = [*("),),
+        shown_by={"story: more drops": 1, "story: dataset of r2": 1, "story: files of r2": 1},
+    ),
+    Mutant(
+        "that an endpoint is unused is told to nobody",
+        CORE + "steps/reconcile.py",
+        (('for {hours:g} hours.", told=True)', 'for {hours:g} hours.", told=False)'),),
+        shown_by={"story: how r1 is served": 2, "story: a week passes": 1},
+    ),
+    Mutant(
+        "that an endpoint does not come back is told to nobody",
+        CORE + "domain/decide.py",
+        (('{NO_WAKE}{problem}", now, told=True)', '{NO_WAKE}{problem}", now, told=False)'),),
+        shown_by={
+            "story: how r1 is served": 2,
+            "story: endpoints are wanted again": 1,
+            "story: how r1's component comes, 2": 3,
+        },
+    ),
+    Mutant(
+        "who cannot be woken is waited for",
+        CORE + "domain/decide.py",
+        (
+            (
+                "            if run.deployment and run.deployment.waking:\n",
+                "            if run.deployment and not run.deployment:\n",
+            ),
+        ),
+        shown_by={
+            "story: how r1 is served": 2,
+            "story: endpoints are wanted again": 1,
+            "story: how r1's component comes, 2": 3,
+        },
+    ),
+    Mutant(
+        "an endpoint that was never promoted is woken",
+        CORE + "domain/decide.py",
+        ((" is not ServeTarget.ENDPOINT or run.promotion is None:\n", " is not ServeTarget.ENDPOINT:\n"),),
+        shown_by={"story: how r1 is served": 2, "story: endpoints are wanted again": 1, "story: how good r1 is": 1},
+    ),
+    Mutant(
+        "a workflow that failed is not started again",
+        CORE + "steps/executions.py",
+        (
+            (
+                "        if not failed(execution) or (hopeless and execution.error == hopeless):\n",
+                "        if not failed(execution) or execution.error != hopeless:\n",
+            ),
+        ),
+        shown_by={
+            "story: validated and evaluated in parts": 1,
+            "scan_range r1: read": 2,
+            "scan_range r1: read #2": 2,
+            "scan_range r1: read #3": 2,
+            "scan_range r1: read #4": 2,
+        },
+    ),
+    Mutant(
+        "a person's champion is retired as one that was not promoted",
+        CORE + "domain/decide.py",
+        (
+            (
+                "    unwanted = run.status in RETIRING and run.promotion is None\n",
+                "    unwanted = run.status in RETIRING and not (run.promotion and not run.promotion.published)\n",
+            ),
+        ),
+        shown_by={
+            "story: how good r1 is": 1,
+            "story: who hears of r1 wants it": 1,
+            "NOT_PROMOTED (entered) of r1 to deploy_model": 3,
+        },
+    ),
 )

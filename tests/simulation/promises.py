@@ -39,6 +39,11 @@ TOLD = ENDS | {"AWAITING_APPROVAL", "TRAINING"}
 ANSWERED_LATE = timedelta(seconds=20)
 """By how much a clock may be wrong that says whether an answer came in time."""
 
+NEWS_OF_ENDPOINTS = {"Nobody had called it": 2, "It did not come back": 3}
+"""As the reasons begin why a champion's endpoint is taken down → the notices of its run's end that there are by then:
+the second one is of its first end.
+"""
+
 ROUNDING = 1e-6
 
 HELD_UP = timedelta(minutes=15)
@@ -315,12 +320,20 @@ class Promises:
             self._taken_back(run)
         self._waits(run)
         given_up = _given_up(run)
-        if given_up[0] != (before and _given_up(before)[0]) and given_up[0].startswith("It has not been the champion"):
-            self._kept(run)
+        if given_up[0] != (before and _given_up(before)[0]):
+            self._given_up(run, given_up[0])
         self._news[run.run_id] += any(given_up) and given_up != (before and _given_up(before))
 
-    def _kept(self, run: Run) -> None:
-        """L3: what was the champion is kept for its time, from when another one took its place, or it was woken."""
+    def _given_up(self, run: Run, reason: str) -> None:
+        """L3: of former champions one at a time makes room; the others are kept for their time."""
+        if reason.endswith("needed its place."):
+            for other in self._known.values():
+                served = other.deployment if other.run_id != run.run_id else None
+                if served and served.retirement == reason and not (served.deleted or served.left):
+                    raise ViolationError(f"L3: {self._name(run)} and {self._name(other)} make room for one model")
+        if not reason.startswith("It has not been the champion"):
+            return
+        # From when another one took its place, or it was woken.
         woken = run.deployment.waking_since if run.deployment else None
         since = [each for each in (self._replaced.get(run.run_id), woken) if each]
         if not since or self._world.now() - max(since) < KEPT - ANSWERED_LATE:
@@ -376,7 +389,8 @@ class Promises:
 
     def _claimed_by_another(self, run: Run, message: str) -> None:
         holder = next((each for each in self._known.values() if each.run_id in message), None)
-        if holder is None or holder.run_id == run.run_id or holder.status in FREED:
+        theirs = holder and holder.run_id != run.run_id and holder.dataset == run.dataset
+        if holder is None or not theirs or holder.status in FREED:
             raise ViolationError(f"S8: {self._name(run)} is refused for files that nobody has")
 
     def _approved(self, run: Run) -> None:
@@ -598,12 +612,20 @@ class Promises:
                 raise ViolationError(f"L2: nobody was told that {self._name(run)} ended {run.status}")
             if run.rollback and run.rollback.outcome and times[run.run_id, run.status] < 2:
                 raise ViolationError(f"L2: nobody was told that {self._name(run)} failed as a champion")
+            self._told_of_endpoint(run, times[run.run_id, run.status])
             if any((run.deployment and run.deployment.left, run.base and run.base.left)) and run.run_id not in left:
                 raise ViolationError(f"L2: nobody was told what {self._name(run)} has left to a person")
             self._paid(run)
             if not run.report_uri:
                 raise ViolationError(f"L2: {self._name(run)} has no report")
         self._nothing_left(runs)
+
+    def _told_of_endpoint(self, run: Run, times: int) -> None:
+        """L2: people hear that an endpoint is gone; where nothing goes wrong, that is a notice more than before."""
+        gone = run.deployment.retirement if run.deployment and run.promotion else ""
+        wanted = next((number for reason, number in NEWS_OF_ENDPOINTS.items() if gone.startswith(reason)), 1)
+        if times < wanted and not self._world.faults:
+            raise ViolationError(f"L2: nobody was told that the endpoint of {self._name(run)} is gone")
 
     def _paid(self, run: Run) -> None:
         """S2: the account has for each job what the job has cost, and that is no more than was reserved."""

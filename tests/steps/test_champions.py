@@ -222,3 +222,13 @@ def test_pain_36_a_plan_is_told_whose_model_makes_room_where_bedrock_is_full() -
     assert room.making_room == f"The model of run {RUNS[0]}, a former champion, makes room."
     one_more = FakeQuotas({f"{QUOTA_SERVICE} {QUOTA_CODE}": 4})
     assert BedrockRoom(world.imports, one_more, world.former)().making_room == ""
+
+
+def test_a_champion_that_came_back_ended_the_last_time_that_it_was_replaced() -> None:
+    reigns = [
+        Champion(run_id=run_id, model_arn=f"arn:{run_id}", since=NOW + timedelta(days=day), by="ann", request=f"{day}")
+        for day, run_id in enumerate(("first", "second", "first", "third"))
+    ]
+    alias = Alias(dataset="receipts", history=tuple(reigns))
+    assert alias.ended("first") == reigns[3].since
+    assert alias.ended("second") == reigns[2].since

@@ -47,7 +47,7 @@ class _Engine:
         self._database = Database(data_dir / "engine.sqlite3")
         iam = Iam(Decisions(data_dir / "decisions.jsonl"))
         logs.authorize_as_aws_does()
-        logs.filter_by_prefix_as_aws_does()
+        logs.filter_as_aws_does()
         self._lambdas = Lambdas(iam, self._endpoint_url, work_dir, _say)
         self._async_queue = AsyncQueue(self._database, settings, self._lambdas, iam)
         self._faults = Faults()

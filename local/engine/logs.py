@@ -11,6 +11,8 @@ from ministack.services import cloudwatch_logs
 
 from local.engine import embedded_metrics, settings
 
+_PAGE = 10_000
+"""Events of a page, at most."""
 _OF_STREAMS = frozenset({"GetLogEvents", "PutLogEvents", "DeleteLogStream"})
 
 
@@ -39,8 +41,11 @@ def authorize_as_aws_does() -> None:
     iam_actions.extract_resource_arn = resource_arn
 
 
-def filter_by_prefix_as_aws_does() -> None:
-    """Let FilterLogEvents keep to streams that begin with `logStreamNamePrefix`, which ministack reads over.
+def filter_as_aws_does() -> None:
+    """Let FilterLogEvents keep to streams that begin with `logStreamNamePrefix`, and go on after a page.
+
+    ministack reads over the prefix, and ends after the first page. A token names the moment where the next page begins,
+    and how many of its events were handed out.
 
     https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html
     """
@@ -49,11 +54,24 @@ def filter_by_prefix_as_aws_does() -> None:
     def filter_log_events(request: Mapping[str, Any]) -> Any:
         prefix = request.get("logStreamNamePrefix")
         group = cloudwatch_logs._resolve_log_group_name(request)
-        if not prefix or group not in cloudwatch_logs._log_groups:
+        if group not in cloudwatch_logs._log_groups:
             return found(request)
-        streams = [name for name in cloudwatch_logs._log_groups[group]["streams"] if name.startswith(prefix)]
-        # Without a name all streams are taken: a stream has no empty name.
-        return found({**request, "logStreamNames": streams or [""]})
+        asked = dict(request)
+        if prefix:
+            streams = [name for name in cloudwatch_logs._log_groups[group]["streams"] if name.startswith(prefix)]
+            # Without a name all streams are taken: a stream has no empty name.
+            asked["logStreamNames"] = streams or [""]
+        token, given = request.get("nextToken"), 0
+        if token:
+            asked["startTime"], given = map(int, token.split("-"))
+        limit = asked["limit"] = min(request.get("limit", _PAGE) + given, _PAGE)
+        status, headers, body = found(asked)
+        page = json.loads(body)
+        events = page["events"]
+        if len(events) == limit:
+            last = events[-1]["timestamp"]
+            page["nextToken"] = f"{last}-{sum(event['timestamp'] == last for event in events)}"
+        return status, headers, json.dumps({**page, "events": events[given:]}, ensure_ascii=False).encode()
 
     cloudwatch_logs._filter_log_events = filter_log_events
 

@@ -385,6 +385,25 @@ class TestPluggedInService:
         assert found(logStreamNamePrefix="mine-2/") == []
         assert found() == ["of mine-1/a", "of mine-10/a"]
 
+    def test_a_log_is_searched_page_by_page(self, stack: Stack) -> None:
+        logs, group = stack.engine.client("logs"), "/fixture/pages"
+        logs.create_log_group(logGroupName=group)
+        now = int(time.time() * 1000)
+        for stream in ("a", "b"):
+            logs.create_log_stream(logGroupName=group, logStreamName=stream)
+            # Two of each stream's have the same time.
+            lines = [{"timestamp": now + number // 2, "message": f"{stream}{number}"} for number in range(7)]
+            logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=lines)
+
+        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group, PaginationConfig={"PageSize": 3})
+        found = [[event["message"] for event in page["events"]] for page in pages]
+
+        wanted = {f"{stream}{number}" for stream in "ab" for number in range(7)}
+        assert {each for page in found for each in page} == wanted
+        assert sum(map(len, found)) == len(wanted)
+        assert max(map(len, found)) == 3
+        assert len(logs.filter_log_events(logGroupName=group)["events"]) == 14
+
     def test_its_errors_have_their_code_and_message(self, stack: Stack) -> None:
         with pytest.raises(ClientError, match=r"Requested resource not found\.") as raised:
             stack.engine.client("sagemaker").describe_training_job(TrainingJobName="never")

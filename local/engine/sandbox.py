@@ -112,6 +112,8 @@ class Sandbox:
             stdout=process_output,
             stderr=subprocess.STDOUT,
         )
+        # Looked up before anybody may learn that it is over: then it is no more.
+        self._observed = psutil.Process(self._process.pid)
         os.close(process_output)
 
     @property
@@ -157,13 +159,12 @@ class Sandbox:
         Returns:
             Empty, ``exit``, ``memory`` or ``timeout``.
         """
-        observed = psutil.Process(self._process.pid)
         deadline = time.monotonic() + seconds
         while True:
             watched = [self._wake_read] if self._process.poll() is not None else [self._wake_read, self._output]
             readable, _, _ = select.select(watched, [], [], _LOOK_SECONDS)
             with contextlib.suppress(psutil.Error):
-                self._max_memory = max(self._max_memory, observed.memory_info().rss)
+                self._max_memory = max(self._max_memory, self._observed.memory_info().rss)
             self._read_output()
             if self._wake_read in readable:
                 os.read(self._wake_read, 4096)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -55,7 +56,7 @@ class TestSandbox:
     def run(self, tmp_path: Path) -> Iterator[Callable[..., Outcome]]:
         sandboxes: list[Sandbox] = []
 
-        def run(code: str, timeout: float = 5.0, event: object = None) -> Outcome:
+        def run(code: str, timeout: float = 5.0, event: object = None, *, over: bool = False) -> Outcome:
             (tmp_path / "app.py").write_text(code)
             folders = [str(tmp_path), str(layers.runtime_site())]
             sandbox = Sandbox(
@@ -67,6 +68,8 @@ class TestSandbox:
                 tmp_dir=tmp_path / f"tmp{len(sandboxes)}",
             )
             sandboxes.append(sandbox)
+            while over and sandbox.alive:
+                time.sleep(0.01)
             return sandbox.invoke(Invocation("id-1", json.dumps(event).encode(), "arn:function", "Root=1"))
 
         yield run
@@ -91,6 +94,15 @@ class TestSandbox:
             "errorType": "Runtime.ExitError",
             "errorMessage": "RequestId: id-1 Error: Runtime exited with error: exit status 3",
         }
+
+    def test_a_process_that_is_over_before_its_first_event_is_an_exit_error(self, run: Callable[..., Outcome]) -> None:
+        code = """import os, socket, time
+host, port = os.environ["AWS_LAMBDA_RUNTIME_API"].split(":")
+connection = socket.create_connection((host, int(port)))
+connection.sendall(b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\\r\\n\\r\\n")
+time.sleep(0.5)
+os._exit(3)"""
+        assert json.loads(run(code, over=True).payload)["errorType"] == "Runtime.ExitError"
 
     def test_output_that_fills_the_pipe_does_not_block_the_function(self, run: Callable[..., Outcome]) -> None:
         outcome = run("def handler(event, context):\n    print('x' * 300_000)\n    return 1", timeout=10.0)

@@ -37,6 +37,13 @@ class Decisions:
             self._file.write(json.dumps(line) + "\n")
 
 
+def _evict_expired_sessions() -> None:
+    """Drop the sessions that are over; ministack's own fails when another thread opens one meanwhile."""
+    for access_key, session in sts._sessions.copy().items():
+        if sts._session_expired(session):
+            sts._sessions.pop(access_key, None)
+
+
 class Iam:
     """Decide for roles, and make sessions of them."""
 
@@ -45,6 +52,7 @@ class Iam:
         self._decisions = decisions
         self._enforce = iam_evaluator.enforce
         iam_evaluator.enforce = self.enforce
+        sts._evict_expired_sessions = _evict_expired_sessions
 
     def enforce(
         self,

@@ -130,6 +130,8 @@ PARTS = {
     "ministack.services.stepfunctions._state_query_language": "b9b846fa668c8400",
     "ministack.services.stepfunctions._stop_execution": "44d2d84ccd5c9702",
     "ministack.services.stepfunctions._update_state_machine": "476e0deee6a3d66b",
+    "ministack.services.sts._evict_expired_sessions": "67ddc890eea7c1fa",
+    "ministack.services.sts._session_expired": "fcc24677eafc74a8",
     "ministack.services.sts._sessions": "dict",
 }
 

@@ -8,13 +8,15 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from ministack.services import cloudwatch
+from ministack.core import iam_evaluator
+from ministack.services import cloudwatch, sts
 
 from local.deploy import DeploymentError, deploy, load_template
-from local.engine import embedded_metrics, layers
+from local.engine import embedded_metrics, iam, layers
 from local.engine.sandbox import Invocation, Outcome, Sandbox
 
 RUNTIME = Path(layers.__file__).with_name("worker_main.py")
@@ -49,6 +51,23 @@ class TestLayers:
         names = {path.name for path in layers.runtime_site().iterdir() if not path.name.endswith(".dist-info")}
         assert {"awslambdaric", "simplejson"} <= names
         assert not names & {"boto3", "botocore", "pydantic", "ministack"}
+
+
+class TestIam:
+    def test_sessions_are_opened_by_many_threads_at_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sts, "_sessions", {})
+        for module, name in ((iam_evaluator, "enforce"), (sts, "_evict_expired_sessions")):
+            monkeypatch.setattr(module, name, getattr(module, name))  # what is put in its place leaves with the test
+        opened = iam.Iam(iam.Decisions(tmp_path / "decisions.jsonl"))
+        usual = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        try:
+            with ThreadPoolExecutor(4) as threads:
+                sessions = list(threads.map(lambda number: opened.session("role", f"s{number}"), range(2_000)))
+        finally:
+            sys.setswitchinterval(usual)
+
+        assert sts._sessions.keys() >= {each["AWS_ACCESS_KEY_ID"] for each in sessions}
 
 
 class TestSandbox:

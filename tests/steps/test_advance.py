@@ -7,6 +7,7 @@ import pytest
 
 from tests.fakes import FakeClock, InMemoryRunStore
 from tests.samples import (
+    APPROVED,
     DATASET_ACCEPTED,
     JOB_ACCEPTED,
     PLAN_MADE,
@@ -125,6 +126,17 @@ def test_a_notice_that_was_sent_is_not_sent_again_because_the_training_moved_on(
     assert run
     assert run.notices[RunStatus.TRAINING].message_id == "m-1"
     assert run.training == job_seen("InProgress", "Downloading").training
+
+
+def test_a_notice_that_was_sent_is_remembered_though_the_run_is_elsewhere_by_now(store: InMemoryRunStore) -> None:
+    store.create(run_in(RunStatus.AWAITING_APPROVAL))
+    sent = NoticeSent(status=RunStatus.AWAITING_APPROVAL, message_id="m-1")
+    performers = Performers({Effect.CLAIM_NOTICE: NoticeClaimed(token="t"), Effect.SEND_NOTICE: sent})
+    performers.meanwhile[Effect.SEND_NOTICE] = write(store, APPROVED)
+    run = go(store, performers)
+    assert run
+    assert run.status is RunStatus.LAUNCHING
+    assert run.notices[RunStatus.AWAITING_APPROVAL].message_id == "m-1"
 
 
 def test_a_notice_is_left_to_who_claimed_it_first(store: InMemoryRunStore) -> None:

@@ -225,7 +225,7 @@ def test_an_alias_that_does_not_name_the_champion_is_mended(world: World) -> Non
     assert world.aliases.get(names.alias(STACK, DATASET)) == MODEL_ARN
 
 
-@pytest.mark.parametrize("status", [RunStatus.PROMOTED, RunStatus.EVALUATING])
+@pytest.mark.parametrize("status", [RunStatus.PROMOTED, RunStatus.EVALUATING, RunStatus.DEPLOYING])
 def test_the_model_of_a_live_or_promoted_run_and_those_of_others_stay(world: World, status: RunStatus) -> None:
     world.runs.create(run_in(status))
     for name in (MODEL_NAME, names.imported_model(f"{STACK}-dev", RUN_ID), f"{STACK}-made-by-hand"):

@@ -459,6 +459,12 @@ def test_an_alarm_rolls_a_new_champion_back_once_and_people_are_told(alarm_searc
     assert all(run.rollback is None or run.rollback.outcome for run in ends)
 
 
+def test_an_alarm_takes_back_a_promotion_that_is_young_however_long_ago_the_run_ended() -> None:
+    back = observed(run_in(RunStatus.PROMOTED), PROMOTION_REQUESTED, after=2 * BAKE_TIME)
+    assert observed(back, FAILING, after=SOON).rollback
+    assert observed(back, FAILING, after=BAKE_TIME).rollback is None
+
+
 def test_a_rollback_by_an_alarm_is_not_taken_back_by_another_alarm() -> None:
     promotion = PROMOTION_REQUESTED.model_copy(update={"by": ALARM})
     run = observed(run_in(RunStatus.PROMOTED), promotion)
@@ -1185,7 +1191,7 @@ def test_a_wish_that_cannot_be_granted_is_answered_with_the_reason(
     assert refused.promotion_refused
     assert refused.promotion_refused.request == "request-1"
     assert reason in refused.promotion_refused.reason
-    assert observed(refused, asked) == refused
+    assert observed(refused, asked, after=SOON) == refused
 
 
 def test_a_former_champion_is_given_up_and_then_deleted() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,12 @@ class Stack:
         runs = self.states.list_map_runs(executionArn=arn)["mapRuns"]
         listed = [self.states.list_executions(mapRunArn=run["mapRunArn"])["executions"] for run in runs]
         return [self.described(child["executionArn"]) for children in listed for child in children]
+
+    def is_stored(self, arn: str) -> bool:
+        """Tell whether the engine's last snapshot holds the execution and its children."""
+        with closing(sqlite3.connect(self.engine.data_dir / "engine.sqlite3")) as connection:
+            stored = b"".join(state for (state,) in connection.execute("SELECT state FROM snapshot"))
+        return all(each.encode() in stored for each in (arn, *(child["executionArn"] for child in self.children(arn))))
 
     def events(self, arn: str, number: int) -> list[dict[str, Any]]:
         """Wait until the rule's target heard so many events of an execution."""
@@ -258,7 +266,7 @@ def test_what_is_in_flight_when_the_engine_ends_is_aborted_with_its_event(stack:
     wait_for(lambda: stack.children(arn))
     if killed:
         # A crash loses what the last snapshot does not hold, here as everywhere in the engine.
-        time.sleep(1)
+        wait_for(lambda: stack.is_stored(arn))
         stack.engine.kill()
     stack.engine.restart()
     ended = stack.described(arn)

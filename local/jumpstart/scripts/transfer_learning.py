@@ -30,7 +30,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 from transformers.utils.logging import disable_progress_bar
-from tuning import DivergedError, NextToken, Objective, compute_type, load_type, tune
+from tuning import DivergedError, NextToken, Objective, tune
 
 _DEFAULT_INPUT_LENGTH = 1024
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json")
@@ -96,9 +96,9 @@ def train(
     torch.set_num_threads(container.cpus)
     training, validation = _examples(container, settings, read)
     _log(f"{len(training)} rows to train on, {len(validation)} to validate on")
-    _log(f"Computing in {compute_type()} on {container.cpus} threads")
+    _log(f"Computing in float32 on {container.cpus} threads")
     family = AutoModelForImageTextToText if _is_vision(container) else AutoModelForCausalLM
-    model = family.from_pretrained(container.base_model, dtype=load_type(settings))
+    model = family.from_pretrained(container.base_model, dtype=torch.float32)
     tuned = tune(model, training, validation, settings, _log, objective)
     tuned.save_pretrained(target)
     # The tokenizer is the base model's to the byte: saving it anew would write this library version's dialect.

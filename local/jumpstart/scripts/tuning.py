@@ -58,18 +58,6 @@ class NextToken:
         return batch_loss(model, batch, self.pictures)
 
 
-def compute_type() -> torch.dtype:
-    """Return bfloat16 where the CPU multiplies it natively, else float32, which is seven times faster there."""
-    capabilities = torch.cpu.get_capabilities()
-    native = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
-    return torch.bfloat16 if native else torch.float32
-
-
-def load_type(settings: Hyperparameters) -> torch.dtype:
-    """Return the type to load a model in: what is changed itself needs float32, or small steps would round to none."""
-    return compute_type() if settings.peft_type == LORA else torch.float32
-
-
 def tune(
     model: PreTrainedModel,
     training: Sequence[L],
@@ -83,7 +71,7 @@ def tune(
     The best epoch is the one with the lowest validation loss; the last one when there is nothing to validate on.
 
     Args:
-        model: the base model, in load_type(); changed in place.
+        model: the base model, in float32; changed in place.
         training: examples to learn from.
         validation: examples to choose the epoch by, maybe none.
         settings: hyperparameters.
@@ -117,7 +105,7 @@ def tune(
         return adapted.to(torch.bfloat16)
     set_peft_model_state_dict(adapted, best)
     # Merging in float32 rounds the sum of weight and adapter once, not each of them.
-    merged: PreTrainedModel = adapted.float().merge_and_unload()
+    merged: PreTrainedModel = adapted.merge_and_unload()
     return merged.to(torch.bfloat16)
 
 
@@ -224,9 +212,8 @@ def _token_losses(
     mask = (torch.arange(width) < lengths[:, None]).long()
     base: Any = model.get_base_model() if isinstance(model, PeftModel) else model
     seen = pictures.inputs(batch, width) if pictures else {}
-    with torch.autocast("cpu", torch.bfloat16, enabled=compute_type() is torch.bfloat16):
-        hidden = base.model(input_ids=ids, attention_mask=mask, use_cache=False, **seen)[0]
-        targets = learnt[:, 1:]
-        # Of all layers the last is the widest by far (the vocabulary), so it sees only the places that count.
-        logits = base.lm_head(hidden[:, :-1][targets])
-    return cross_entropy(logits.float(), ids[:, 1:][targets], reduction="none"), targets.nonzero()[:, 0]
+    hidden = base.model(input_ids=ids, attention_mask=mask, use_cache=False, **seen)[0]
+    targets = learnt[:, 1:]
+    # Of all layers the last is the widest by far (the vocabulary), so it sees only the places that count.
+    logits = base.lm_head(hidden[:, :-1][targets])
+    return cross_entropy(logits, ids[:, 1:][targets], reduction="none"), targets.nonzero()[:, 0]

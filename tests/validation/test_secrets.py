@@ -1,9 +1,10 @@
 """Likely secrets and personal data are found, and what only resembles them is not. All of them are made up here."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tunedrop.validation import secrets
 from tunedrop.validation.secrets import Hit, SecretFinder, mask
 
 # Put together at run time: as a whole none of them stands in the repository.
@@ -171,6 +172,19 @@ def test_hits_do_not_depend_on_the_cut(lines: list[str]) -> None:
         apart += [hit._replace(start=hit.start + start, end=hit.end + start) for hit in FINDER.find(block)]
         start += len(block)
     assert FINDER.find("".join(f"{line}\n" for line in lines).encode()) == apart
+
+
+@given(parts=st.lists(PARTS, max_size=8), longer=st.integers(0, 60))
+@example(parts=["postgres://admin:", "S3cr3tPass@", "db:5432/x"], longer=0)
+@example(parts=["jane", "@", "mail.3com.org"], longer=0)
+@example(parts=["+44207183", " 1.415.555.2671"], longer=0)
+def test_the_anchors_overlook_nothing_that_the_expressions_match(parts: list[str], longer: int) -> None:
+    line = (" " * longer + "".join(parts)).encode() + b"\n"
+    found = FINDER.find(line)
+    for kind in (*secrets._SECRETS_AND_MAIL, *secrets._NUMBERS):
+        for match in kind.pattern.finditer(line):
+            if kind.accepts(match[0]):
+                assert any(hit.start <= match.start() < hit.end for hit in found), (kind.name, match[0])
 
 
 def test_a_mask_shows_the_beginning_only() -> None:

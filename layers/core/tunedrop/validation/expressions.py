@@ -13,11 +13,16 @@ Found = Callable[[int, int, int, int, Any], None]
 class Expressions:
     """Hold compiled expressions; several threads may use them at once."""
 
-    def __init__(self, expressions: Sequence[bytes], *, flags: int = 0) -> None:
-        """Compile expressions of Hyperscan's dialect (https://intel.github.io/hyperscan/dev-reference/compilation.html)."""
+    def __init__(self, expressions: Sequence[bytes], *, numbers: Sequence[int] = (), flags: int = 0) -> None:
+        """Compile expressions of Hyperscan's dialect (https://intel.github.io/hyperscan/dev-reference/compilation.html).
+
+        Their matches are told under `numbers`, which several may share; counted from 0 where there are none.
+        """
         self._database = hyperscan.Database()
         self._database.compile(
-            expressions=expressions, ids=list(range(len(expressions))), flags=[flags] * len(expressions)
+            expressions=expressions,
+            ids=list(numbers or range(len(expressions))),
+            flags=[flags] * len(expressions),
         )
         self._of_thread = threading.local()
 

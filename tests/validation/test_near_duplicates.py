@@ -43,9 +43,13 @@ def sketch(lines: list[bytes]) -> Bands:
 
 
 def found(rows: Bands, others: Bands | None = None, limit: int = LIMIT) -> list[tuple[int, int]]:
-    row, twin = candidates(rows, others, limit=limit)
-    assert row.dtype == twin.dtype == np.int64
-    return list(zip(row.tolist(), twin.tolist(), strict=True))
+    """Return pairs within `rows`; or of one of them, which are set apart then, and one of the `others`."""
+    known = rows[:0] if others is None else others
+    apart = np.arange(len(known) + len(rows)) >= len(known)
+    near, leaks = candidates(np.concatenate((known, rows)), apart, limit=limit)
+    assert {indices.dtype for indices in (*near, *leaks)} == {np.dtype(np.int64)}
+    row, twin = near if others is None else leaks
+    return list(zip((row - len(known)).tolist(), twin.tolist(), strict=True))
 
 
 LINES = st.lists(

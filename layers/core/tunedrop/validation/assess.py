@@ -355,15 +355,9 @@ class _Assessment:
             self._not_checked.append(f"Rows that are nearly the same: they are looked for among up to {limit:,} rows.")
             return None, None
         bands, apart = self._rows.bands()
-        evaluated = np.flatnonzero(apart)
-        asked = bands[evaluated]
-        bands[evaluated] = 0
         limit = self._limits.near_duplicate_pairs
-        near = [*zip(*map(np.ndarray.tolist, near_duplicates.candidates(bands, limit=limit)), strict=True)]
-        rows, twins = near_duplicates.candidates(asked, bands, limit=limit)
-        leaks = [*zip(evaluated[rows].tolist(), twins.tolist(), strict=True)]
-        rows, twins = near_duplicates.candidates(asked, limit=limit)
-        near += zip(evaluated[rows].tolist(), evaluated[twins].tolist(), strict=True)
+        found = near_duplicates.candidates(bands, apart, limit=limit)
+        near, leaks = ([*zip(rows.tolist(), twins.tolist(), strict=True)] for rows, twins in found)
         if max(len(near), len(leaks)) >= limit:
             self._not_checked.append(f"Some rows that are nearly the same: {limit:,} pairs at most are compared.")
         alike = self._verified([*leaks, *near])

@@ -8,16 +8,16 @@ caller reads both rows again and asks for their `similarity`. The bands take 32 
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Bands = NDArray[np.uint32]
 Indices = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 Keys = NDArray[np.uint64]
 Keys32 = NDArray[np.uint32]
-Pairs = tuple[Keys, Keys]
+Pairs = tuple[Indices, Indices]
 
 BANDS = 8
 """Numbers that are kept of each row."""
@@ -44,6 +44,8 @@ _WINDOW = 2
 """Neighbours in the sorted order that a row is compared with, on either side."""
 _INDEX_BITS = 30
 _BAND_BITS = 32
+_GROUP = np.uint64(64 - _BAND_BITS)
+"""Bits of a key behind the band that it is sorted by."""
 _MARK_BITS = 4
 _UPPER_BITS = 12
 """Of a hash: a table for them stays in the processor's cache."""
@@ -143,7 +145,7 @@ def _shingles(block: bytes, lengths: NDArray[np.int64]) -> tuple[Keys32, Indices
     return hashes, firsts, stops
 
 
-def candidates(bands: Bands, others: Bands | None = None, *, limit: int) -> tuple[Indices, Indices]:
+def candidates(bands: Bands, apart: Flags, *, limit: int) -> tuple[Pairs, Pairs]:
     """Find pairs of rows that agree in three bands or more; a band of 0 agrees with none.
 
     Rows are compared with their neighbours in eight sorted orders: in a group of very many similar rows each is paired
@@ -151,52 +153,55 @@ def candidates(bands: Bands, others: Bands | None = None, *, limit: int) -> tupl
 
     Args:
         bands: What `bands` returned, one row a line; fewer than 2**30.
-        others: The same of other rows: pairs then have one row of either.
-        limit: The most pairs that are returned.
+        apart: Which of the rows are measured with.
+        limit: The most pairs of either kind that are returned.
 
     Returns:
-        The row of each pair in `bands`, and its twin: an earlier one in `bands`, or one in `others`. The pairs that
-        agree in most bands come first.
+        Pairs of rows that are both trained on, or both measured with, the later row first; and pairs of a row that is
+        measured with, and one that is trained on. The pairs that agree in most bands come first.
     """
-    best = _Best(limit)
-    asked = known = _Sketches(bands, _marks(bands))
-    if others is not None:
-        known = _Sketches(others, _marks(others))
+    marks = _marks(bands)
+    near, leaks = _Best(limit), _Best(limit)
     for band in range(BANDS):
-        order = _Order(known, band)
-        pairs = order.neighbours(best) if others is None else order.matches(asked, best)
-        for rows, twins in pairs:
-            best.add(_agreeing(bands, known.bands, rows, twins))
-        del order, pairs  # before the next one is made
-    lower = np.uint64((1 << _INDEX_BITS) - 1)
-    rows, twins = best.pairs >> np.uint64(_INDEX_BITS) & lower, best.pairs & lower
-    return rows.astype(np.int64), twins.astype(np.int64)
+        asked, known = _sorted_keys(bands, band, apart), _sorted_keys(bands, band, ~apart)
+        for keys in (asked, known):
+            for rows, twins in _neighbours(keys, bands, marks, near):
+                near.add(_agreeing(bands, np.maximum(rows, twins), np.minimum(rows, twins)))
+        for rows, twins in _matches(asked, known, bands, marks, leaks):
+            leaks.add(_agreeing(bands, rows, twins))
+        del asked, known, keys  # before the next ones are made
+    return near.split(), leaks.split()
 
 
 class _Best:
     """Keep the lowest of the pairs that `_agreeing` returned."""
 
     def __init__(self, limit: int) -> None:
-        self.pairs = np.empty(0, np.uint64)
+        self._pairs = np.empty(0, np.uint64)
         self._limit = limit
 
     def add(self, found: Keys) -> None:
-        if len(self.pairs) == self._limit:
-            found = found[found < self.pairs[-1]]
+        if len(self._pairs) == self._limit:
+            found = found[found < self._pairs[-1]]
         if len(found):
-            self.pairs = np.unique(np.concatenate((self.pairs, found)))[: self._limit]
+            self._pairs = np.unique(np.concatenate((self._pairs, found)))[: self._limit]
 
-    def may_hold(self, one: Keys32, other: Keys32) -> NDArray[np.bool_]:
+    def may_hold(self, one: Keys32, other: Keys32) -> Flags:
         """Tell by their marks which pairs may still be among them: few bands are fetched from all over the memory."""
         fewest = _AGREEING
-        if len(self.pairs) == self._limit:
-            fewest = BANDS - int(self.pairs[-1] >> np.uint64(2 * _INDEX_BITS))
+        if len(self._pairs) == self._limit:
+            fewest = BANDS - int(self._pairs[-1] >> np.uint64(2 * _INDEX_BITS))
         unlike = one ^ other
         unlike |= unlike >> np.uint32(1)
         unlike |= unlike >> np.uint32(2)
         unlike &= np.uint32(0x11111111)
-        likely: NDArray[np.bool_] = np.bitwise_count(unlike) <= BANDS - fewest
+        likely: Flags = np.bitwise_count(unlike) <= BANDS - fewest
         return likely
+
+    def split(self) -> Pairs:
+        """Return the two rows of each pair."""
+        lower = np.uint64((1 << _INDEX_BITS) - 1)
+        return (self._pairs >> np.uint64(_INDEX_BITS) & lower).astype(np.int64), (self._pairs & lower).astype(np.int64)
 
 
 def similarity(one: bytes, other: bytes) -> float:
@@ -226,13 +231,6 @@ def _words(texts: frozenset[bytes]) -> set[bytes]:
     return set(joined.split())
 
 
-class _Sketches(NamedTuple):
-    """Hold the bands of rows, and the marks of these."""
-
-    bands: Bands
-    marks: Keys32
-
-
 def _marks(bands: Bands) -> Keys32:
     """Return four bits of each band of a row: rows that agree in a band agree in these."""
     marks = np.empty(len(bands), np.uint32)
@@ -247,79 +245,71 @@ def _marks(bands: Bands) -> Keys32:
     return marks
 
 
-class _Order:
-    """Hold rows in the order of one of their bands."""
+def _sorted_keys(bands: Bands, band: int, wanted: Flags) -> Keys:
+    """Return a key of the wanted rows that have bands, in ascending order, with the row's index in its lowest bits.
 
-    def __init__(self, known: _Sketches, band: int) -> None:
-        self._known = known
-        self._band = band
-        self._width = max(len(known.bands).bit_length(), 1)
-        self._lower = np.uint64((1 << self._width) - 1)
-        self._group = np.uint64(64 - _BAND_BITS)
-        self._sorted = self._sorted_keys(known.bands)
-
-    def _keys(self, bands: Bands) -> Keys:
-        """Return the whole band that is sorted by, and of the next one as many upper bits as the index leaves of 64.
-
-        These bring the more similar rows of a large group together.
-        """
-        keys = bands[:, self._band].astype(np.uint64)
-        keys <<= np.uint64(_BAND_BITS - self._width)
-        keys |= bands[:, (self._band + 1) % BANDS] >> np.uint32(self._width)
-        keys <<= np.uint64(self._width)
-        return keys
-
-    def _sorted_keys(self, bands: Bands) -> Keys:
-        """Return a key of all rows that have bands, and the row's index in its lowest bits."""
-        keys = np.empty(len(bands), np.uint64)
-        filled = 0
-        for start in range(0, len(bands), _STEP):
-            part = bands[start : start + _STEP]
-            key = self._keys(part)
-            key |= np.arange(start, start + len(part), dtype=np.uint64)
-            key = key[part[:, self._band] != 0]
-            keys[filled : filled + len(key)] = key
-            filled += len(key)
-        keys = keys[:filled]
-        keys.sort()
-        return keys
-
-    def neighbours(self, best: _Best) -> Iterator[Pairs]:
-        """Pair each row with the next ones in the order, as long as they agree in the band and may be of the best."""
-        for start in range(0, len(self._sorted), _STEP):
-            keys = self._sorted[start : start + _STEP + _WINDOW]
-            rows = keys & self._lower
-            marks = self._known.marks[rows]
-            for distance in range(1, min(_WINDOW, len(keys) - 1) + 1):
-                many = min(_STEP, len(keys) - distance)
-                here, there = slice(many), slice(distance, distance + many)
-                alike = (keys[here] ^ keys[there]) >> self._group == 0
-                alike &= best.may_hold(marks[here], marks[there])
-                found = np.flatnonzero(alike)
-                row, twin = rows[found], rows[found + distance]
-                yield np.maximum(row, twin), np.minimum(row, twin)
-
-    def matches(self, asked: _Sketches, best: _Best) -> Iterator[Pairs]:
-        """Pair other rows with those around the places where they would stand, under the same conditions."""
-        for start in range(0, len(asked.bands) if len(self._sorted) else 0, _STEP):
-            part = asked.bands[start : start + _STEP]
-            row = np.flatnonzero(part[:, self._band])
-            sought = self._keys(part[row])
-            # Sorted, they walk the keys in one direction.
-            order = np.argsort(sought)
-            row, sought = row[order] + start, sought[order]
-            place = np.searchsorted(self._sorted, sought)
-            for distance in range(-_WINDOW, _WINDOW):
-                key = self._sorted[np.clip(place + distance, 0, len(self._sorted) - 1)]
-                alike = np.flatnonzero((key ^ sought) >> self._group == 0)
-                rows, twins = row[alike], key[alike] & self._lower
-                likely = best.may_hold(asked.marks[rows], self._known.marks[twins])
-                yield rows[likely].astype(np.uint64), twins[likely]
+    Before that stand the band, and of the next one as many upper bits as there is room for: these bring the more
+    similar rows of a large group together.
+    """
+    width = _index_bits(bands)
+    keys = np.empty(len(bands), np.uint64)
+    filled = 0
+    for start in range(0, len(bands), _STEP):
+        part = bands[start : start + _STEP]
+        key = part[:, band].astype(np.uint64)
+        key <<= np.uint64(_BAND_BITS - width)
+        key |= part[:, (band + 1) % BANDS] >> np.uint32(width)
+        key <<= np.uint64(width)
+        key |= np.arange(start, start + len(part), dtype=np.uint64)
+        key = key[wanted[start : start + _STEP] & (part[:, band] != 0)]
+        keys[filled : filled + len(key)] = key
+        filled += len(key)
+    keys = keys[:filled]
+    keys.sort()
+    return keys
 
 
-def _agreeing(bands: Bands, others: Bands, rows: Keys, twins: Keys) -> Keys:
+def _index_bits(bands: Bands) -> int:
+    return max(len(bands).bit_length(), 1)
+
+
+def _lower(bands: Bands) -> np.uint64:
+    """Return the bits of a key that are the row's index."""
+    return np.uint64((1 << _index_bits(bands)) - 1)
+
+
+def _neighbours(sorted_keys: Keys, bands: Bands, marks: Keys32, best: _Best) -> Iterator[tuple[Keys, Keys]]:
+    """Pair each row with the next ones in the order, as long as they agree in the band and may be of the best."""
+    for start in range(0, len(sorted_keys), _STEP):
+        keys = sorted_keys[start : start + _STEP + _WINDOW]
+        rows = keys & _lower(bands)
+        mark = marks[rows]
+        for distance in range(1, min(_WINDOW, len(keys) - 1) + 1):
+            many = min(_STEP, len(keys) - distance)
+            here, there = slice(many), slice(distance, distance + many)
+            alike = (keys[here] ^ keys[there]) >> _GROUP == 0
+            alike &= best.may_hold(mark[here], mark[there])
+            found = np.flatnonzero(alike)
+            yield rows[found], rows[found + distance]
+
+
+def _matches(asked: Keys, known: Keys, bands: Bands, marks: Keys32, best: _Best) -> Iterator[tuple[Keys, Keys]]:
+    """Pair the rows of one order with those of another around where they would stand, on the same conditions."""
+    for start in range(0, len(asked) if len(known) else 0, _STEP):
+        keys = asked[start : start + _STEP]
+        rows, place = keys & _lower(bands), np.searchsorted(known, keys)
+        mark = marks[rows]
+        for distance in range(-_WINDOW, _WINDOW):
+            others = known[np.clip(place + distance, 0, len(known) - 1)]
+            alike = np.flatnonzero((others ^ keys) >> _GROUP == 0)
+            row, twin = rows[alike], others[alike] & _lower(bands)
+            likely = best.may_hold(mark[alike], marks[twin])
+            yield row[likely], twin[likely]
+
+
+def _agreeing(bands: Bands, rows: Keys, twins: Keys) -> Keys:
     """Return the pairs that agree in enough bands, as numbers whose lowest are the pairs that agree in most."""
-    one, other = bands[rows], others[twins]
+    one, other = bands[rows], bands[twins]
     equal = one == other
     equal &= one != 0
     number = np.count_nonzero(equal, axis=1)

@@ -60,9 +60,10 @@ def judged(
     chat, *_ = chosen.largest
     measured = taken.ratio((tools.FULL, chat.name), (tools.BASE, chat.name))
     found.append(_at_most("near duplicates + secrets: CPU to base", NEAR_AND_SECRETS, measured))
-    for dataset, limit in zip(chosen.faulty, FAULTY, strict=True):
-        measured = taken.own_ratio((tools.BASE, dataset.name), (tools.BASE, chosen.clean.name))
-        found.append(_at_most(f"{dataset.name}: CPU to clean", limit, measured))
+    for tool in (tools.BASE, tools.FULL):
+        for dataset, limit in zip(chosen.faulty, FAULTY, strict=True):
+            measured = taken.own_ratio((tool, dataset.name), (tool, chosen.clean.name))
+            found.append(_at_most(f"{tool}: CPU of {dataset.name} to clean", limit, measured))
     seen = defects.in_one_reading if defects else 0
     found.append(Judgement("planted defects, all in one reading", f"{len(CODES)}", f"{seen}", seen == len(CODES)))
     for tool, per_row in MEMORY_PER_ROW.items():

@@ -6,7 +6,7 @@ worker that dies) is `world.py`'s. The tests of the adapters run against these c
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Protocol
 
@@ -17,6 +17,9 @@ from tests.simulation.expressions import Item, condition, updated
 
 MOST_MODELS = 3
 """Imported models of an account, by default."""
+
+UNSEEN = timedelta(minutes=1)
+"""For how long SageMaker may not tell yet of a training job that it has taken."""
 
 
 def refusal(code: str, message: str = "AWS says so.", **more: Any) -> ClientError:
@@ -190,6 +193,8 @@ class SageMaker:
 
     def describe_training_job(self, **request: Any) -> dict[str, Any]:
         job = self._job(request["TrainingJobName"])
+        if self.world.now() - job.created_at < UNSEEN and self.world.stale("describe_training_job"):
+            raise refusal("ValidationException", "Requested resource not found.")
         answer: dict[str, Any] = {
             "TrainingJobArn": job.arn,
             "TrainingJobStatus": job.status,
@@ -199,7 +204,7 @@ class SageMaker:
         }
         if job.ended_at:
             answer |= {"TrainingEndTime": job.ended_at, "BillableTimeInSeconds": job.billable_seconds}
-        if job.status == "Completed":
+        if job.status in ("Completed", "Stopped"):  # what a job had made that was stopped is uploaded, too
             answer["ModelArtifacts"] = {"S3ModelArtifacts": job.artifact_uri}
         return answer
 
@@ -288,9 +293,9 @@ class Bedrock:
 
     def create_model_import_job(self, **request: Any) -> dict[str, Any]:
         name, token = request["jobName"], request["clientRequestToken"]
+        if made := next((job for job in self.jobs.values() if job.token == token), None):
+            return {"jobArn": made.arn}  # a token that comes again is the same request, whatever it names
         if name in self.jobs:
-            if self.jobs[name].token == token:
-                return {"jobArn": self.jobs[name].arn}
             raise refusal("ConflictException")
         if self.others_import or any(job.status == "InProgress" for job in self.jobs.values()):
             raise refusal("ServiceQuotaExceededException", "One import at a time.")
@@ -344,10 +349,11 @@ class Bedrock:
         return {}
 
     def create_evaluation_job(self, **request: Any) -> dict[str, Any]:
-        name = request["jobName"]
+        name, token = request["jobName"], request["clientRequestToken"]
+        known = self.evaluations.values()
+        if made := next((job for job in known if job.request.get("clientRequestToken") == token), None):
+            return {"jobArn": made.arn}
         if name in self.evaluations:
-            if self.evaluations[name].request["clientRequestToken"] == request["clientRequestToken"]:
-                return {"jobArn": self.evaluations[name].arn}
             raise refusal("ConflictException")
         job = self.evaluations[name] = EvaluationJob(name, request, self.world.now())
         self.called(job)

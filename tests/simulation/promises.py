@@ -39,6 +39,9 @@ TOLD = ENDS | {"AWAITING_APPROVAL", "TRAINING"}
 ANSWERED_LATE = timedelta(seconds=20)
 """By how much a clock may be wrong that says whether an answer came in time."""
 
+TIME_TO_ANSWER = timedelta(hours=12)
+"""How long people may answer, as the stack's parameters say here."""
+
 NEWS_OF_ENDPOINTS = {"Nobody had called it": 2, "It did not come back": 3}
 """As the reasons begin why a champion's endpoint is taken down → the notices of its run's end that there are by then:
 the second one is of its first end.
@@ -48,6 +51,9 @@ ROUNDING = 1e-6
 
 HELD_UP = timedelta(minutes=15)
 """How long a worker may live that decides now and writes later."""
+
+LONGEST_IDLE = timedelta(minutes=16)
+"""After how long the next tick of the reconciler looks at a run that nobody wrote."""
 
 SHORTEST_PAUSE = timedelta(minutes=3)
 """Before another job follows one that found no capacity."""
@@ -97,6 +103,7 @@ CAUSES = {
     "training.capacity": "training",
     "training.": "training",
     "launch.denied": "denied",
+    "launch.foreign-job": "foreign",
     "import.failed": "import",
     "import.denied": "denied",
     "wait.too-long": "shortage",
@@ -135,10 +142,14 @@ class Promises:
         self._notices = 0
         self._crowned: dict[str, datetime] = {}
         """Run id → when it became the champion, first."""
+        self._crowns: dict[str, tuple[str, str | None]] = {}
+        """Request of a promotion → who became the champion, and in whose place."""
         self._replaced: dict[str, datetime] = {}
         """Run id → when another run took its place, last."""
         self._news: Counter[str] = Counter()
         """How often something became known of a run that had ended, which people are to be told of."""
+        self._waiting: dict[tuple[str, str], datetime] = {}
+        """Run id, and what it waits for → since when, as it was seen here."""
 
     def _gone_or_named(self) -> None:
         self._world.activity += 1
@@ -179,6 +190,8 @@ class Promises:
         changed, self._changed = self._changed, set()
         if "alias" in changed:
             self._succession()
+        if "promotion" in changed:
+            self._granted()
         if changed & {"ledger", "charges"}:
             self._accounts(runs)
         if changed & {"claim", "claims"}:
@@ -194,9 +207,11 @@ class Promises:
             raise ViolationError(f"S4: {name} went from {was} to {status}")
         if before and run.version != before.version + 1:
             raise ViolationError(f"S4: {name} was written at version {run.version} after {before.version}")
-        for field, none in (("charges", ()), ("claims", set())):
+        for field, none in (("charges", ()), ("claims", set()), ("promotion", None)):
             if getattr(run, field) != (getattr(before, field) if before else none):
                 self._changed.add(field)
+        if status != was and run.change == "progress":
+            raise ViolationError(f"L1: that {name} is {status} is announced to nobody")
         self._holds_slot(run)
         if run.plan and was == "PLANNING":
             self._planned(run)
@@ -205,9 +220,17 @@ class Promises:
         self._evaluated(before, run)
         if before and status != was and status in ENDS:
             self._ended(before, run)
+        if status == "DEPLOYING" and was == "TRAINING":
+            self._completed(run)
         if status == "LAUNCHING" and was in ("VALIDATING", "AWAITING_APPROVAL") and self._story.asked:
             self._approved(run)
         self._charged(before, run)
+
+    def _completed(self, run: Run) -> None:
+        """S1: what is deployed comes from a job that completed: one that was stopped leaves half a model."""
+        job = self._world.sagemaker.jobs.get(run.training.job_name) if run.training else None
+        if job is None or job.status != "Completed":
+            raise ViolationError(f"S1: {self._name(run)} is deployed, and its job is {job and job.status}")
 
     def _ended(self, before: Run, run: Run) -> None:
         """S8: who ends otherwise than evaluated says why, and what to do about it."""
@@ -264,7 +287,9 @@ class Promises:
     def _graded(self, run: Run, judgement: Judgement) -> None:
         """S6: a judge is handed the answers that were compared, of each model by a job of its own."""
         for each in judgement.jobs:
-            job = self._world.bedrock.evaluations[each.name]
+            job = self._world.bedrock.evaluations.get(each.name)
+            if job is None or job.arn != each.arn:
+                raise ViolationError(f"S6: the {each.side} of {self._name(run)} is graded by no job of its own")
             (graded,) = job.request["inferenceConfig"]["models"]
             if graded["precomputedInferenceSource"]["inferenceSourceIdentifier"] != each.side:
                 raise ViolationError(f"S6: the {each.side} of {self._name(run)} is graded by another model's answers")
@@ -318,10 +343,12 @@ class Promises:
                 raise ViolationError(f"S8: {self._name(run)} does not come back, and nothing of the kind happened")
         if run.rollback and not (before and before.rollback == run.rollback):
             self._taken_back(run)
+        self._deleted(before, run)
         self._waits(run)
         given_up = _given_up(run)
         if given_up[0] != (before and _given_up(before)[0]):
             self._given_up(run, given_up[0])
+            self._story.gives_up(given_up[0])
         self._news[run.run_id] += any(given_up) and given_up != (before and _given_up(before))
 
     def _given_up(self, run: Run, reason: str) -> None:
@@ -339,18 +366,33 @@ class Promises:
         if not since or self._world.now() - max(since) < KEPT - ANSWERED_LATE:
             raise ViolationError(f"L3: {self._name(run)} is given up, though it was a champion since {since}")
 
+    def _deleted(self, before: Run | None, run: Run) -> None:
+        """L3: what a record calls deleted is gone, and is not on its way; a slow worker may make an endpoint again."""
+        for served, was in ((run.deployment, before and before.deployment), (run.base, before and before.base)):
+            if served is None or not served.deleted or (was and was.deleted):
+                continue
+            name = f"{STACK}-{run.run_id}" + ("-b" if served is run.base else "")
+            importing = self._world.bedrock.jobs.get(name)
+            there = name in self._world.bedrock.models or (importing and importing.status == "InProgress")
+            hosted = any(name in each for each in self._world.sagemaker.hosted.values())
+            if there or (hosted and not self._world.faults):
+                raise ViolationError(f"L3: what serves {self._name(run)} is called deleted, and AWS has it")
+
     def _waits(self, run: Run) -> None:
         """L1: nobody waits for long for what a run can do without."""
-        since = {
-            "the base model's endpoint": run.base.since if run.base and run.status == "DEPLOYING" else None,
-            "an endpoint that was to come back": (
-                run.deployment.waking_since if run.deployment and run.deployment.waking else None
-            ),
-            "the judge": run.judgement.since if run.judgement and not run.judgement.over else None,
-            "the end of the base model's endpoint": self._base_up(run),
+        waits = {
+            "the base model's endpoint": run.base is not None and run.status == "DEPLOYING",
+            "an endpoint that was to come back": run.deployment is not None and run.deployment.waking,
+            "the judge": run.evaluation is not None and run.judgement is not None and not run.judgement.over,
         }
+        now, since = self._world.now(), {"the end of the base model's endpoint": self._base_up(run)}
+        for what, waiting in waits.items():
+            # What the record says of its beginning may be what is wrong.
+            if not waiting:
+                self._waiting.pop((run.run_id, what), None)
+            since[what] = self._waiting.setdefault((run.run_id, what), now) if waiting else None
         for what, began in since.items():
-            if began and self._world.now() - began > LONGEST_WAITS[what]:
+            if began and now - began > LONGEST_WAITS[what]:
                 raise ViolationError(f"L1: {self._name(run)} waits for {what} since {began}")
 
     def _base_up(self, run: Run) -> datetime | None:
@@ -368,6 +410,9 @@ class Promises:
             return
         if promotion.by == "alarm":
             raise ViolationError(f"S6: {self._name(run)} is taken back, whom an alarm has put there")
+        _, former = self._crowns[promotion.request]
+        if rollback.to not in (None, former):
+            raise ViolationError(f"S6: in the place of {self._name(run)} another one comes than the champion before it")
         if rollback.at - promotion.at > timedelta(hours=24):
             raise ViolationError(f"S6: {self._name(run)} is taken back long after its promotion")
         self._world.met["taken back"] += bool(rollback.to and rollback.outcome)
@@ -397,7 +442,9 @@ class Promises:
         answer = run.approval and run.approval.answer
         if not (run.approval and answer and answer.approved and answer.by):
             raise ViolationError(f"S10: {self._name(run)} is launched without approval")
-        if max(answer.at, self._world.now() - ANSWERED_LATE) > run.approval.lapses_at + ANSWERED_LATE:
+        asked = next(stage.entered_at for stage in run.history if stage.status == "AWAITING_APPROVAL")
+        lapses = min(run.approval.lapses_at, asked + TIME_TO_ANSWER)
+        if max(answer.at, self._world.now() - ANSWERED_LATE) > lapses + ANSWERED_LATE:
             raise ViolationError(f"S10: {self._name(run)} is launched after its approval lapsed")
 
     def _accounts(self, runs: dict[str, Run]) -> None:
@@ -429,6 +476,19 @@ class Promises:
         listed = {(claim, run.run_id) for run in runs.values() for claim in run.claims}
         if held != listed:
             raise ViolationError(f"S2: claims are held as {sorted(held)}, and listed as {sorted(listed)}")
+
+    def looked_at(self, tick: datetime) -> None:
+        """L1: by a tick of the reconciler that went well, no run is due that it did not look at."""
+        if any(function == "reconcile_runs" for function, *_ in self._world.disturbed):
+            return
+        for run_id, run in self.runs().items():
+            served = [each for each in (run.deployment, run.base) if each]
+            waits = run.status == "AWAITING_APPROVAL" or any(each.denials for each in served)
+            if waits or self._world.dynamodb.items[f"run#{run_id}"]["shelf"]["S"] == "settled":
+                continue
+            due = run.next_try_at or run.updated_at + LONGEST_IDLE
+            if due < tick - ANSWERED_LATE:
+                raise ViolationError(f"L1: nobody looks at {self._name(run)}, which lies idle since {run.updated_at}")
 
     # ------------------------------------------------------------------------------------------------ jobs
     def launched(self, job: TrainingJob) -> None:
@@ -547,9 +607,16 @@ class Promises:
                 if run.promotion.by == "evaluation" and evaluated and run.evaluation.champion_run != before:
                     raise ViolationError(f"S6: {self._name(run)} was compared with another champion than {before}")
                 self._records[item["id"]["S"]] = item
+                self._crowns[run.promotion.request] = run.run_id, before
                 self._crowned.setdefault(run.run_id, self._world.now())
                 if before:
                     self._replaced[before] = self._world.now()
+
+    def _granted(self) -> None:
+        """S6: who is promoted is the champion, or has been: the alias is written together with the run."""
+        for run in self._known.values():
+            if run.promotion and run.promotion.request not in self._crowns:
+                raise ViolationError(f"S6: {self._name(run)} is promoted, and the alias does not know of it")
 
     def _aliases(self) -> None:
         records = self._aliases_now.values()
@@ -613,12 +680,24 @@ class Promises:
             if run.rollback and run.rollback.outcome and times[run.run_id, run.status] < 2:
                 raise ViolationError(f"L2: nobody was told that {self._name(run)} failed as a champion")
             self._told_of_endpoint(run, times[run.run_id, run.status])
+            self._succeeded(run)
             if any((run.deployment and run.deployment.left, run.base and run.base.left)) and run.run_id not in left:
                 raise ViolationError(f"L2: nobody was told what {self._name(run)} has left to a person")
             self._paid(run)
             if not run.report_uri:
                 raise ViolationError(f"L2: {self._name(run)} has no report")
         self._nothing_left(runs)
+
+    def _succeeded(self, run: Run) -> None:
+        """L1, L3: a promotion comes to its end, and a former champion's time does; here a day passes between ticks."""
+        if run.promotion and not run.promotion.published:
+            raise ViolationError(f"L1: {self._name(run)} is promoted, and its alias is not written")
+        served, champion = run.deployment, self.champion(run.dataset) == run.run_id
+        if run.run_id not in self._replaced or champion or served is None or served.retirement:
+            return
+        last = max(each for each in (self._replaced[run.run_id], served.waking_since) if each)
+        if self._world.now() - last > KEPT + timedelta(days=1, hours=2) and self._world.reconciled:
+            raise ViolationError(f"L3: {self._name(run)} is no champion since {last}, and its model is there")
 
     def _told_of_endpoint(self, run: Run, times: int) -> None:
         """L2: people hear that an endpoint is gone; where nothing goes wrong, that is a notice more than before."""
@@ -651,11 +730,12 @@ class Promises:
             *({"denied"} if story.denied.startswith("create") else ()),
             *({"shortage"} if story.capped or story.others or story.slot_taken or story.short else ()),
             *({"shortage"} if self._world.failing else ()),  # a former champion makes no room
-            *({"shortage"} if story.one_endpoint else ()),
+            *({"shortage"} if story.one_endpoint or story.neighbours else ()),
             *({"endpoint"} if story.denied == "create_endpoint" else ()),
             *({"base"} if drop.based and (story.capped or drop.budget_usd) else ()),
             *({"training"} if story.short else ()),
             *({"budget"} if drop.budget_usd else ()),
+            *({"foreign"} if drop.foreign else ()),
         }
         if run.status in ("FAILED", "REJECTED", "STOPPED"):
             code = run.problems[0].code
@@ -679,11 +759,12 @@ class Promises:
         undeletable, unstoppable = (
             each in world.denied | world.failing for each in ("delete_imported_model", "stop_training_job")
         )
+        self._left_alone()
         for job in world.sagemaker.jobs.values():
-            if job.live and not unstoppable:
+            if job.live and not unstoppable and job.name not in self._story.neighbours:
                 raise ViolationError(f"L3: the job {job.name} still runs")
         for judging in world.bedrock.evaluations.values():
-            if judging.status in ("InProgress", "Stopping"):
+            if judging.status in ("InProgress", "Stopping") and judging.name not in self._story.neighbours:
                 raise ViolationError(f"L3: the judge's job {judging.name} still runs")
         self._no_endpoint_left(runs)
         for importing in world.bedrock.jobs.values():
@@ -694,7 +775,7 @@ class Promises:
             for run in runs.values()
             if run.promotion and run.deployment and not run.deployment.deleted and run.deployment.target == "bedrock"
         }
-        left = {name for name in world.bedrock.models if name.startswith(STACK)}
+        left = {name for name in world.bedrock.models if name.startswith(STACK)} - self._story.neighbours
         if left != kept and not (undeletable and left >= kept):
             raise ViolationError(f"L3: Bedrock has the models {sorted(left)}, and {sorted(kept)} are wanted")
         for item in world.dynamodb.items.values():
@@ -703,6 +784,18 @@ class Promises:
         hopeless = world.denied or world.failing or tried_in_vain
         if world.dead_letters and world.faults <= 2 and not hopeless:
             raise ViolationError("L5: an event is in the dead-letter queue, though little went wrong")
+
+    def _left_alone(self) -> None:
+        """L3: what is another stack's stays as it is, though its name begins as this one's."""
+        world = self._world
+        jobs = {each.name for each in world.sagemaker.jobs.values() if each.status == "InProgress"}
+        judges = {each.name for each in world.bedrock.evaluations.values() if each.status == "InProgress"}
+        alarms = {name.removesuffix("-errors") for name in world.cloudwatch.alarms}
+        there = {*jobs, *judges, *(world.bedrock.models.keys() & world.scaling.targets & alarms)}
+        for hosted in world.sagemaker.hosted.values():
+            there -= {name for name in self._story.neighbours & world.bedrock.models.keys() if name not in hosted}
+        if gone := self._story.neighbours - there:
+            raise ViolationError(f"L3: {sorted(gone)} is another stack's, and was touched")
 
     def _no_endpoint_left(self, runs: dict[str, Run]) -> None:
         """L3: what serves is wanted, and what is wanted is whole: it scales, and its alarms would ring."""
@@ -741,6 +834,7 @@ class Promises:
 
     def _just(self, kind: str, left: set[str], kept: set[str]) -> None:
         undeletable = "delete_endpoint" in self._world.denied | self._world.failing
+        left = left - self._story.neighbours
         if left != kept and not (undeletable and left >= kept):
             raise ViolationError(f"L3: of the kind {kind} there are {sorted(left)}, and {sorted(kept)} are wanted")
 

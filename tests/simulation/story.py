@@ -5,7 +5,7 @@ Everything is a choice at a named site, 0 the simplest: one drop of good files, 
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -143,6 +143,8 @@ class DropMade:
     """Whether an endpoint is to serve its model."""
     based: bool
     """Whether the base model is to answer on an endpoint, too."""
+    foreign: bool = False
+    """Whether somebody else's training job has the name of the run's first one."""
 
 
 class Story:
@@ -155,11 +157,11 @@ class Story:
         """Run id → what may end it otherwise than well."""
         self.wished: dict[str, str | None] = {}
         """A person's request → the champion in whose place it asks for another."""
+        self.neighbours: set[str] = set()
+        """What is another stack's, whose name begins as this one's."""
         self._tries: Counter[tuple[str, str]] = Counter()
         """How often each endpoint and component was made."""
         self.schedules = [Schedule("track_deployment", "every-minute", MINUTE)]
-        if world.reconciled:
-            self.schedules.append(Schedule("reconcile_runs", "every-five-minutes", 5 * MINUTE))
         large = self._choose("validated and evaluated in parts", 2) == 1
         capped = self._choose("a monthly cap", 2) == 1
         self.asked = self._choose("approval asked", 2) == 1
@@ -168,6 +170,9 @@ class Story:
             world.begin = LATE_IN_A_MONTH
         entered(world, capped=capped, large=large, hours=APPROVAL_HOURS if self.asked else None)
         self.promises = Promises(world, self)
+        if world.reconciled:
+            looks = self.promises.looked_at
+            self.schedules.append(Schedule("reconcile_runs", "every-five-minutes", 5 * MINUTE, looks=looks))
         world.looks = self.promises.looks
         world.sagemaker.launched = self._trains
         world.sagemaker.changed = self._announces
@@ -190,8 +195,10 @@ class Story:
             world.later(9 * DAY, lambda: None)
         for hour in FAILS_AT[self._choose("the champion fails", len(FAILS_AT))]:
             world.later(hour * HOUR, self._rings)
-        if self._choose("endpoints are wanted again", 2):
+        wanted = self._choose("endpoints are wanted again", 3)
+        if wanted == 1:
             world.later(80 * HOUR, self._wake)
+        self._wakes_at_once = wanted == 2
 
     def _choose(self, what: str, options: int) -> int:
         return self.world.choose(f"story: {what}", options, self.world.trouble.story)
@@ -228,7 +235,7 @@ class Story:
     def _leave_remains(self) -> None:
         """Leave a model, an endpoint or a job that runs on, of a run that the table does not know: it was restored."""
         nobody = "a" * 26
-        match self._choose("remains of an unknown run", 5):
+        match self._choose("remains of an unknown run", 6):
             case 1:
                 job = ImportJob(f"{STACK}-{nobody}", "s3://gone/", "", self.world.now(), "Completed")
                 self.world.bedrock.models[job.name] = job, self.world.now()
@@ -240,6 +247,17 @@ class Story:
             case 4:
                 name = f"{STACK}-{nobody}-c1"
                 self.world.bedrock.evaluations[name] = EvaluationJob(name, {}, self.world.now())
+            case 5:
+                self._have_neighbours(f"{STACK}-two-{nobody}")
+
+    def _have_neighbours(self, name: str) -> None:
+        """Leave what is another stack's: a job, a judge, a model, and an endpoint of the same name."""
+        world, now = self.world, self.world.now()
+        world.sagemaker.jobs[f"{name}-a1"] = TrainingJob(f"{name}-a1", {}, now)
+        world.bedrock.evaluations[f"{name}-c1"] = EvaluationJob(f"{name}-c1", {}, now)
+        world.bedrock.models[name] = ImportJob(name, "s3://theirs/", "", now, "Completed"), now
+        self._leave_endpoint(name)
+        self.neighbours |= {name, f"{name}-a1", f"{name}-c1"}
 
     def _leave_endpoint(self, name: str) -> None:
         self.world.sagemaker.leave(name)
@@ -446,7 +464,10 @@ class Story:
         version = world.drops.put(f"{folder}tune.yaml", tune_yaml.encode())
         run_id = names.run_id(world.drops.bucket, f"{folder}tune.yaml", version)
         world.names[run_id] = name
-        self.drops.append(DropMade(name, dataset, files, first, poor, run_id, budget, bool(serve), based))
+        foreign = self._choose(f"somebody's job is called as that of {name}", 2) == 1
+        self.drops.append(DropMade(name, dataset, files, first, poor, run_id, budget, bool(serve), based, foreign))
+        if foreign:
+            self._precede(f"{STACK}-{run_id}-a1")
         world.activity += 1
         world.say(f"drop {name} in {dataset}")
         dropped = {**_sample("aws.s3/object-created.tune-yaml")["detail"]["object"], "key": f"{folder}tune.yaml"}
@@ -454,6 +475,12 @@ class Story:
         world.emit(event, f"drop of {name}")
         if self._choose(f"{name} is overwritten", 2):
             world.later(15, lambda: self._overwrite(folder))
+
+    def _precede(self, job_name: str) -> None:
+        """Have a training job under the name of a run's first one, of another request than the run will make."""
+        request = {"Tags": [], "OutputDataConfig": {"S3OutputPath": "s3://theirs"}}
+        self.world.sagemaker.jobs[job_name] = TrainingJob(job_name, request, self.world.now())
+        self.world.later(30 * MINUTE, lambda: self.world.sagemaker.end(job_name, "Completed"))
 
     def _overwrite(self, folder: str) -> None:
         """Put other rows in the place of a drop's own, as somebody does who is about to drop the next."""
@@ -497,6 +524,13 @@ class Story:
         self.world.activity += 1
         self.wished[f"request-{wish}"] = champion
         self.world.emit(_event("tunedrop.user/promotion-requested.rollback", asked), f"wish {wish} of {chosen.name}")
+
+    def gives_up(self, reason: str) -> None:
+        """Let people hear that an endpoint goes: whoever wants it after all says so before it is gone."""
+        if self._wakes_at_once and reason.startswith("Nobody had called it"):
+            self._wakes_at_once = False
+            for seconds in (15, 45, 10 * MINUTE):
+                self.world.later(seconds, self._wake)
 
     def _wake(self) -> None:
         """Ask for every run's endpoint, whether it was taken down or not."""
@@ -554,10 +588,16 @@ class Schedule:
     pause: float = 0.0
     seen: int = -1
     idle: int = 0
+    looks: Callable[[datetime], None] | None = None
+    """Told of each tick when the next one comes."""
+    last: datetime | None = None
 
     def tick(self, world: World, longest: float) -> None:
         """Invoke the function; the next pause is `longest` at most."""
         event = _sample(f"aws.events/scheduled-event.{self.name}") | {"time": world.now().isoformat()}
+        if self.looks and self.last:
+            self.looks(self.last)
+        self.last = world.now()
         world.deliver(self.function, event, "tick")
         if world.activity == self.seen:
             self.idle += 1

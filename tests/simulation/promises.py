@@ -144,6 +144,10 @@ class Promises:
         """Run id → when it became the champion, first."""
         self._crowns: dict[str, tuple[str, str | None]] = {}
         """Request of a promotion → who became the champion, and in whose place."""
+        self._taken: set[str] = set()
+        """Requests of promotions that an alarm took back, or would have."""
+        self._refused: set[str] = set()
+        """Requests of promotions that were refused."""
         self._replaced: dict[str, datetime] = {}
         """Run id → when another run took its place, last."""
         self._news: Counter[str] = Counter()
@@ -190,7 +194,7 @@ class Promises:
         changed, self._changed = self._changed, set()
         if "alias" in changed:
             self._succession()
-        if "promotion" in changed:
+        if changed & {"promotion", "promotion_refused"}:
             self._granted()
         if changed & {"ledger", "charges"}:
             self._accounts(runs)
@@ -207,7 +211,7 @@ class Promises:
             raise ViolationError(f"S4: {name} went from {was} to {status}")
         if before and run.version != before.version + 1:
             raise ViolationError(f"S4: {name} was written at version {run.version} after {before.version}")
-        for field, none in (("charges", ()), ("claims", set()), ("promotion", None)):
+        for field, none in (("charges", ()), ("claims", set()), ("promotion", None), ("promotion_refused", None)):
             if getattr(run, field) != (getattr(before, field) if before else none):
                 self._changed.add(field)
         if status != was and run.change == "progress":
@@ -347,17 +351,16 @@ class Promises:
         self._waits(run)
         given_up = _given_up(run)
         if given_up[0] != (before and _given_up(before)[0]):
-            self._given_up(run, given_up[0])
+            self._given_up(before, run, given_up[0])
             self._story.gives_up(given_up[0])
         self._news[run.run_id] += any(given_up) and given_up != (before and _given_up(before))
 
-    def _given_up(self, run: Run, reason: str) -> None:
-        """L3: of former champions one at a time makes room; the others are kept for their time."""
+    def _given_up(self, before: Run | None, run: Run, reason: str) -> None:
+        """L3: a former champion is kept for its time, unless it makes room."""
         if reason.endswith("needed its place."):
-            for other in self._known.values():
-                served = other.deployment if other.run_id != run.run_id else None
-                if served and served.retirement == reason and not (served.deleted or served.left):
-                    raise ViolationError(f"L3: {self._name(run)} and {self._name(other)} make room for one model")
+            self._makes_room(run, reason)
+        if reason.startswith("Nobody had called it"):
+            self._unused(before, run)
         if not reason.startswith("It has not been the champion"):
             return
         # From when another one took its place, or it was woken.
@@ -365,6 +368,27 @@ class Promises:
         since = [each for each in (self._replaced.get(run.run_id), woken) if each]
         if not since or self._world.now() - max(since) < KEPT - ANSWERED_LATE:
             raise ViolationError(f"L3: {self._name(run)} is given up, though it was a champion since {since}")
+
+    def _makes_room(self, run: Run, reason: str) -> None:
+        """L3: of former champions one at a time makes room, the one that has been one for the longest time."""
+        for other in self._known.values():
+            served = other.deployment if other.run_id != run.run_id else None
+            if not served or served.deleted or served.left or self.champion(other.dataset) == other.run_id:
+                continue
+            if served.retirement == reason:
+                raise ViolationError(f"L3: {self._name(run)} and {self._name(other)} make room for one model")
+            longer = other.run_id in self._replaced and self._replaced[other.run_id] < self._replaced[run.run_id]
+            if longer and served.target == "bedrock" and not served.retirement and not self._world.faults:
+                raise ViolationError(f"L3: {self._name(run)} makes room before {self._name(other)}")
+
+    def _unused(self, before: Run | None, run: Run) -> None:
+        """L3: what somebody has called, or has had brought back, stays for its time."""
+        hours = run.plan.hosting.ttl_hours if run.plan and run.plan.hosting else None
+        woken = before.deployment.waking_since if before and before.deployment else None
+        calls = self._world.cloudwatch.calls.get(f"{STACK}-{run.run_id}", ())
+        last = max((each for each in (woken, *calls) if each), default=None)
+        if hours is None or (last and self._world.now() - last < timedelta(hours=hours) - HELD_UP):
+            raise ViolationError(f"L3: {self._name(run)} is taken down as unused, and was wanted at {last}")
 
     def _deleted(self, before: Run | None, run: Run) -> None:
         """L3: what a record calls deleted is gone, and is not on its way; a slow worker may make an endpoint again."""
@@ -410,9 +434,12 @@ class Promises:
             return
         if promotion.by == "alarm":
             raise ViolationError(f"S6: {self._name(run)} is taken back, whom an alarm has put there")
+        self._taken.add(promotion.request)
         _, former = self._crowns[promotion.request]
         if rollback.to not in (None, former):
             raise ViolationError(f"S6: in the place of {self._name(run)} another one comes than the champion before it")
+        if rollback.to and self._known[rollback.to].rollback:
+            raise ViolationError(f"S6: in the place of {self._name(run)} one comes that failed as a champion itself")
         if rollback.at - promotion.at > timedelta(hours=24):
             raise ViolationError(f"S6: {self._name(run)} is taken back long after its promotion")
         self._world.met["taken back"] += bool(rollback.to and rollback.outcome)
@@ -606,6 +633,11 @@ class Promises:
                 evaluated = run.evaluation and run.plan and "champion" in run.plan.evaluation.against
                 if run.promotion.by == "evaluation" and evaluated and run.evaluation.champion_run != before:
                     raise ViolationError(f"S6: {self._name(run)} was compared with another champion than {before}")
+                failed = self._known[before].rollback if before else None
+                if run.promotion.by == "alarm" and not (failed and failed.request == run.promotion.request):
+                    raise ViolationError(f"S6: an alarm puts {self._name(run)} in the place of one that did not fail")
+                if run.promotion.request in self._refused:
+                    raise ViolationError(f"S6: {self._name(run)} is promoted by a wish that was refused before")
                 self._records[item["id"]["S"]] = item
                 self._crowns[run.promotion.request] = run.run_id, before
                 self._crowned.setdefault(run.run_id, self._world.now())
@@ -615,6 +647,8 @@ class Promises:
     def _granted(self) -> None:
         """S6: who is promoted is the champion, or has been: the alias is written together with the run."""
         for run in self._known.values():
+            if run.promotion_refused:
+                self._refused.add(run.promotion_refused.request)
             if run.promotion and run.promotion.request not in self._crowns:
                 raise ViolationError(f"S6: {self._name(run)} is promoted, and the alias does not know of it")
 
@@ -686,6 +720,8 @@ class Promises:
             self._paid(run)
             if not run.report_uri:
                 raise ViolationError(f"L2: {self._name(run)} has no report")
+        if (unanswered := self._story.rung - self._taken) and not self._world.faults:
+            raise ViolationError(f"L1: a champion failed soon after {sorted(unanswered)}, and nobody heard the alarm")
         self._nothing_left(runs)
 
     def _succeeded(self, run: Run) -> None:
@@ -862,7 +898,9 @@ def _imported(run: Run) -> str | None:
 
 
 def _given_up(run: Run) -> tuple[str, str, bool, bool]:
-    """Return why a champion's model is given up, what came of its rollback, and what is a person's to delete."""
+    """Return why a champion's model is given up, which promotion was taken back, and what is a person's to delete."""
     retirement = run.deployment.retirement if run.deployment and run.promotion else ""
     left = (bool(served and served.left) for served in (run.deployment, run.base))
-    return retirement, run.rollback.outcome if run.rollback else "", *left
+    # A champion that fails once more, since it was promoted once more, is news in the same words.
+    back = run.rollback.of if run.rollback and run.rollback.outcome else ""
+    return retirement, back, *left

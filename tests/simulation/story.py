@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from operator import attrgetter
 from typing import Any
@@ -75,7 +75,7 @@ JUDGED = (
 JUDGING = {JUDGED[4]: 30 * HOUR, JUDGED[5]: 2 * HOUR}
 """How long it takes, where that is not 20 minutes."""
 
-FAILS_AT: tuple[tuple[int, ...], ...] = ((), (12,), (12, 13), (40,))
+FAILS_AT: tuple[tuple[int, ...], ...] = ((), (12,), (12, 13), (30,), (2, 12))
 """After how many hours the alarms of all champions ring that are on endpoints."""
 
 SERVED = ("", "serve: endpoint\n", "serve: endpoint\nendpoint: {scale_to_zero: false}\n")
@@ -157,6 +157,8 @@ class Story:
         """Run id → what may end it otherwise than well."""
         self.wished: dict[str, str | None] = {}
         """A person's request → the champion in whose place it asks for another."""
+        self.rung: set[str] = set()
+        """The requests of promotions whose champions failed within a day, and were not an alarm's own choice."""
         self.neighbours: set[str] = set()
         """What is another stack's, whose name begins as this one's."""
         self._tries: Counter[tuple[str, str]] = Counter()
@@ -299,7 +301,9 @@ class Story:
         run_id = names.run_of_imported_model(STACK, job.name) or ""
         run = self.world.names.get(run_id, run_id)
         self.promises.imports(run_id)
-        seconds = (15 * MINUTE, 3 * MINUTE, 2 * HOUR)[self._choose(f"how long {run} is imported", 3)]
+        seconds = (15 * MINUTE, 3 * MINUTE, 2 * HOUR, 30 * HOUR)[self._choose(f"how long {run} is imported", 4)]
+        if seconds > DAY:
+            self._cause(run_id, "shortage")
         status = ("Completed", "Failed")[self._choose(f"how {run} ends its import", 2)]
         self.world.later(seconds, lambda: self._ends_import(job, run_id, status))
 
@@ -548,7 +552,13 @@ class Story:
                 event = _event("aws.cloudwatch/cloudwatch-alarm-state-change.errors", {"alarmName": alarm})
                 self.world.activity += 1
                 self.world.met["alarm"] += 1
+                self._fails(run_id)
                 self.world.emit(event, f"alarm of {self.world.names[run_id]}")
+
+    def _fails(self, run_id: str) -> None:
+        promotion = self.promises.runs()[run_id].promotion
+        if promotion and promotion.by != "alarm" and self.world.now() - promotion.at < timedelta(days=1):
+            self.rung.add(promotion.request)
 
     def _cause(self, run_id: str, cause: str) -> None:
         self.causes.setdefault(run_id, set()).add(cause)

@@ -1147,4 +1147,164 @@ MUTANTS = (
             "NOT_PROMOTED (entered) of r1 to deploy_model": 3,
         },
     ),
+    Mutant(
+        "what a stopped job left is deployed",
+        CORE + "domain/decide.py",
+        (
+            (
+                '                case "Completed":\n',
+                '                case "Completed" | "Stopped" if training.artifact_uri:\n',
+            ),
+        ),
+        shown_by={"story: how r1 ends training, 1": 5},
+    ),
+    Mutant(
+        "the jobs of another stack are stopped whose name begins as this one's",
+        CORE + "domain/names.py",
+        (
+            (
+                "    match = _JOB_NAME.fullmatch(job_name)\n"
+                '    return match["run_id"] if match and match["stack"] == stack else None\n',
+                "    match = _JOB_NAME.fullmatch(job_name)\n"
+                '    return match["run_id"] if match and match["stack"].startswith(stack) else None\n',
+            ),
+        ),
+        shown_by={"story: remains of an unknown run": 5},
+    ),
+    Mutant(
+        "a job that Describe does not know yet is missing",
+        CORE + "domain/decide.py",
+        (("        case JobMissing() if now - run.entered_at >= MISSING_JOB:", "        case JobMissing():"),),
+        shown_by={"track_training r1: stale describe_training_job": 1},
+    ),
+    Mutant(
+        "a job of another request under our name is taken for ours",
+        CORE + "adapters/sagemaker.py",
+        ((".get(REQUEST_HASH_TAG) != wanted:", ".get(REQUEST_HASH_TAG, wanted) == '':"),),
+        shown_by={"story: somebody's job is called as that of r1": 1},
+    ),
+    Mutant(
+        "who waits for a job's name to be free loses the room that is reserved",
+        CORE + "domain/decide.py",
+        (
+            (
+                "    return _waited(run, observation.reason, observation.retry_after, now, claims=claims)\n",
+                "    charges = tuple(each for each in run.charges if each.cents is not None)\n"
+                "    return _waited(\n"
+                "        run, observation.reason, observation.retry_after, now, claims=claims, charges=charges\n"
+                "    )\n",
+            ),
+        ),
+        shown_by={"launch_training r1: create_training_job": 10, "launch_training r1: stale describe_training_job": 1},
+    ),
+    Mutant(
+        "a month that somebody has opened is opened anew",
+        CORE + "adapters/dynamodb.py",
+        (('Item=item, ConditionExpression="attribute_not_exists(id)"', "Item=item"),),
+        shown_by={"story: more drops": 1, "story: dataset of r2": 1, "launch_training r1: put_item": 4},
+    ),
+    Mutant(
+        "a model is deleted before its import has ended",
+        CORE + "steps/deploy.py",
+        (('if state and state.status == "InProgress":', 'if state and state.status == "Starting":'),),
+        shown_by={"story: how long r1 is imported": 3},
+    ),
+    Mutant(
+        "a second promotion of the same run is not written to the alias",
+        CORE + "domain/alias.py",
+        (
+            (
+                "    return after.promotion if after.promotion and after.promotion.request != known else None\n",
+                "    return after.promotion if after.promotion and known is None else None\n",
+            ),
+        ),
+        shown_by={
+            "story: more drops": 1,
+            "story: when r2 is dropped": 2,
+            "story: rivals of r2": 1,
+            "story: how r2 is served": 1,
+            "story: the champion fails": 1,
+        },
+    ),
+    Mutant(
+        "a promotion is over before its alias is written",
+        CORE + "domain/decide.py",
+        (
+            (
+                "    left = _rollback_due(run) or _publication_due(run) or _report_due(run)",
+                "    left = _rollback_due(run) or _report_due(run)",
+            ),
+        ),
+        shown_by={
+            "story: more drops": 1,
+            "story: rivals of r2": 1,
+            "story: wishes": 1,
+            "promote_model r1: put_parameter": 3,
+        },
+    ),
+    Mutant(
+        "the first champion comes back instead of the former one",
+        CORE + "domain/alias.py",
+        (
+            (
+                "        return self.history[-2] if len(self.history) > 1 else None",
+                "        return self.history[0] if len(self.history) > 1 else None",
+            ),
+        ),
+        shown_by={
+            "story: more drops": 2,
+            "story: when r3 is dropped": 2,
+            "story: rivals of r2": 1,
+            "story: rivals of r3": 1,
+            "story: how r3 is served": 1,
+            "story: the champion fails": 1,
+        },
+    ),
+    Mutant(
+        "a champion that failed comes back for one that fails",
+        CORE + "steps/champions.py",
+        (
+            (
+                "fit = former is not None and former.rollback is None and former.run_id != run.run_id",
+                "fit = former is not None and former.run_id != run.run_id",
+            ),
+        ),
+        shown_by={
+            "story: more drops": 1,
+            "story: when r2 is dropped": 2,
+            "story: rivals of r2": 1,
+            "story: how r1 is served": 1,
+            "story: how r2 is served": 1,
+            "story: the champion fails": 4,
+        },
+    ),
+    Mutant(
+        "a champion is young by the end of its run, not by its promotion",
+        CORE + "domain/decide.py",
+        (("or now - promotion.at >= BAKE_TIME", "or now - run.entered_at >= BAKE_TIME"),),
+        shown_by={"story: how r1 is served": 1, "story: wishes": 1, "story: the champion fails": 3},
+    ),
+    Mutant(
+        "the time without calls begins before an endpoint was wanted again",
+        CORE + "steps/reconcile.py",
+        (("begun = max(created_at, run.deployment.waking_since or created_at)", "begun = created_at"),),
+        shown_by={"story: a policy denies": 6, "story: how r1 is served": 2, "story: endpoints are wanted again": 1},
+    ),
+    Mutant(
+        "of the former champions the newest makes room",
+        CORE + "steps/champions.py",
+        (
+            (
+                "oldest = min(self.kept(), key=lambda each: each[0], default=None)",
+                "oldest = max(self.kept(), key=lambda each: each[0], default=None)",
+            ),
+        ),
+        shown_by={
+            "story: more drops": 3,
+            "story: when r3 is dropped": 2,
+            "story: when r4 is dropped": 3,
+            "story: rivals of r2": 1,
+            "story: rivals of r3": 1,
+        },
+    ),
 )

@@ -523,6 +523,16 @@ def test_transactions_that_meet_are_tried_again(table: Any, monkeypatch: pytest.
     assert store.ledger(MONTH).reserved == {"job-a1": 10_00}
 
 
+def test_a_claim_that_meets_other_transactions_again_and_again_is_not_called_held(
+    table: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    store = DynamoDBRunStore(Meeting(table, conflicts=100), TABLE)  # type: ignore[arg-type]  # a client by its calls
+    store.create(new_run())
+    with pytest.raises(VersionConflictError):
+        store.commit(new_run(), observed(new_run(), PLAN_MADE))
+
+
 def test_single_writes_that_meet_a_transaction_are_tried_again(table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda _: None)
     client = Meeting(table)

@@ -38,8 +38,8 @@ from tunedrop.steps.champions import PublishAlias, RollBack, failing
 from tunedrop.steps.endpoint import ServedModels
 from tunedrop.steps.tell import ClaimNotice, SendNotice
 
-OLD, NEW = RUN_ID, "b" * 26
-OLD_ARN, NEW_ARN = MODEL_ARN, FakeEndpoints.arn(names.endpoint(STACK, NEW))
+OLD, NEW, NEWEST = RUN_ID, "b" * 26, "c" * 26
+OLD_ARN, NEW_ARN, NEWEST_ARN = MODEL_ARN, *(FakeEndpoints.arn(names.endpoint(STACK, each)) for each in (NEW, NEWEST))
 ALIAS = names.alias(STACK, DATASET)
 REASON = "Threshold Crossed: 12 calls failed."
 
@@ -199,6 +199,15 @@ def test_whoever_dies_in_between_is_followed_by_one_that_goes_on(world: World) -
     world.function(NEW)
     assert world.champion == OLD
     assert len(world.runs.alias(DATASET).history) == 3
+
+
+def test_a_champion_that_came_after_the_one_that_fails_stays(world: World) -> None:
+    alarm = failing(world.runs, world.run(NEW), REASON)
+    world.promote(NEWEST, NEWEST_ARN, NEW)
+    run = world.function(NEW, alarm)
+    assert world.champion == NEWEST
+    assert run.rollback
+    assert f"The champion is run {NEWEST}" in run.rollback.outcome
 
 
 def test_an_alarm_s_name_tells_the_run() -> None:

@@ -19,6 +19,7 @@ from tests.samples import (
     NOW,
     PLAN_MADE,
     PLAN_REFUSED,
+    PROMOTION_WANTED,
     RUN_ID,
     WAY,
     hosted_run,
@@ -36,7 +37,18 @@ from tunedrop.domain import names
 from tunedrop.domain.alias import Alias
 from tunedrop.domain.budget import Charge, Ledger
 from tunedrop.domain.decide import settled
-from tunedrop.domain.observations import NoticeClaimed, NoticeSent, PromotionRequested, PromotionWanted, ReportWritten
+from tunedrop.domain.observations import (
+    EndpointNamed,
+    EndpointSeen,
+    ModelDeleted,
+    NoticeClaimed,
+    NoticeSent,
+    PromotionRequested,
+    PromotionWanted,
+    ReportWritten,
+    RetirementWanted,
+    WakeRequested,
+)
 from tunedrop.domain.run import Run, RunStatus, Tracked
 from tunedrop.errors import CapReachedError, ChampionChangedError, ClaimHeldError, TransientError, VersionConflictError
 from tunedrop.ports import RunStore
@@ -190,13 +202,17 @@ def test_runs_are_told_apart_by_what_a_schedule_looks_at_them_for(store: RunStor
     waiting = run_in(RunStatus.DEPLOYING).model_copy(update={"claims": frozenset()})
     importing = observed(run_in(RunStatus.DEPLOYING), IMPORT_STARTED)
     hosted = hosted_run()
-    for number, run in enumerate((other_run(), waiting, importing, hosted, waiting)):
+    evaluated = observed(hosted, EndpointNamed(name="x"), EndpointSeen(in_service=True, model_arn=MODEL_ARN))
+    promoted = observed(evaluated, scored(passed=True), PROMOTION_WANTED, ALIAS_PUBLISHED)
+    taken_down = observed(promoted, RetirementWanted(because="Nobody had called it."), ModelDeleted())
+    woken = observed(taken_down, WakeRequested(by="ann"))
+    for number, run in enumerate((other_run(), waiting, importing, hosted, waiting, taken_down, woken)):
         change = {"run_id": f"run-{number}", "created_at": NOW - timedelta(minutes=number)}
         store.create(run.model_copy(update={"version": 0, "claims": frozenset(), **change}))
     assert store.tracked() == {
         Tracked.SLOT: ["run-4", "run-1"],
         Tracked.IMPORT: ["run-2"],
-        Tracked.ENDPOINT: ["run-3"],
+        Tracked.ENDPOINT: ["run-6", "run-3"],
     }
 
 

@@ -9,5 +9,6 @@ from tests.simulation.stage import stage
 
 @pytest.fixture(autouse=True, scope="module")
 def _staged() -> Iterator[None]:
+    staged = stage()  # mutants are planted in modules that it has loaded
     yield
-    stage().leave()
+    staged.leave()

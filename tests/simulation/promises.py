@@ -39,6 +39,9 @@ TOLD = ENDS | {"AWAITING_APPROVAL", "TRAINING"}
 ANSWERED_LATE = timedelta(seconds=20)
 """By how much a clock may be wrong that says whether an answer came in time."""
 
+JUDGE_TIME = timedelta(hours=12)
+"""How long a judge may take."""
+
 TIME_TO_ANSWER = timedelta(hours=12)
 """How long people may answer, as the stack's parameters say here."""
 
@@ -283,7 +286,12 @@ class Promises:
                 raise ViolationError(f"S6: {name} has {score.value}, which its own answers do not come to")
 
     def _judged(self, run: Run, judgement: Judgement, evaluation: Evaluation) -> None:
-        """S6: what a judge says beside the champion's answers is said of the one that the run is compared with."""
+        """S6: what a judge says beside the champion's answers is said of the one that the run is compared with.
+
+        S8: a judge that takes too long was waited for.
+        """
+        if "took more than" in judgement.failure and self._world.now() - judgement.since < JUDGE_TIME - ANSWERED_LATE:
+            raise ViolationError(f"S8: the judge of {self._name(run)} has no time, asked at {judgement.since}")
         champion = self._crowned.get(evaluation.champion_run or "")
         if judgement.rival == "champion" and champion and judgement.since < champion - ANSWERED_LATE:
             raise ViolationError(f"S6: {self._name(run)} was graded beside a champion of before")

@@ -1307,4 +1307,19 @@ MUTANTS = (
             "story: rivals of r3": 1,
         },
     ),
+    Mutant(
+        "a judge's time begins with the evaluation that came before",
+        CORE + "domain/decide.py",
+        (
+            (
+                "run.evaluation is None or now - judgement.since < judge.PATIENCE:",
+                "run.evaluation is None or now - run.entered_at < judge.PATIENCE:",
+            ),
+        ),
+        shown_by={
+            **{site: choice for site, choice in BETWEEN_CHAMPIONS.items() if site != "story: when r2 is dropped"},
+            "story: who grades r2": 1,
+            "story: how a judge of r2 ends, c1": 4,
+        },
+    ),
 )

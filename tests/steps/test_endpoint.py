@@ -47,6 +47,7 @@ from tunedrop.domain.observations import (
     ModelDeleted,
     NoticeSent,
     Observation,
+    PromotionRequested,
     Refused,
     RetirementWanted,
     Unavailable,
@@ -384,6 +385,9 @@ def test_an_endpoint_that_is_woken_comes_back_under_its_name(world: World) -> No
     assert run.deployment.waking
     assert list(world.endpoints.stages) == [ENDPOINT_NAME]
     assert world.deploy(WAKE).deployment == run.deployment  # delivered twice
+    refused = observed(run, PromotionRequested(request="request-9", by=PERSON, instead_of=None)).promotion_refused
+    assert refused
+    assert "`tunedrop wake" in refused.reason  # also one that SageMaker has already, and the record not yet
     for _ in range(3):
         run = world.tick()
     assert run.deployment

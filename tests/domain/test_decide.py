@@ -713,6 +713,11 @@ def test_a_champion_neither_fails_nor_is_given_up_before_its_alias_is_published(
             assert not move.after.deployment.retirement
 
 
+def test_a_refusal_that_comes_late_fails_no_champion() -> None:
+    run = observed(run_in(RunStatus.EVALUATING), scored(passed=True), PROMOTION_WANTED)
+    assert observed(run, REFUSED) == run
+
+
 def test_only_statuses_that_people_want_to_hear_of_are_told(search: Search) -> None:
     noticed = {status for run, _ in search.states.values() for status in run.notices}
     assert noticed == NOTIFIED

@@ -332,12 +332,69 @@ def test_a_table_about_pictures_is_told_where_its_rows_belong() -> None:
         ),
         (TEXT, "train.json", b"PAR1" + bytes(20), 'index=False)" train.json rows.csv, and use rows.csv'),
         (TEXT, "train.json", gzip.compress(b'{"text": "Some text."}', mtime=0), "mv train.json train.json.gz"),
+        (TEXT, "train.txt", lines(instruction_rows(20)), "mv train.txt train.jsonl"),
+        (TEXT, "my chats.txt.gz", gzip.compress(lines(chat_rows(20))), "mv 'my chats.txt.gz' 'my chats.jsonl.gz'"),
+        (
+            TEXT,
+            "train.txt",
+            b"\xef\xbb\xbf" + json.dumps(instruction_rows(20), indent=1).encode(),
+            "train.txt train.jsonl",
+        ),
+        (TEXT, "metadata.csv", lines([_PICTURE_ROW] * 20), "mv metadata.csv metadata.jsonl"),
+        (TEXT, "train.csv", lines([{"text": "Some text."}] * 20), "mv train.csv train.json"),
+        (TEXT, "train.txt", b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 1\n", "git lfs pull"),
+        (CHAT, "train.jsonl", b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 1\n", "git lfs pull"),
     ],
 )
 def test_a_file_of_another_format_is_told_with_the_command_that_mends_it(
     technique: Technique, name: str, content: bytes, command: str
 ) -> None:
     assert command in only({name: content}, technique, "data.foreign-format").fix
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"response": "ok"}\nThat is what the server answers.\n',
+        '{"id": 1}\n{"id": 2}\n',
+        "{chorus}\n[Music]\n",
+        '["a", "b"]\n',
+    ],
+)
+def test_prose_that_begins_like_json_is_prose(text: str) -> None:
+    report = judge({"train.txt": (text + "\n".join(text_lines(60))).encode()}, TEXT)
+    assert report.accepted
+
+
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        ("id;text", "Save the table anew"),
+        ('"id";"text"', "Save the table anew"),
+        ("id|text", "Save the table anew"),
+        ("id\ttext", "Save the table anew"),
+        ("sep=,\nid,text", "Remove the first line"),
+        ("sep=;\nid;text", "Remove the first line"),
+    ],
+)
+def test_a_table_of_other_separators_is_told_at_its_header(head: str, said: str) -> None:
+    table = f"{head}\n1,Some text.\n".encode()
+    found = only({"train.csv": table}, TEXT, "data.separator")
+    assert (found.line, found.offset) == (1, 0)
+    assert said in found.fix
+
+
+def test_a_semicolon_of_prose_is_no_separator() -> None:
+    table = "".join(f'"First this; then that. {each}"\n' for each in text_lines(60))
+    report = judge({"train.csv": table.encode()}, TEXT)
+    assert report.accepted
+    assert report.counts["data.no-header"] == 1
+
+
+def test_conversations_in_a_table_are_told_by_the_name_that_their_file_needs() -> None:
+    for content in (lines(chat_rows(20)), json.dumps(chat_rows(20)).encode()):
+        found = only({"train.json": content}, TEXT, "data.not-text")
+        assert found.fix == "It is a conversation: end the file's name in .jsonl instead of .json."
 
 
 _PLAIN = lines(instruction_rows(120)).decode()

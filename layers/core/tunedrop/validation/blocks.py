@@ -75,6 +75,7 @@ _FOREIGN_FORMATS = {
         + parquet_command("{file}", "rows.csv")
         + ", and use rows.csv in its place.",
     ),
+    b"version https://git-lfs": Foreign("a pointer of Git LFS", "Fetch what it points to: git lfs pull"),
     b"%PDF-": Foreign("a PDF document", _TEXT_OF_IT),
     b"{\\rtf": Foreign("an RTF document", _TEXT_OF_IT),
     b"\xd0\xcf\x11\xe0": Foreign("a document of Word or Excel", _TEXT_OF_IT),

@@ -1,12 +1,14 @@
-"""Files that are JSON, but not one object a line: told once, from the head of the file, instead of line by line."""
+"""Files that are JSON, but not one object a line or not by their name: told once, from the head, not line by line."""
 
 import json
-from collections.abc import Iterable, Iterator
+import shlex
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
 from tunedrop.validation.blocks import BYTE_ORDER_MARK, FileFault, in_place
 from tunedrop.validation.findings import Flaw
+from tunedrop.validation.tables import ANSWERS, COLUMN
 
 HEAD_BYTES = 64 << 10
 """What the form of a file is told from: some hundred lines."""
@@ -23,9 +25,38 @@ _FILTERS = {_ARRAY: "jq -c '.[]'", _SPREAD: "jq -c ."}
 def one_a_line(chunks: Iterable[bytes], name: str, *, arrays: bool = False) -> Iterator[bytes]:
     """Pass the bytes of a file on, from its beginning; raises FileFault when its head is no JSON lines by its form.
 
-    `name` is the file's, for the command that mends it; `arrays` are let through. The verdict rests on the first
-    HEAD_BYTES alone, however the chunks are cut.
+    `name` is the file's, for the command that mends it; `arrays` are let through.
     """
+
+    def flaw(head: bytes, *, whole: bool) -> Flaw | None:
+        found = _flaw(head, whole=whole)
+        if found is None or (arrays and found is _ARRAY):
+            return None
+        return found._replace(fix=f"Write one JSON object a line: {in_place(_FILTERS[found], name)}")
+
+    return _unless(flaw, chunks)
+
+
+def no_json(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
+    """Pass the bytes of running text or of a CSV file on; raises FileFault when they are records of JSON.
+
+    Training would learn the braces, or take the first record for the header.
+    """
+
+    def flaw(head: bytes, *, whole: bool) -> Flaw | None:
+        del whole
+        if not (extension := _json_extension(head)):
+            return None
+        zipped = ".gz" if name.endswith(".gz") else ""
+        other = f"{name.removesuffix('.gz').rpartition('.')[0]}{extension}{zipped}"
+        fix = f"Give the file the name of its format: mv {shlex.quote(name)} {shlex.quote(other)}"
+        return Flaw("data.foreign-format", "The file is JSON.", fix=fix)
+
+    return _unless(flaw, chunks)
+
+
+def _unless(flaw_of: Callable[..., Flaw | None], chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Pass bytes on unless there is a flaw in the first HEAD_BYTES of them, however the chunks are cut."""
     rest = iter(chunks)
     pieces: list[bytes] = []
     left = HEAD_BYTES
@@ -37,10 +68,8 @@ def one_a_line(chunks: Iterable[bytes], name: str, *, arrays: bool = False) -> I
     except FileFault as error:  # what stands before a fault is read as ever
         fault = error
     head = b"".join(pieces)
-    flaw = _flaw(head[:HEAD_BYTES], whole=len(head) < HEAD_BYTES)
-    if flaw and not (arrays and flaw is _ARRAY):
-        fix = f"Write one JSON object a line: {in_place(_FILTERS[flaw], name)}"
-        raise FileFault(flaw._replace(fix=fix), 0, line=0)
+    if flaw := flaw_of(head[:HEAD_BYTES], whole=len(head) < HEAD_BYTES):
+        raise FileFault(flaw, 0, line=0)
     del head
     yield from pieces
     pieces.clear()
@@ -71,6 +100,20 @@ def _flaw(head: bytes, *, whole: bool) -> Flaw | None:
     if is_array:
         return _ARRAY
     return _SPREAD if first.strip(_SPACE) == b"{" or _goes_over_lines(text, first) else None
+
+
+def _json_extension(head: bytes) -> str | None:
+    """Return how the name of a file ends whose head is records of JSON; None where it is not, or may be prose."""
+    text = head.removeprefix(BYTE_ORDER_MARK).decode(errors="replace").lstrip().removeprefix("[").lstrip()
+    try:
+        record, stop = json.JSONDecoder(parse_int=len).raw_decode(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(record, dict) or text[stop:].lstrip(" \t\r\n,")[:1] not in ("", "{", "]"):
+        return None
+    if COLUMN in record:
+        return ".json"
+    return ".jsonl" if any(key.lower() in ANSWERS for key in record) else None
 
 
 def _is_json(text: bytes) -> bool:

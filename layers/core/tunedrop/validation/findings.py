@@ -210,7 +210,11 @@ MEANINGS: dict[str, Meaning] = {
         _ERROR, "Table rows that cannot be read", 'Close every quote, and write a quote inside a cell twice: "".'
     ),
     "data.separator": Meaning(_ERROR, "Tables without commas", "Save the table anew, with commas between the columns."),
-    "data.ragged-row": Meaning(_ERROR, "Table rows of another width", "Give every row as many cells as the header."),
+    "data.ragged-row": Meaning(
+        _ERROR,
+        "Table rows of another width",
+        "Give every row as many cells as the header, and write a cell that holds a comma in quotes.",
+    ),
     "data.formula": Meaning(
         _WARNING, "Cells that a spreadsheet would execute", "Check them before you open the file in a spreadsheet."
     ),

@@ -30,7 +30,7 @@ from tunedrop.validation.blocks import (
     foreign_format,
     inflate,
 )
-from tunedrop.validation.documents import one_a_line
+from tunedrop.validation.documents import no_json, one_a_line
 from tunedrop.validation.findings import Flaw
 from tunedrop.validation.near_duplicates import BANDS
 from tunedrop.validation.partial import ColumnsInMemory, FaultyRow, Partial, Place, Summary
@@ -97,8 +97,11 @@ def scan(
     chunks = _told(source.blocks(file, max(part.start - 1, 0)), progress)
     if file.compressed:
         chunks = inflate(chunks, settings.limits)
-    if part.start == 0 and file.extension in _JSON:
-        chunks = one_a_line(chunks, file.name, arrays=file.extension in TABLES)
+    if part.start == 0:
+        is_json = file.extension in _JSON
+        chunks = (
+            one_a_line(chunks, file.name, arrays=file.extension in TABLES) if is_json else no_json(chunks, file.name)
+        )
     table = TABLES.get(file.extension)
     with _uncollected():
         if table:

@@ -21,6 +21,7 @@ import msgspec
 
 from tunedrop.domain.problem import excerpt
 from tunedrop.domain.strict_json import JsonError, JsonValue, kind_of, parse_object, quoted
+from tunedrop.domain.technique import CONVERSATION_KEYS
 from tunedrop.validation.blocks import BYTE_ORDER_MARK
 from tunedrop.validation.findings import Flaw
 from tunedrop.validation.limits import Limits
@@ -48,6 +49,13 @@ _JSON_SPACE = b" \t\r\n"
 # https://owasp.org/www-community/attacks/CSV_Injection.
 _FORMULA = re.compile(r"[\t\r]*[=@+-](?![=@+-]*\Z)(?!(?<=[+-])[\d.,]+%?\Z)")
 _FORMULA_STARTS = frozenset("=@+-\t\r")
+
+
+# Behind a semicolon of prose there is a space.
+_SEPARATOR = re.compile(r"\t|[;|](?=\S)")
+_QUOTED_SEPARATOR = re.compile(r'"[^"]*"[\t;|]')
+_HINT = re.compile(r"sep=", re.IGNORECASE)
+"""How Excel is told the separator of a file, by a line before the header."""
 
 
 class Record(NamedTuple):
@@ -185,6 +193,8 @@ class _CsvLines:
         self.flaw: Flaw | None = None
         self.broken = False
         """Whether the file cannot be read on."""
+        self.text = ""
+        """The last line."""
         self.marked = False
         """Whether the file begins with a byte order mark."""
 
@@ -224,10 +234,11 @@ class _CsvLines:
         if b"\0" in line:
             self.refuse("data.nul", "The row holds a NUL character.", column + line.index(b"\0"))
         try:
-            return line.decode()
+            self.text = line.decode()
         except UnicodeDecodeError as error:
             self.refuse("data.not-utf8", "The row is not UTF-8.", column + error.start)
-            return line.decode(errors="replace")
+            self.text = line.decode(errors="replace")
+        return self.text
 
 
 def _split_csv(data: bytes) -> list[bytes]:
@@ -239,6 +250,11 @@ def _begin(cells: list[str], lines: _CsvLines) -> tuple[_Header | None, Record |
     """Read the header: None for one that cannot be used; the record says what there is to say of it."""
     if not lines.flaw and cells.count(COLUMN) > 1:
         lines.refuse("data.duplicate-key", f"The header names the column {COLUMN} {cells.count(COLUMN)} times.")
+    if lines.flaw and lines.flaw.code == "data.not-csv" and _QUOTED_SEPARATOR.match(lines.text):
+        lines.flaw = _SEPARATED
+    if not lines.flaw and _HINT.match(cells[0]):
+        fix = "Remove the first line, sep=..., and have commas between the columns."
+        lines.refuse("data.separator", "The first line names the separator, where the header should be.", fix=fix)
     if not lines.flaw and COLUMN not in cells and not cells[0].strip():
         lines.refuse("data.no-text-column", f"The header names no column {COLUMN}, and its first column has no name.")
     if lines.flaw:
@@ -270,17 +286,19 @@ def _is_no_name(cell: str) -> bool:
     return len(text.split()) > _WORDS_OF_A_NAME or len(text) > _CHARACTERS_OF_A_NAME or text[-1] in '.!?"\u3002'
 
 
+_SEPARATED = Flaw("data.separator", "The columns are separated by semicolons, tabs or bars.")
+
 _OF_PICTURES = "Save the rows as metadata.jsonl, one JSON object a line, in its place."
 
 
 def _no_running_text(columns: Sequence[str]) -> Flaw | None:
     """Tell rows of questions and answers from running text: of them the first column alone would be learnt."""
-    told = [name for name in columns if name.strip().lower() in _ANSWERS]
+    told = [name for name in columns if name.strip().lower() in ANSWERS]
     if len(columns) > 1 and told:
         message = f"The records have questions and answers: a column {quoted(told[0])}."
         return Flaw("data.not-running-text", message, fix=_OF_PICTURES if "file_name" in columns else "")
-    if len(columns) == 1 and any(mark in columns[0] for mark in ";\t"):
-        return Flaw("data.separator", "The columns are separated by semicolons or tabs.")
+    if len(columns) == 1 and _SEPARATOR.search(columns[0]):
+        return _SEPARATED
     return None
 
 
@@ -306,7 +324,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-_ANSWERS = frozenset({"answer", "answers", "completion", "conversations", "dialog", "messages", "output", "response"})
+ANSWERS = frozenset({"answer", "answers", "completion", "conversations", "dialog", "messages", "output", "response"})
 """Columns that running text does not have."""
 
 _EMPTY = Flaw("data.empty-text", "The text is empty.")
@@ -350,6 +368,8 @@ class _Keys:
         return Record(text, line, offset, size, (), warnings)
 
 
+_OF_CONVERSATIONS = "It is a conversation: end the file's name in .jsonl instead of .json."
+
 _FLAT = msgspec.json.Decoder(dict[str, str | int | float | bool | None])
 
 
@@ -381,7 +401,8 @@ def _text(value: Mapping[str, JsonValue], key: str) -> tuple[str, Flaw | None]:
         return "", Flaw("data.missing-field", f"The record has no key {quoted(key)}.")
     text = value[key]
     if not isinstance(text, str):
-        return "", Flaw("data.not-text", f"The value is {kind_of(text)}, not text.", excerpt(key))
+        fix = _OF_CONVERSATIONS if key in CONVERSATION_KEYS and isinstance(text, list) else ""
+        return "", Flaw("data.not-text", f"The value is {kind_of(text)}, not text.", excerpt(key), fix=fix)
     if "\0" in text:
         return "", Flaw("data.nul", "The text holds a NUL character.", excerpt(key))
     try:

@@ -148,8 +148,8 @@ def test_data_in_another_folder_is_told_with_where_it_should_lie(name: str) -> N
 
 
 def test_data_of_no_technique_is_named() -> None:
-    (problem,) = assigned(Technique.INSTRUCTION, "data.xlsx", "train.jsonl.zip").problems
-    assert "there is data.xlsx, train.jsonl.zip." in problem.message
+    (problem,) = assigned(Technique.INSTRUCTION, "data.xlsx", "train.docx").problems
+    assert "there is data.xlsx, train.docx." in problem.message
     assert problem.fix.startswith("Upload train.jsonl")
 
 
@@ -219,7 +219,17 @@ def test_an_image_that_was_changed_changes_the_digest(field: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "image"),
-    [("a.png", True), ("a/b.JPeG", True), ("a.tiff", True), ("png", False), ("a.png.txt", False), ("a.pdf", False)],
+    [
+        ("a.png", True),
+        ("a/b.JPeG", True),
+        ("a.tiff", True),
+        ("a.jfif", True),
+        ("a.HEIC", True),
+        ("a.jp", False),
+        ("png", False),
+        ("a.png.txt", False),
+        ("a.pdf", False),
+    ],
 )
 def test_an_image_is_known_by_its_extension(name: str, image: bool) -> None:  # noqa: FBT001 - a parameter of the test
     assert is_image(name) is image
@@ -253,6 +263,11 @@ def test_what_one_function_must_read_whole_may_not_be_larger_than_it_can_read(
         "validation_set.jsonl",
         "Dev-Set.jsonl",
         "eval.jsonl.gz",
+        "test-00000-of-00001.jsonl",
+        "test_v2.jsonl",
+        "train/test.jsonl",
+        "cards_test.jsonl",
+        "training/cards-validation-00001-of-00002.jsonl.gz",
     ],
 )
 def test_a_file_whose_name_speaks_of_measuring_is_not_trained_on(name: str) -> None:
@@ -262,6 +277,39 @@ def test_a_file_whose_name_speaks_of_measuring_is_not_trained_on(name: str) -> N
 
 def test_a_file_whose_name_only_begins_like_one_is_trained_on() -> None:
     assert not assigned(Technique.INSTRUCTION, "train.jsonl", "tests-of-engines.jsonl", "values.jsonl").problems
+
+
+def test_a_subject_is_no_measuring_unless_files_are_told_apart_by_their_names() -> None:
+    assert not assigned(Technique.INSTRUCTION, "web-dev.jsonl", "unit_test.jsonl").problems
+    assert not assigned(Technique.INSTRUCTION, "train-test.jsonl", "rows.jsonl").problems
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["TRAIN.TXT"], "mv TRAIN.TXT train.txt"),
+        (["Train.Csv.GZ"], "mv Train.Csv.GZ train.csv.gz"),
+        (["rows.zip"], "unzip rows.zip"),
+        (["my rows.tar.gz"], "tar -xf 'my rows.tar.gz'"),
+    ],
+)
+def test_without_training_data_what_could_hold_it_is_told_with_its_command(names: list[str], said: str) -> None:
+    (problem,) = assigned(Technique.INSTRUCTION, *names).problems
+    assert said in problem.fix
+
+
+def test_pictures_and_their_rows_in_archives_are_told_with_the_command_that_unpacks_them() -> None:
+    (problem,) = assigned(Technique.VISUAL_QA, "metadata.jsonl.gz", "1.png").problems
+    assert "gunzip metadata.jsonl.gz" in problem.fix
+    (problem,) = assigned(Technique.VISUAL_QA, "metadata.jsonl", "images.zip").problems
+    assert "unzip images.zip" in problem.fix
+
+
+def test_a_template_in_upper_case_is_told_with_the_command_that_makes_it_one() -> None:
+    (warning,) = assigned(Technique.INSTRUCTION, "train.jsonl", "Template.json").warnings
+    assert warning.endswith("it becomes part of it by: mv Template.json template.json")
+    (warning,) = assigned(Technique.CHAT, "train.jsonl", "Template.json").warnings
+    assert warning.endswith("is ignored.")
 
 
 @pytest.mark.parametrize(

@@ -53,15 +53,19 @@ _DATA: Mapping[Technique, re.Pattern[str]] = {
     Technique.VISUAL_QA: re.compile(r"(?P<stem>metadata)\.jsonl"),
 }
 # Formats that the validator refuses are images too: it can say so, instead of leaving them out.
-_IMAGE = re.compile(r".*\.(png|jpe?g|gif|webp|bmp|tiff?)", re.DOTALL | re.IGNORECASE)
+_IMAGE = re.compile(r".*\.(png|jpe?g|jpe|jfif|gif|webp|bmp|tiff?|hei[cf]|avif|svg)", re.DOTALL | re.IGNORECASE)
 
 # Names become S3 keys, lines of a report and files in a container. ASCII alone has no twins in another normal form,
 # no right-to-left marks and no control characters; a first letter or digit leaves out `..` and hidden files.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+ -]*")
 _MEASURING = re.compile(
-    r"(h[eo]ld[ _-]?out|test|eval|evaluation|val|valid|validation|dev)[ _-]?(set|data)?\.[a-z.]+", re.IGNORECASE
+    r"(?P<of>.*[ _.-])?(h[eo]ld[ _-]?out|test|eval|evaluation|val|valid|validation|dev)[ _-]?(set|data)?"
+    r"([ _.-]?v?[0-9]+(-of-[0-9]+)?)?\.[a-z.]+",
+    re.IGNORECASE,
 )
-"""What people call the files that are not to be trained on."""
+"""What people call the files that are not to be trained on, also of some dataset, or in numbered parts."""
+_TRAINING = re.compile(r"(?<![a-z])train(ing)?(?![a-z])", re.IGNORECASE)
+"""What they call the others, where they are told apart by their names."""
 _RENAME = "letters a to z, digits, and . _ + - or space, beginning with a letter or digit."
 
 _ONE_FILE = frozenset({Technique.DOMAIN_ADAPTATION, Technique.VISUAL_QA})
@@ -81,6 +85,7 @@ _LINES_BY_ANOTHER_NAME = re.compile(
     r"(?P<stem>.+)\.(jsonl|ndjson|jsonlines|jsonl\.txt|jl|ldjson)(?P<gz>\.gz(ip)?)?", re.IGNORECASE
 )
 _GZIP_BY_ANOTHER_NAME = re.compile(r"(?P<name>.+\.jsonl)\.(gzip|z)", re.IGNORECASE)
+_ARCHIVE = re.compile(r".+\.(zip|tar|tgz|tar\.(gz|bz2|xz))")
 _PARQUET = re.compile(r"(?P<stem>.+)\.parquet", re.IGNORECASE)
 
 
@@ -110,6 +115,22 @@ def conversion(name: str, taken: Collection[str]) -> str | None:
         return None
     names = shlex.quote(name), shlex.quote(target)
     return parquet_command(*names) if match.re is _PARQUET else f"mv {' '.join(names)}"
+
+
+def _in_lower_case(name: str, taken: Collection[str], technique: Technique) -> str | None:
+    """Return the command that makes a file part of the layout, where upper case alone keeps it out."""
+    lower = name.lower()
+    if lower in taken or not role_of(lower, technique) or not _NAME.fullmatch(name):
+        return None
+    return f"mv {shlex.quote(name)} {shlex.quote(lower)}"
+
+
+def _unpacking(found: Sequence[str]) -> str | None:
+    """Return the command that takes the files out of an archive, if there is one."""
+    archive = next((each for each in found if _ARCHIVE.fullmatch(each) and _NAME.fullmatch(each)), None)
+    if archive is None:
+        return None
+    return f"{'unzip' if archive.endswith('.zip') else 'tar -xf'} {shlex.quote(archive)}"
 
 
 class DropFiles(Record):
@@ -189,17 +210,18 @@ def assign_roles(prefix: str, objects: Sequence[PinnedObject], technique: Techni
     images: dict[str, dict[str, PinnedObject]] = {}
     if technique is Technique.VISUAL_QA:
         images = images_of(roles, found)
+    told_apart = any(role is FileRole.TRAINING and _TRAINING.search(_file(name)) for name, role in roles.items())
     paths = {each.key.removeprefix(prefix): each for pictures in images.values() for each in pictures.values()}
     return DropFiles(
         files=files,
         images=tuple(pin_images(metadata, pictures) for metadata, pictures in images.items()),
         etags=tuple((name, found[name].etag) for name in sorted([*roles, *paths])),
         problems=(
-            *(problem for each in files for problem in _problems(each)),
-            *_image_problems(images, prefix),
+            *(problem for each in files for problem in _problems(each, told_apart=told_apart)),
+            *_image_problems(images, prefix, list(found)),
             *_missing_or_too_many(files, technique, list(found)),
         ),
-        warnings=_ignored([name for name in found if name not in roles and name not in paths], found),
+        warnings=_ignored([name for name in found if name not in roles and name not in paths], found, technique),
     )
 
 
@@ -207,7 +229,17 @@ def _usable(path: str, key: str) -> bool:
     return all(map(_NAME.fullmatch, path.split("/"))) and len(key.encode(errors="surrogatepass")) <= KEY_LIMIT
 
 
-def _problems(file: PinnedFile) -> list[Problem]:
+def _file(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def _is_to_measure_with(name: str, *, told_apart: bool) -> bool:
+    """Tell whether a name speaks of measuring; that of a subject, such as `web-dev`, does beside `train` alone."""
+    match = _MEASURING.fullmatch(_file(name))
+    return match is not None and (not match["of"] or (told_apart and not _TRAINING.search(match["of"])))
+
+
+def _problems(file: PinnedFile, *, told_apart: bool) -> list[Problem]:
     problems = []
     if not _usable(file.name, file.key):
         problems.append(
@@ -218,7 +250,7 @@ def _problems(file: PinnedFile) -> list[Problem]:
                 fix=f"Rename it: {_RENAME}",
             )
         )
-    if file.role is FileRole.TRAINING and _MEASURING.fullmatch(file.name):
+    if file.role is FileRole.TRAINING and _is_to_measure_with(file.name, told_apart=told_apart):
         problems.append(
             Problem(
                 code="drop.file-role",
@@ -251,7 +283,9 @@ def _problems(file: PinnedFile) -> list[Problem]:
     return problems
 
 
-def _image_problems(images: Mapping[str, Mapping[str, PinnedObject]], prefix: str) -> Iterator[Problem]:
+def _image_problems(
+    images: Mapping[str, Mapping[str, PinnedObject]], prefix: str, found: Sequence[str]
+) -> Iterator[Problem]:
     number = sum(map(len, images.values()))
     unusable = [
         each.key.removeprefix(prefix)
@@ -273,7 +307,9 @@ def _image_problems(images: Mapping[str, Mapping[str, PinnedObject]], prefix: st
                 code="drop.no-images",
                 message=f"There are no images beside {metadata}, nor in folders below.",
                 where=metadata,
-                fix="Upload the images that it names (PNG, JPEG, GIF or WebP), then tune.yaml again.",
+                fix=f"Take the images out of the archive: {command}; then upload them, and tune.yaml again."
+                if (command := _unpacking(found))
+                else "Upload the images that it names (PNG, JPEG, GIF or WebP), then tune.yaml again.",
             )
     if number > IMAGE_LIMIT:
         yield Problem(
@@ -296,6 +332,9 @@ def _no_training_file(technique: Technique, found: Sequence[str]) -> Problem:
     to_train_on = [each for each in found if each.partition(".")[0] not in _ROLE_OF_STEM]
     command = next((command for each in to_train_on if (command := conversion(each, found))), None)
     lines = next((each for each in to_train_on if re.fullmatch(r"[A-Za-z0-9_-]+\.jsonl", each)), None)
+    respelled = next(
+        filter(None, (_in_lower_case(each, found, other) for each in to_train_on for other in _DATA)), None
+    )
     if command and _DATA[technique] is _LINES:
         fix = f"Make it JSON lines: {command}; then upload it, and tune.yaml again."
     elif lines and technique is Technique.VISUAL_QA:
@@ -305,6 +344,12 @@ def _no_training_file(technique: Technique, found: Sequence[str]) -> Problem:
     elif lines and technique is Technique.DOMAIN_ADAPTATION:
         fix = f"If its rows have a text each, name it so: mv {lines} {lines.removesuffix('l')}; then upload it, and "
         fix += "tune.yaml again."
+    elif respelled:
+        fix = f"Write its name in lower case: {respelled}; then upload it, and tune.yaml again."
+    elif f"{METADATA_FILE}.gz" in found and technique is Technique.VISUAL_QA:
+        fix = f"Inflate it: gunzip {METADATA_FILE}.gz; then upload it, and tune.yaml again."
+    elif unpacking := _unpacking(found):
+        fix = f"Take the files out of the archive: {unpacking}; then upload them, and tune.yaml again."
     elif any(map(is_image, found)):
         fix = f"Upload {_EXAMPLE[Technique.VISUAL_QA]} into the same folder, then tune.yaml again."
     elif misplaced:
@@ -356,10 +401,12 @@ def _missing_or_too_many(files: Sequence[PinnedFile], technique: Technique, foun
     return problems
 
 
-def _ignored(files: Sequence[str], found: Collection[str]) -> tuple[str, ...]:
+def _ignored(files: Sequence[str], found: Collection[str], technique: Technique) -> tuple[str, ...]:
     named = []
     for each in files[:NAMES_SHOWN]:
         command = conversion(each, found)
+        if each.lower() in TEMPLATES:
+            command = _in_lower_case(each, found, technique)
         named.append(
             f"{excerpt(each)} is not part of the layout and is ignored"
             + (f"; it becomes part of it by: {command}" if command else ".")

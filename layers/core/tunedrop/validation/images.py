@@ -58,7 +58,7 @@ _FOREIGN = (
     (b"\x7fELF", "a program"),
     (b"MZ", "a program"),
     (b"#!", "a program"),
-    (b"version https://git-lfs", "a pointer of Git LFS, not the picture itself"),
+    (b"version https://git-lfs", "a pointer of Git LFS, not the picture itself, which `git lfs pull` fetches"),
 )
 _MARKUP = ((b"<svg", "an SVG drawing"), (b"<html", "an HTML page"), (b"<!doctype html", "an HTML page"))
 _MARKUP_BYTES = 4096

@@ -35,6 +35,7 @@ def line(row: object) -> bytes:
         ({"messages": "a text", "response": "b"}, Technique.INSTRUCTION),
         ({"prompt": "a", "chosen": "b", "rejected": "c"}, Technique.DPO),
         ({"chosen": [], "rejected": [], "messages": []}, Technique.DPO),
+        ({"input": {"messages": []}, "preferred_output": [], "non_preferred_output": []}, Technique.DPO),
         ({"prompt": "a", "chosen": "b"}, Technique.INSTRUCTION),
         (PICTURE, Technique.VISUAL_QA),
         (PICTURE | {"id": 1}, Technique.VISUAL_QA),

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from datasets import (
     CHAT,
+    DPO,
     INSTRUCTION,
     TEXT,
     VISUAL,
@@ -350,6 +351,89 @@ def test_a_file_of_another_format_is_told_with_the_command_that_mends_it(
     technique: Technique, name: str, content: bytes, command: str
 ) -> None:
     assert command in only({name: content}, technique, "data.foreign-format").fix
+
+
+_WORSE = {"role": "assistant", "content": "I do not know."}
+
+
+@pytest.mark.parametrize(
+    ("technique", "code", "row", "said"),
+    [
+        (
+            CHAT,
+            "data.empty-content",
+            {"messages": [{**_SYSTEM, "content": ""}, _ASKED, _ANSWERED]},
+            "Remove the system",
+        ),
+        (CHAT, "data.empty-content", {"messages": [_ASKED, {**_ANSWERED, "content": ""}]}, "or remove the row"),
+        (CHAT, "data.not-text", {"messages": [{**_ASKED, "content": [{"text": "a"}]}, _ANSWERED]}, "Join the parts"),
+        (CHAT, "data.not-text", {"messages": [_ASKED, {**_ANSWERED, "content": None}]}, "For null write the text"),
+        (
+            CHAT,
+            "data.not-text",
+            {"messages": [_ASKED, {"role": "assistant", "content": None, "tool_calls": []}]},
+            "calls of tools",
+        ),
+        (
+            CHAT,
+            "data.unknown-role",
+            {"messages": [_ASKED, {"role": "tool", "content": "1"}, _ANSWERED]},
+            "calls of tools",
+        ),
+        (CHAT, "data.unknown-role", {"messages": [{**_ASKED, "role": "User"}, _ANSWERED]}, "Use system, user or"),
+        (
+            DPO,
+            "data.missing-field",
+            {"input": {"messages": [_ASKED]}, "preferred_output": [_ANSWERED], "non_preferred_output": [_WORSE]},
+            "{chosen: (.input.messages + .preferred_output), rejected: (.input.messages + .non_preferred_output)}",
+        ),
+        (
+            DPO,
+            "data.role-order",
+            {"prompt": [_ASKED], "chosen": [_ANSWERED], "rejected": [_WORSE]},
+            "{chosen: (.prompt + .chosen), rejected: (.prompt + .rejected)}",
+        ),
+    ],
+)
+def test_a_row_that_another_program_wrote_is_told_with_what_mends_it(
+    technique: Technique, code: str, row: dict[str, object], said: str
+) -> None:
+    assert said in only({"train.jsonl": lines([row] * 20)}, technique, code).fix
+
+
+@pytest.mark.parametrize(
+    ("technique", "name", "content", "command"),
+    [
+        (INSTRUCTION, "train.jsonl", _json({"data": instruction_rows(20)}), "jq -c '.data[]' train.jsonl"),
+        (INSTRUCTION, "train.jsonl", _json({"data": instruction_rows(2_000)}), "jq -c '.data[]' train.jsonl"),
+        (
+            CHAT,
+            "train.jsonl",
+            json.dumps({"version": "1.0", "n": 20, "conversations": chat_rows(20)}, indent=2).encode(),
+            "jq -c '.conversations[]' train.jsonl",
+        ),
+        (TEXT, "train.json", _json({"rows": [{"text": "Some text."}]}), "jq -c '.rows[]' train.json"),
+    ],
+)
+def test_rows_within_one_object_are_told_with_the_command_that_takes_them_out(
+    technique: Technique, name: str, content: bytes, command: str
+) -> None:
+    found = only({name: content}, technique, "data.json-array")
+    assert (found.line, found.offset) == (1, 0)
+    assert command in found.fix
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [{"conversations": [_ASKED, _ANSWERED]}],
+        [{"id": "a", "conversations": [_ASKED, _ANSWERED]}],
+        [{"data": [{"a": 1}], "messages": [_ASKED, _ANSWERED]}] * 2,
+    ],
+)
+def test_a_conversation_is_not_taken_for_an_object_of_rows(rows: list[dict[str, object]]) -> None:
+    report = judge({"train.jsonl": lines(chat_rows(60)), "held-out.jsonl": lines(rows)}, CHAT)
+    assert report.errors == {}
 
 
 @pytest.mark.parametrize(

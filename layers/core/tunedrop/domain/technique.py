@@ -26,6 +26,8 @@ CONVERSATION_KEYS = ("messages", "dialog", "conversations")
 
 _MESSAGE = frozenset({"role", "content"})
 _PAIR = frozenset({"chosen", "rejected"})
+OPENAI_PAIR = frozenset({"preferred_output", "non_preferred_output"})
+"""The answers of a pair as OpenAI's preference data name them."""
 _PICTURE_ROW = frozenset({"file_name", "prompt", "completion"})
 
 
@@ -84,7 +86,7 @@ def _technique_of_record(head: bytes) -> Technique | None:
     row = first_row(head)
     if row is None:
         return None
-    if row.keys() >= _PAIR:
+    if row.keys() >= _PAIR or row.keys() >= OPENAI_PAIR:
         return Technique.DPO
     listed = any(isinstance(row.get(key), list) for key in CONVERSATION_KEYS)
     # A key that nobody reads, such as "conversation", is the validator's to name.

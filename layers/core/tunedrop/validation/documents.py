@@ -1,8 +1,10 @@
 """Files that are JSON, but not one object a line or not by their name: told once, from the head, not line by line."""
 
 import json
+import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 
 import msgspec
 
@@ -19,6 +21,12 @@ _ARRAY = Flaw("data.json-array", "The file is one JSON array instead of one obje
 _SPREAD = Flaw("data.json-over-lines", "The file holds JSON objects that go over several lines.")
 
 
+_WRAPPED = re.compile(
+    r'\{(?:\s*"\w+"\s*:\s*(?:"[^"\\]*"|[\w.+-]+)\s*,)*'
+    r'\s*"(?P<key>data|dataset|rows|records|examples|samples|items|train|conversations|dialogs)"\s*:\s*\[\s*(?=\{)'
+)
+_MESSAGE = frozenset({"role", "content", "from", "value"})
+
 _FILTERS = {_ARRAY: "jq -c '.[]'", _SPREAD: "jq -c ."}
 
 
@@ -29,6 +37,9 @@ def one_a_line(chunks: Iterable[bytes], name: str, *, arrays: bool = False) -> I
     """
 
     def flaw(head: bytes, *, whole: bool) -> Flaw | None:
+        if key := _wrapping_key(head):
+            fix = "Write one JSON object a line: " + in_place(f"jq -c '.{key}[]'", name)
+            return Flaw("data.json-array", f'The file is one JSON object, with the rows in "{key}".', fix=fix)
         found = _flaw(head, whole=whole)
         if found is None or (arrays and found is _ARRAY):
             return None
@@ -114,6 +125,25 @@ def _json_extension(head: bytes) -> str | None:
     if COLUMN in record:
         return ".json"
     return ".jsonl" if any(key.lower() in ANSWERS for key in record) else None
+
+
+def _wrapping_key(head: bytes) -> str | None:
+    """Return the key under which a file that is one object has all its rows; None for rows, and for a conversation."""
+    text = head.removeprefix(BYTE_ORDER_MARK).decode(errors="replace").lstrip()
+    wrapped = _WRAPPED.match(text)
+    if not wrapped:
+        return None
+    decoder = json.JSONDecoder(parse_int=len)
+    try:
+        row, _ = decoder.raw_decode(text, wrapped.end())
+    except (ValueError, RecursionError):
+        return None
+    if not _MESSAGE.isdisjoint(row):
+        return None
+    with suppress(ValueError, RecursionError):  # of a long file there is no more than its head
+        _, stop = decoder.raw_decode(text)
+        return None if text[stop:].strip() else wrapped["key"]
+    return wrapped["key"]
 
 
 def _is_json(text: bytes) -> bool:

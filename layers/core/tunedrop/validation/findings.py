@@ -108,7 +108,9 @@ MEANINGS: dict[str, Meaning] = {
         "Add the field, or correct its name; for instructions, template.json may name your own fields.",
     ),
     "data.not-text": Meaning(
-        _ERROR, "Values that are not text", 'Write it as text: "42" instead of 42, "" instead of null.'
+        _ERROR,
+        "Values that are not text",
+        'Write it as text: "42" instead of 42. For null write the text that is missing, "" where a field may be empty.',
     ),
     "data.empty-prompt": Meaning(_ERROR, "Empty prompts", "Give the question, or remove the row."),
     "data.empty-completion": Meaning(_ERROR, "Empty answers", "Give the answer, or remove the row."),

@@ -107,6 +107,14 @@ def _bounded(message: JsonValue) -> JsonValue:
     return first | {key: message[key] for key in _MessageContract.model_fields if key in message}
 
 
+_CALLED = ("tool", "function")
+"""Roles of what answers a call."""
+_CALLS = frozenset({"tool_calls", "function_call"})
+_OF_CALLS = "Training knows no calls of tools: write what the assistant says of them as one answer, or remove the row."
+_OF_PARTS = 'Join the parts into one text: {"role": "user", "content": "..."}.'
+_OF_SYSTEM = "Remove the system message, or give it a text: a conversation may begin with the user's."
+
+
 def _worded(error: ErrorDetails, document: dict[str, JsonValue]) -> Flaw:
     place = error["loc"]
     path = dotted(place)
@@ -123,16 +131,27 @@ def _worded(error: ErrorDetails, document: dict[str, JsonValue]) -> Flaw:
                 return Flaw("data.sharegpt", 'The message has "from" and "value".', dotted(place[:-1]))
             return Flaw("data.extra-message-key", f"The message has the key {quoted(str(place[-1]))}.", path)
         case "literal_error", _:
-            return Flaw("data.unknown-role", "The role is none that training knows.", path, excerpt=shown(value))
+            fix = _remedy(_message(document, place))
+            return Flaw("data.unknown-role", "The role is none that training knows.", path, 0, shown(value), fix)
         case "string_pattern_mismatch", _:
-            return Flaw("data.empty-content", "The message is empty.", path)
+            return Flaw("data.empty-content", "The message is empty.", path, fix=_remedy(_message(document, place)))
         case "string_type", _:
-            return Flaw("data.not-text", f"The content is {_kind(value)}.", path, excerpt=shown(value))
+            fix = _remedy(_message(document, place))
+            return Flaw("data.not-text", f"The content is {_kind(value)}.", path, 0, shown(value), fix)
         case "too_short", _:
             return Flaw("data.no-messages", "The conversation has no message.", path)
         case "list_type", _:
             return Flaw("data.not-a-list", f"The conversation is {_kind(value)}.", path, excerpt=shown(value))
     return Flaw("data.not-a-message", f"The message is {_kind(value)}.", path, excerpt=shown(value))
+
+
+def _remedy(message: Mapping[str, Any]) -> str:
+    """Say what mends a role or a content, where more is known than the code says."""
+    if message.get("role") in _CALLED or not _CALLS.isdisjoint(message):
+        return _OF_CALLS
+    if message.get("role") == "system":
+        return _OF_SYSTEM
+    return _OF_PARTS if isinstance(message.get("content"), list) and message.get("role") in _TURNS else ""
 
 
 def _message(document: Mapping[str, Any], place: tuple[int | str, ...]) -> Mapping[str, Any]:

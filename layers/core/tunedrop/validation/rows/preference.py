@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic_core import ErrorDetails
 
 from tunedrop.domain.strict_json import JsonValue, kind_of, quoted
+from tunedrop.domain.technique import OPENAI_PAIR, is_conversation
 from tunedrop.validation.findings import Flaw
 from tunedrop.validation.rows import Judged
 from tunedrop.validation.rows.json_lines import (
@@ -184,7 +185,8 @@ class ConversationPairs(TypedLines):
                 return Judged(None, b"", flaws)
             clean[answer] = _clean(document[answer])
             if flaw := order_flaw(answer, [message["role"] for message in clean[answer]]):
-                return Judged(None, b"", (flaw,))
+                fix = _OF_ANSWERS_ALONE if is_conversation(document.get("prompt")) else ""
+                return Judged(None, b"", (flaw._replace(fix=fix),))
         if flaw := _difference(clean["chosen"], clean["rejected"]):
             return Judged(None, b"", (flaw,))
         written = json.dumps(clean, ensure_ascii=False).encode() + b"\n"
@@ -254,8 +256,20 @@ def _of_the_other_form(held: str, expected: str) -> Judged:
     return Judged(None, b"", (Flaw("data.mixed-pairs", message, "chosen"),))
 
 
+_OF_ANSWERS_ALONE = (
+    "Write the messages of prompt into both conversations, by jq's filter "
+    "{chosen: (.prompt + .chosen), rejected: (.prompt + .rejected)}."
+)
+_OF_OPENAI = (
+    "Write OpenAI's pairs as two conversations, by jq's filter {chosen: (.input.messages + .preferred_output), "
+    "rejected: (.input.messages + .non_preferred_output)}."
+)
+
+
 def _lacks(missing: Sequence[str], document: Mapping[str, JsonValue]) -> Flaw:
-    return Flaw("data.missing-field", f"The row lacks {named(missing)}; it has {named(document)}.", named(missing))
+    message = f"The row lacks {named(missing)}; it has {named(document)}."
+    fix = _OF_OPENAI if document.keys() >= OPENAI_PAIR else ""
+    return Flaw("data.missing-field", message, named(missing), fix=fix)
 
 
 def _worded(error: ErrorDetails, document: dict[str, JsonValue]) -> Flaw:

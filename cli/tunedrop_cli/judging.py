@@ -3,16 +3,19 @@
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
 from tunedrop.contracts.tune_spec import EvaluateSpec, TuneSpec, TuneSpecError, parse_tune_yaml
+from tunedrop.domain import spot
+from tunedrop.domain.base_endpoint import contradicted
 from tunedrop.domain.contradictions import contradictions
 from tunedrop.domain.data_target import DEFAULT_VALIDATION_SPLIT, devices
 from tunedrop.domain.drop_files import DropFiles
-from tunedrop.domain.hyperparameters import no_numbers
-from tunedrop.domain.plan import DataTarget, FileRole, Technique
-from tunedrop.domain.planning import HELD_OUT_SEED
+from tunedrop.domain.hyperparameters import no_numbers, other_technique
+from tunedrop.domain.plan import DataTarget, FileRole, ServeTarget, Technique
+from tunedrop.domain.planning import HELD_OUT_SEED, endpoint_contradicted
 from tunedrop.domain.problem import Problem, excerpt
 from tunedrop.domain.prompt_template import (
     JUMPSTART_DEFAULT,
@@ -70,11 +73,13 @@ def judge(
     """
     folder = Folder.open(root)
     spec, problems = _spec(root)
-    if rows_only:
-        problems = ()
     asked = asked or (spec.technique if spec else None)
     seen = folder.technique(asked)
     technique = asked or seen or Technique.INSTRUCTION
+    if spec:
+        problems += other_technique(technique, spec.hyperparameters, _where_in(spec))
+    if rows_only:
+        problems = ()
     dropped = folder.files(technique)
     template, unreadable, assumed = _template(folder, dropped, technique, planned)
     unreadable += dropped.problems
@@ -123,10 +128,19 @@ def _spec(root: Path) -> tuple[TuneSpec | None, tuple[Problem, ...]]:
         return None, error.problems
     asked, instance_type = spec.hyperparameters, spec.instance_type or ""
 
-    def where(name: str) -> str:
-        return spec.where(f"hyperparameters.{name}")
+    where = _where_in(spec)
+    return spec, (
+        *no_numbers(asked, where),
+        *contradictions(spec.model, asked, instance_type, where),
+        *contradicted(spec),
+        # How long the training may take beside the wait is the plan's to tell.
+        *spot.problems(spec, timedelta()),
+        *(endpoint_contradicted(spec) if spec.serve is ServeTarget.BEDROCK else ()),
+    )
 
-    return spec, (*no_numbers(asked, where), *contradictions(spec.model, asked, instance_type, where))
+
+def _where_in(spec: TuneSpec) -> Callable[[str], str]:
+    return lambda name: spec.where(f"hyperparameters.{name}")
 
 
 def _misnamed(name: str) -> Problem:

@@ -273,6 +273,37 @@ def test_what_only_aws_knows_of_tune_yaml_is_named_and_contradictions_are_refuse
     assert problems(tunedrop("validate", str(folder), "--json")) == [("hyperparameter.precision", "tune.yaml:4")]
 
 
+@pytest.mark.parametrize(
+    ("keys", "code"),
+    [
+        ("max_wait_hours: 12", "spot.wait-without-spot"),
+        ("evaluate: {base: endpoint, against: [champion]}", "evaluate.base-not-asked"),
+        ("serve: bedrock\nendpoint: {ttl_hours: 72}", "endpoint.not-asked"),
+        ("hyperparameters: {chat_dataset: true}", "hyperparameter.contradiction"),
+    ],
+)
+def test_a_tune_yaml_that_contradicts_itself_or_the_files_is_refused(
+    tunedrop: Command, folder: Path, keys: str, code: str
+) -> None:
+    (folder / "tune.yaml").write_text(f"model: x\n{keys}\n", encoding="utf-8")
+    (problem,) = problems(tunedrop("validate", str(folder), "--json"))
+    assert problem == (code, f"tune.yaml:{2 + keys.count(chr(10))}")
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "spot: true\nmax_wait_hours: 672",
+        "evaluate: {base: endpoint, against: [base]}",
+        "endpoint: {ttl_hours: 72}",
+        "hyperparameters: {chat_dataset: false, instruction_tuned: True}",
+    ],
+)
+def test_a_tune_yaml_that_contradicts_nothing_is_accepted(tunedrop: Command, folder: Path, keys: str) -> None:
+    (folder / "tune.yaml").write_text(f"model: x\n{keys}\n", encoding="utf-8")
+    assert problems(tunedrop("validate", str(folder), "--json")) == []
+
+
 def test_a_faulty_template_is_told_with_all_its_problems(tunedrop: Command, folder: Path) -> None:
     (folder / "template.json").write_text('{"prompt": "{0}", "complete": ""}', encoding="utf-8")
 

@@ -69,6 +69,20 @@ def choose_hyperparameters(
     return chosen, tuple(problems)
 
 
+def other_technique(technique: Technique, asked: Mapping[str, str], where: Callable[[str], str]) -> tuple[Problem, ...]:
+    """Refuse the switches that say another technique."""
+    return tuple(
+        Problem(
+            code="hyperparameter.contradiction",
+            message=f"{name} is {asked[name]}, but the technique {technique} means {name}: {value}.",
+            where=where(name),
+            fix=f"Remove {name}; the technique sets it.",
+        )
+        for name, value in FORCED[technique].items()
+        if name in asked and asked[name].lower() != value.lower()
+    )
+
+
 def no_numbers(asked: Mapping[str, str], where: Callable[[str], str]) -> tuple[Problem, ...]:
     """Refuse text where every training script wants a number; for who has no spec at hand, which alone has bounds."""
     specs = (
@@ -189,20 +203,10 @@ def _contradictions(
     technique: Technique, specs: Mapping[str, HyperparameterSpec], chosen: dict[str, str], where: Callable[[str], str]
 ) -> list[Problem]:
     """Set the technique's switches; refuse what says otherwise."""
-    problems = []
-    for name, value in FORCED[technique].items():
-        if name not in specs:
-            continue
-        if chosen.setdefault(name, value) != value:
-            problems.append(
-                Problem(
-                    code="hyperparameter.contradiction",
-                    message=f"{name} is {chosen[name]}, but the technique {technique} means {name}: {value}.",
-                    where=where(name),
-                    fix=f"Remove {name}; the technique sets it.",
-                )
-            )
-    return problems
+    switches = {name: value for name, value in FORCED[technique].items() if name in specs}
+    for name, value in switches.items():
+        chosen.setdefault(name, value)
+    return [*other_technique(technique, {name: chosen[name] for name in switches}, where)]
 
 
 def _memory_mode(

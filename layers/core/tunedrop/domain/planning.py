@@ -151,7 +151,7 @@ def make_plan(
         *(
             hosting_problems(spec, model, rules.policy, rules.stack)
             if serve is ServeTarget.ENDPOINT
-            else _endpoint_contradicted(spec)
+            else endpoint_contradicted(spec)
         ),
     )
     # What the base may cost is the training's to leave of the budget.
@@ -545,7 +545,8 @@ def served(spec: TuneSpec, model: JumpStartModel, rules: PlanRules) -> tuple[Ser
     return ServeTarget.BEDROCK, Findings(problems=told, warnings=findings.warnings)
 
 
-def _endpoint_contradicted(spec: TuneSpec) -> list[Problem]:
+def endpoint_contradicted(spec: TuneSpec) -> list[Problem]:
+    """Refuse to say how an endpoint serves what Bedrock is to serve."""
     if spec.endpoint is None:
         return []
     return [

@@ -1,6 +1,5 @@
 """A folder under the validator: all that a drop's plan would tell it, as far as it is known without AWS."""
 
-import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
@@ -168,7 +167,7 @@ def _unasked(spec: TuneSpec | None, root: Path, target: DataTarget) -> tuple[str
         names = ", ".join(map(excerpt, spec.hyperparameters))
         hyperparameters = f", and what it makes of the hyperparameters {names}" if names else ""
         unasked.append(f"Whether JumpStart trains {spec.model}{hyperparameters}: a drop's plan asks AWS.")
-    elif not (root / TUNE_FILE).exists():
+    elif not (root / TUNE_FILE).is_file():
         unasked.append(f"The model and its settings: there is no {TUNE_FILE}, and no run starts without it.")
     if target.technique is Technique.DPO:
         unasked.append("Whether the model can be tuned by dpo: only some that SageMaker customises serverless can.")
@@ -235,7 +234,7 @@ def _batch_size(spec: TuneSpec) -> int | None:
     number = devices(spec.instance_type) if spec.instance_type else None
     if rows is None or number is None:
         return None
-    return int(rows * (_positive(spec.hyperparameters, "gradient_accumulation_steps") or 1)) * number
+    return int(rows * (_positive(spec.hyperparameters, "gradient_accumulation_steps") or 1)) * number or None
 
 
 def _share(hyperparameters: Mapping[str, str], name: str, default: float | None) -> float | None:
@@ -251,4 +250,8 @@ def _positive(hyperparameters: Mapping[str, str], name: str) -> float | None:
         value = float(hyperparameters.get(name, ""))
     except ValueError:
         return None
-    return value if 0 < value < math.inf else None
+    return value if 0 < value <= _MOST else None
+
+
+_MOST = 1e9
+"""Of rows, tokens or epochs: what no training has, and what products of a few are finite with."""

@@ -1,7 +1,7 @@
 """A folder on its way into the drop bucket."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tunedrop.contracts.tune_spec import TuneSpecError, parse_tune_yaml
@@ -47,12 +47,20 @@ def check(folder: Path) -> None:
 
 def data_files(folder: Path) -> dict[str, Path]:
     """Map the names under the drop's prefix to the files: all but `tune.yaml` and what is hidden."""
-    paths = {path.relative_to(folder): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    return {
-        relative.as_posix(): path
-        for relative, path in paths.items()
-        if relative.as_posix() != TUNE_FILE and not any(part.startswith(".") for part in relative.parts)
-    }
+    return {name: path for name, path in _visible(folder) if name != TUNE_FILE and path.is_file()}
+
+
+def lost_links(folder: Path) -> list[str]:
+    """Name the links that lead to no file: what they mean would not be uploaded."""
+    return [name for name, path in _visible(folder) if path.is_symlink() and not path.is_file()]
+
+
+def _visible(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Name all that is not hidden, in order."""
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder)
+        if not any(part.startswith(".") for part in relative.parts):
+            yield relative.as_posix(), path
 
 
 class Drop:

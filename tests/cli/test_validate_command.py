@@ -166,6 +166,8 @@ def test_tune_yaml_tells_the_rules(tunedrop: Command, folder: Path) -> None:
         ("hyperparameters: {per_device_train_batch_size: 3}\ninstance_type: ml.unknown.large", None),
         ("instance_type: ml.g5.2xlarge", None),
         ("hyperparameters: {per_device_train_batch_size: inf}\ninstance_type: ml.g5.2xlarge", None),
+        ("hyperparameters: {per_device_train_batch_size: 0.5}\ninstance_type: ml.g5.2xlarge", None),
+        ("hyperparameters: {per_device_train_batch_size: 1e308}\ninstance_type: ml.g5.2xlarge", None),
         ("hyperparameters: {per_device_train_batch_size: 3}\ninstance_type: ml.g5.2xlarge", 3),
         ("instance_type: ml.g5.12xlarge\nhyperparameters: {per_device_train_batch_size: 3}", 12),
     ],
@@ -423,6 +425,20 @@ def test_a_link_that_leaves_the_folder_is_refused(tunedrop: Command, folder: Pat
     assert f"{name} is a link to a file outside" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [("more.jsonl", "nothing.jsonl"), ("tune.yaml", "tune.yaml"), ("training", "/tmp"), ("self", ".")],  # noqa: S108
+)
+def test_a_link_that_would_be_left_out_is_refused(tunedrop: Command, folder: Path, name: str, target: str) -> None:
+    (folder / ".hidden").symlink_to("nothing")
+    (folder / name).symlink_to(target)
+
+    result = tunedrop("validate", str(folder))
+
+    assert result.exit_code == 2
+    assert f"{name} is a link to a folder, or to nothing" in result.stderr
+
+
 def test_a_link_within_the_folder_is_read(folder: Path) -> None:
     (folder / "more.jsonl").symlink_to("train.jsonl")
 
@@ -623,6 +639,13 @@ def test_the_model_of_a_tune_yaml_that_could_not_be_read_is_not_said_to_be_missi
     assert "Model: not known, for tune.yaml could not be read." in " ".join(
         tunedrop("validate", str(folder)).stdout.split()
     )
+
+
+def test_numbers_that_no_training_has_are_told_without_an_exception(tunedrop: Command, folder: Path) -> None:
+    given = "{epoch: 1e308, per_device_train_batch_size: 0.5, gradient_accumulation_steps: 1e308}"
+    (folder / "tune.yaml").write_text(f"model: x\ninstance_type: ml.g5.2xlarge\nhyperparameters: {given}\n")
+    result = tunedrop("validate", str(folder), "--json")
+    assert "hyperparameter.value" in as_json(result).counts
 
 
 def test_text_where_every_script_wants_a_number_is_told_without_aws(tunedrop: Command, folder: Path) -> None:

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import subprocess
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,13 @@ def _talk(*messages: object, key: str = "messages") -> bytes:
 
 def _changed(row: Mapping[str, Any], **changes: Any) -> bytes:
     return _json({key: value for key, value in {**row, **changes}.items() if value is not ...})
+
+
+def _zipped(name: str, content: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, content)
+    return buffer.getvalue()
 
 
 def _picture(width: int, height: int, kind: str = "PNG") -> bytes:
@@ -238,6 +246,16 @@ def only(files: Mapping[str, bytes], technique: Technique, code: str) -> Finding
     return found[0]
 
 
+def test_rows_without_a_field_that_may_be_left_out_are_told_with_the_template_that_does() -> None:
+    row = {"instruction": "a", "response": "b", "id": 7}
+    fix = only({"train.jsonl": lines([row] * 20)}, INSTRUCTION, "data.missing-field").fix
+    assert fix.startswith("Add the field; or, ")
+    assert json.loads(fix[fix.index("{") :]) == {"prompt": "{instruction}", "completion": "{response}"}
+    row = {"instruction": "a", "context": "b"}
+    usual = MEANINGS["data.missing-field"].fix
+    assert only({"train.jsonl": lines([row] * 20)}, INSTRUCTION, "data.missing-field").fix == usual
+
+
 @pytest.mark.parametrize(
     ("row", "template"),
     [
@@ -333,6 +351,10 @@ def test_a_table_about_pictures_is_told_where_its_rows_belong() -> None:
         ),
         (TEXT, "train.json", b"PAR1" + bytes(20), 'index=False)" train.json rows.csv, and use rows.csv'),
         (TEXT, "train.json", gzip.compress(b'{"text": "Some text."}', mtime=0), "mv train.json train.json.gz"),
+        (TEXT, "train.csv", _zipped("[Content_Types].xml", b"<Types/>"), "Save the sheet as CSV, in UTF-8."),
+        (TEXT, "train.csv", _zipped("xl/workbook.xml", b"<workbook/>"), "Save the sheet as CSV, in UTF-8."),
+        (TEXT, "train.txt", _zipped("word/document.xml", b"<w/>"), "Write its text into a file of its own"),
+        (INSTRUCTION, "train.jsonl", _zipped("train.jsonl", lines([_ROW])), "unzip -p train.jsonl > train.jsonl.new"),
         (TEXT, "train.txt", lines(instruction_rows(20)), "mv train.txt train.jsonl"),
         (TEXT, "my chats.txt.gz", gzip.compress(lines(chat_rows(20))), "mv 'my chats.txt.gz' 'my chats.jsonl.gz'"),
         (
@@ -381,6 +403,8 @@ _WORSE = {"role": "assistant", "content": "I do not know."}
             "calls of tools",
         ),
         (CHAT, "data.unknown-role", {"messages": [{**_ASKED, "role": "User"}, _ANSWERED]}, "Use system, user or"),
+        (CHAT, "data.extra-field", {"system": "Help.", "messages": [_ASKED, _ANSWERED]}, "as the first message"),
+        (CHAT, "data.extra-field", {"id": 7, "messages": [_ASKED, _ANSWERED]}, "Nothing, if you do not need them"),
         (
             DPO,
             "data.missing-field",

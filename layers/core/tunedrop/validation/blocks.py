@@ -57,12 +57,18 @@ def _utf(bits: str) -> Foreign:
 
 
 _TEXT_OF_IT = "Write its text into a file of its own, and use that in its place."
+_OFFICE = Foreign("a document of Word or Excel", _TEXT_OF_IT, table_fix="Save the sheet as CSV, in UTF-8.")
+_ZIPPED_OFFICE = re.compile(rb"PK\x03\x04.{26}(\[Content_Types\]|docProps/|_rels/|word/|xl/)", re.DOTALL)
+"""A document of Word or Excel since 2007, by the name of the first file in it."""
+
 _FOREIGN_FORMATS = {
     b"\x1f\x8b": Foreign(
         "gzip-compressed; such a file is named .gz",
         "Give it its name: mv {file} {file}.gz; that is read as it is.",
     ),
-    b"PK\x03\x04": Foreign("a zip archive", "Take the files out of it: unzip {file}, and drop those."),
+    b"PK\x03\x04": Foreign(
+        "a zip archive", "Take the file out of it: unzip -p {file} > {file}.new && mv {file}.new {file}"
+    ),
     b"BZh": Foreign("bzip2-compressed", "Write the text itself", "bzcat"),
     b"\xfd7zXZ": Foreign("xz-compressed", "Write the text itself", "xzcat"),
     b"\x28\xb5\x2f\xfd": Foreign("zstd-compressed", "Write the text itself", "zstdcat"),
@@ -78,7 +84,7 @@ _FOREIGN_FORMATS = {
     b"version https://git-lfs": Foreign("a pointer of Git LFS", "Fetch what it points to: git lfs pull"),
     b"%PDF-": Foreign("a PDF document", _TEXT_OF_IT),
     b"{\\rtf": Foreign("an RTF document", _TEXT_OF_IT),
-    b"\xd0\xcf\x11\xe0": Foreign("a document of Word or Excel", _TEXT_OF_IT),
+    b"\xd0\xcf\x11\xe0": _OFFICE,
     # Before UTF-16, whose mark it begins with.
     b"\xff\xfe\0\0": _utf("32"),
     b"\0\0\xfe\xff": _utf("32"),
@@ -90,7 +96,7 @@ _WITHOUT_MARK = re.compile(rb"(?P<little>[^\0]\0[^\0]\0)|(?P<big>\0[^\0]\0[^\0])
 """UTF-16 without a byte order mark: each of the first two characters has a byte that is zero."""
 
 
-MAGIC_BYTES = max(map(len, _FOREIGN_FORMATS))
+MAGIC_BYTES = 64
 """What a format is told by, at most."""
 
 
@@ -125,6 +131,8 @@ def foreign_format(head: bytes) -> Foreign | None:
     """Tell the format that a file's first bytes betray; None for text."""
     if without_mark := _WITHOUT_MARK.match(head):
         return _utf("16LE" if without_mark["little"] else "16BE")
+    if _ZIPPED_OFFICE.match(head):
+        return _OFFICE
     return next((kind for magic, kind in _FOREIGN_FORMATS.items() if head.startswith(magic)), None)
 
 

@@ -198,7 +198,10 @@ class ChatRows:
         row = _DECODERS[keys[0]].decode(written)
         if measured := measured_by(document):
             row = _MeasuredConversation(row.messages, measured)
-        return Judged(row, written, unread(document, keys))
+        remarks = unread(document, keys)
+        if "system" in document:
+            remarks = tuple(each._replace(fix=_OF_SYSTEM) for each in remarks)
+        return Judged(row, written, remarks)
 
     def written(self, text: bytes) -> bytes:
         """Return accepted lines with the key that the script reads."""
@@ -254,6 +257,9 @@ def _sure_fault_of_whole(line: bytes) -> str | None:
     if not isinstance(conversations[0], list):
         return "data.not-a-list"
     return None if conversations[0] else "data.no-messages"
+
+
+_OF_SYSTEM = 'Write what system says as the first message: {"role": "system", "content": "..."}; it is left out.'
 
 
 def _several_keys(keys: Sequence[str]) -> Flaw:

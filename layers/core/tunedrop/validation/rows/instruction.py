@@ -200,9 +200,14 @@ class InstructionRows(TypedLines):
                 return "It is a conversation: keep those in a dataset of their own, without template.json."
             return f"It looks like a conversation: call the key {quoted(talk)} messages, and leave template.json out."
         texts = [name for name, value in document.items() if isinstance(value, str) and name not in MEASURING_FIELDS]
-        # Of a row that has most of the fields, a name is mistyped.
-        if 2 * len(document.keys() & set(self._fields)) >= len(self._fields):
-            return ""
+        known = document.keys() & set(self._fields)
+        # Of a row that has most of the fields, a name is mistyped; or one is left out, as no other text stands there.
+        if 2 * len(known) >= len(self._fields):
+            left_out = known.issuperset(texts) and known.issuperset(self._template.completion_fields)
+            template = suggested(texts) if left_out else None
+            return (
+                f"Add the field; or, if all rows are so, write this into template.json: {template}" if template else ""
+            )
         if texts == ["text"]:
             return "If all rows are so, they are running text: end the file's name in .json instead of .jsonl."
         template = suggested(texts)

@@ -23,7 +23,7 @@ from tunedrop.domain.prompt_template import (
     PromptTemplate,
     TemplateError,
 )
-from tunedrop.domain.technique import HEAD_BYTES, LOOKS, first_row, telling_file
+from tunedrop.domain.technique import HEAD_BYTES, LOOKS, first_rows, telling_file
 from tunedrop.steps.drop_source import data_files
 from tunedrop.validation.dataset import calibrated, validate, validate_in_parallel
 from tunedrop.validation.report import ValidationReport, unread
@@ -198,8 +198,9 @@ def _template(
     if technique is not Technique.INSTRUCTION:
         return JUMPSTART_DEFAULT, (), ()
     telling = telling_file([each.name for each in dropped.files])
-    row = first_row(folder.head(telling, HEAD_BYTES)) if telling else None
-    if row is not None and row.keys() - MEASURING_FIELDS == set(PROMPT_AND_COMPLETION.fields):
+    looked_at = first_rows(folder.head(telling, HEAD_BYTES)) if telling else []
+    alike = sum(row.keys() - MEASURING_FIELDS == set(PROMPT_AND_COMPLETION.fields) for row in looked_at)
+    if 2 * alike > len(looked_at):
         return PROMPT_AND_COMPLETION, (), (_FOR_A_RECIPE,)
     return JUMPSTART_DEFAULT, (), (_FOR_A_SCRIPT,)
 

@@ -329,6 +329,14 @@ def completions(number: int, **changes: Any) -> list[dict[str, Any]]:
     return [{"prompt": row["context"], "completion": row["response"], **changes} for row in rows(number)]
 
 
+@pytest.mark.parametrize("first", ['{"prompt": \n', '{"prompt": "a"}\n', '{"messages": []}\n'])
+def test_a_faulty_first_row_is_the_only_one_that_is_told(tunedrop: Command, folder: Path, first: str) -> None:
+    write(folder / "train.jsonl", completions(120))
+    (folder / "train.jsonl").write_text(first + (folder / "train.jsonl").read_text())
+    found = as_json(tunedrop("validate", str(folder), "--json"))
+    assert [each.line for each in found.findings if each.severity == "error"] == [1]
+
+
 def test_prompts_and_completions_are_a_recipe_s_rows_and_what_is_assumed_is_said(
     tunedrop: Command, folder: Path
 ) -> None:

@@ -69,6 +69,45 @@ def test_the_dress_of_the_record_does_not_matter(dress: Callable[[bytes], bytes]
     assert technique_of(LINES, dress(line({"messages": [{"content": "hello"}]}))) is Technique.CHAT
 
 
+CHAT_ROW, TEXT_ROW = {"messages": []}, {"instruction": "a", "response": "b"}
+PAIR_ROW = {"prompt": "a", "chosen": "b", "rejected": "c"}
+
+
+@pytest.mark.parametrize(
+    "faulty",
+    [
+        b'{"messages": [\n',
+        b'{"instruction": \n',
+        b"// a comment\n",
+        b"null\n",
+        b"[]\n",
+        b'{"dataset": "x"}\n',
+        b"\xff\n",
+    ],
+)
+@pytest.mark.parametrize(
+    ("row", "technique"),
+    [(CHAT_ROW, Technique.CHAT), (TEXT_ROW, Technique.INSTRUCTION), (PAIR_ROW, Technique.DPO)],
+)
+def test_a_faulty_first_row_does_not_tell_the_technique(
+    faulty: bytes, row: dict[str, object], technique: Technique
+) -> None:
+    assert technique_of(LINES, faulty + 3 * line(row)) is technique
+    assert technique_of(LINES, gzip.compress(faulty + 3 * line(row))) is technique
+
+
+def test_most_rows_tell_the_technique_and_of_as_many_the_first() -> None:
+    assert technique_of(LINES, line(TEXT_ROW) + 2 * line(CHAT_ROW)) is Technique.CHAT
+    assert technique_of(LINES, line(PAIR_ROW) + line(CHAT_ROW)) is Technique.DPO
+
+
+def test_messages_on_lines_of_their_own_are_no_rows() -> None:
+    talk = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    spread = json.dumps({"chosen": talk, "rejected": talk}).replace("[", "[\n").replace("}, ", "},\n")
+    assert technique_of(LINES, spread.encode()) is Technique.DPO
+    assert technique_of(LINES, f"[\n{spread}\n]".encode()) is Technique.DPO
+
+
 @pytest.mark.parametrize(
     "head",
     [

@@ -19,11 +19,13 @@ from datasets import (
     VISUAL,
     answer,
     chat_rows,
+    conversation_pairs,
     instruction_rows,
     judge,
     lines,
     question,
     text_lines,
+    text_pairs,
 )
 from PIL import Image
 
@@ -529,6 +531,16 @@ def test_the_command_that_is_told_mends_the_file_where_it_is(tmp_path: Path, nam
     mended = path.read_bytes()
     assert (gzip.decompress(mended) if name.endswith(".gz") else mended).decode() == _PLAIN
     assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(
+    ("good", "other"), [(text_pairs(20), conversation_pairs(1)), (conversation_pairs(20), text_pairs(1))]
+)
+def test_most_pairs_tell_the_form_and_the_first_one_alone_is_at_fault(
+    good: Sequence[Mapping[str, object]], other: Sequence[Mapping[str, object]]
+) -> None:
+    assert only({"train.jsonl": lines([*other, *good])}, DPO, "data.mixed-pairs").line == 1
+    assert judge({"train.jsonl": lines([*other, *good])}, DPO).faulty_rows == 1
 
 
 def test_records_of_an_array_are_named_by_their_place_for_all_may_stand_on_one_line() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 
 from tunedrop.domain.drop_files import TEMPLATES, is_image, role_of
@@ -18,6 +19,8 @@ LOOKS: Mapping[Technique, str] = {
     Technique.VISUAL_QA: "rows of file_name, prompt and completion in metadata.jsonl, and the images that they name",
 }
 """How a technique's data looks, in words for a person."""
+
+_ROWS_LOOKED_AT = 100
 
 _GZIP = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
@@ -45,7 +48,7 @@ def seen_technique(
 
 
 def telling_file(names: Collection[str]) -> str | None:
-    """Name the file whose first record tells the technique; None when the names alone do, or nothing does."""
+    """Name the file whose first records tell the technique; None when the names alone do, or nothing does."""
     if any(map(is_image, names)) and _training(names, Technique.VISUAL_QA):
         return None
     return next(iter(_training(names, Technique.INSTRUCTION)), None)
@@ -54,25 +57,39 @@ def telling_file(names: Collection[str]) -> str | None:
 def technique_of(names: Collection[str], head: bytes) -> Technique | None:
     """Tell the technique from the names under the drop's folder and the head of their `telling_file`.
 
-    Returns None when there is nothing to tell it from, or the first record cannot be read.
+    Returns None when there is nothing to tell it from, or no record can be read.
     """
     if any(map(is_image, names)) and _training(names, Technique.VISUAL_QA):
         return Technique.VISUAL_QA
     if not _training(names, Technique.INSTRUCTION):
         return Technique.DOMAIN_ADAPTATION if _training(names, Technique.DOMAIN_ADAPTATION) else None
-    return Technique.INSTRUCTION if TEMPLATES & set(names) else _technique_of_record(head)
+    return Technique.INSTRUCTION if TEMPLATES & set(names) else _technique_of_records(head)
 
 
 def _training(names: Collection[str], technique: Technique) -> list[str]:
     return sorted(name for name in names if role_of(name, technique) is FileRole.TRAINING)
 
 
-def first_row(head: bytes) -> dict[str, object] | None:
-    """Read the first record, be it an array's, and forgive everything: what is wrong is the validator's to say."""
+def first_rows(head: bytes) -> list[dict[str, object]]:
+    """Read the first records, and forgive everything: what is wrong is the validator's to say.
+
+    Of an array, and of records that go over lines, there is the first one alone.
+    """
     try:
-        text = _inflated(head).removeprefix(_BOM).decode(errors="replace").lstrip().removeprefix("[").lstrip()
-        row, _ = json.JSONDecoder().raw_decode(text)
-    except (ValueError, RecursionError, zlib.error):
+        text = _inflated(head).removeprefix(_BOM).decode(errors="replace").lstrip()
+    except zlib.error:
+        return []
+    first, *others = text.split("\n", _ROWS_LOOKED_AT)[:_ROWS_LOOKED_AT]
+    row = _row(text)
+    if row is not None and _row(first) is None:
+        return [row]
+    return [each for each in (row, *map(_row, others)) if each is not None]
+
+
+def _row(text: str) -> dict[str, object] | None:
+    try:
+        row, _ = json.JSONDecoder().raw_decode(text.lstrip().removeprefix("[").lstrip())
+    except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) else None
 
@@ -82,10 +99,13 @@ def is_conversation(value: object) -> bool:
     return isinstance(value, list) and bool(value) and isinstance(value[0], dict) and value[0].keys() >= _MESSAGE
 
 
-def _technique_of_record(head: bytes) -> Technique | None:
-    row = first_row(head)
-    if row is None:
-        return None
+def _technique_of_records(head: bytes) -> Technique | None:
+    """Tell the technique of most of the first records: any one of them may be at fault."""
+    told = Counter(map(_technique_of_record, first_rows(head)))
+    return told.most_common(1)[0][0] if told else None
+
+
+def _technique_of_record(row: Mapping[str, object]) -> Technique:
     if row.keys() >= _PAIR or row.keys() >= OPENAI_PAIR:
         return Technique.DPO
     listed = any(isinstance(row.get(key), list) for key in CONVERSATION_KEYS)

@@ -6,8 +6,9 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/customizing-models-dpo.html
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from operator import attrgetter
 from typing import Annotated, Any
 
@@ -40,6 +41,8 @@ from tunedrop.validation.rows.typed_lines import TypedLines
 
 ANSWERS = ("chosen", "rejected")
 
+_ROWS_LOOKED_AT = 100
+
 _TEXTS = ("prompt", *ANSWERS)
 
 _IN_MESSAGES = tuple(f"$.{answer}[" for answer in ANSWERS)
@@ -48,12 +51,13 @@ _NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
 
 
 def has_conversations(lines: Iterable[bytes]) -> bool:
-    """Tell which form the first readable row has: lists of messages, or texts."""
-    for line in lines:
-        document = parse(line)
-        if not isinstance(document, Flaw) and not document.keys().isdisjoint(ANSWERS):
-            return _is_conversation(document)
-    return False
+    """Tell which form most of the first rows have: lists of messages, or texts."""
+    forms = Counter(
+        _is_conversation(document)
+        for line in islice(lines, _ROWS_LOOKED_AT)
+        if not isinstance(document := parse(line), Flaw) and not document.keys().isdisjoint(ANSWERS)
+    )
+    return forms[True] > forms[False]
 
 
 class _TextPair(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -252,7 +256,7 @@ def _same(path: str) -> Flaw:
 
 
 def _of_the_other_form(held: str, expected: str) -> Judged:
-    message = f"The row's answers are {held}, where those of the dataset's first row are {expected}."
+    message = f"The row's answers are {held}, where those of most rows are {expected}."
     return Judged(None, b"", (Flaw("data.mixed-pairs", message, "chosen"),))
 
 

@@ -13,7 +13,7 @@ from tunedrop.domain.technique import HEAD_BYTES, seen_technique
 from tunedrop.errors import SourceChangedError
 from tunedrop.validation.sources import BLOCK_BYTES, DataFile, Image
 from tunedrop_cli.errors import CommandError
-from tunedrop_cli.upload import TUNE_FILE, data_files, lost_links
+from tunedrop_cli.upload import TUNE_FILE, data_files, refuse_lost_links
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,7 @@ class Folder:
         home = root.resolve()
         objects = {}
         files = data_files(root)
-        if lost := next(map(excerpt, lost_links(root)), None):
-            raise CommandError(
-                f"{lost} is a link to a folder, or to nothing: it would be left out.",
-                "Put the files themselves there: no link to a folder is followed.",
-            )
+        refuse_lost_links(root)
         for name, path in ({TUNE_FILE: root / TUNE_FILE} | files).items():
             if not path.resolve().is_relative_to(home):
                 raise CommandError(

@@ -33,7 +33,8 @@ def misnamed(folder: Path) -> list[str]:
 
 
 def check(folder: Path) -> None:
-    """Refuse a folder whose `tune.yaml` is missing or wrong, before anything is uploaded."""
+    """Refuse a folder with links to no file, or whose `tune.yaml` is missing or wrong, before anything is uploaded."""
+    refuse_lost_links(folder)
     path = folder / TUNE_FILE
     if not path.is_file():
         if meant := misnamed(folder):
@@ -50,9 +51,14 @@ def data_files(folder: Path) -> dict[str, Path]:
     return {name: path for name, path in _visible(folder) if name != TUNE_FILE and path.is_file()}
 
 
-def lost_links(folder: Path) -> list[str]:
-    """Name the links that lead to no file: what they mean would not be uploaded."""
-    return [name for name, path in _visible(folder) if path.is_symlink() and not path.is_file()]
+def refuse_lost_links(folder: Path) -> None:
+    """Refuse links that lead to no file: what they mean would not be uploaded."""
+    for name, path in _visible(folder):
+        if path.is_symlink() and not path.is_file():
+            raise CommandError(
+                f"{excerpt(name)} is a link to a folder, or to nothing: it would be left out.",
+                "Put the files themselves there: no link to a folder is followed.",
+            )
 
 
 def _visible(folder: Path) -> Iterator[tuple[str, Path]]:

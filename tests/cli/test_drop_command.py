@@ -88,6 +88,16 @@ def test_a_name_that_no_run_could_have_is_refused(account: Account, tunedrop: Co
         assert sorted(account.dropped("banking77")), "an empty name is none"
 
 
+def test_a_folder_with_a_link_that_would_be_left_out_is_refused(
+    account: Account, tunedrop: Command, folder: Path
+) -> None:
+    (folder / "training").symlink_to("/tmp")  # noqa: S108
+    result = tunedrop("drop", str(folder), "--no-watch")
+    assert result.exit_code == 2
+    assert "training is a link to a folder, or to nothing" in result.output
+    assert account.client("s3").list_objects_v2(Bucket="drops")["KeyCount"] == 0
+
+
 def test_a_folder_without_tune_yaml_is_refused(account: Account, tunedrop: Command, folder: Path) -> None:
     (folder / "tune.yaml").unlink()
     result = tunedrop("drop", str(folder), "--no-watch")

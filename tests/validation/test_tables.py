@@ -325,9 +325,11 @@ def test_the_first_key_is_read_with_a_warning(data: bytes) -> None:
     assert (_texts(records), _warnings(records)) == (["a", "b"], ["first-column"])
 
 
-def test_a_key_text_that_comes_late_is_refused() -> None:
-    records = _json(b'{"": "a"}\n{"": "b", "text": "c"}\n{"text": "d"}')
-    assert (_warnings(records), _flaws(records)) == (["first-column"], ["no-text-column", "no-text-column"])
+def test_a_key_text_that_comes_late_is_refused_once_for_the_first_record_was_at_fault() -> None:
+    records = _json(b'{"": "a"}\n{"": "b", "text": "c"}\n{"text": "d"}\n{"": "e"}')
+    assert (_warnings(records), _flaws(records)) == (["first-column"], ["no-text-column", "missing-field"])
+    assert [each.line for each in records if each.flaws] == [2, 4]
+    assert _texts(records) == ["a", "d"]
 
 
 def test_a_byte_order_mark_and_blank_lines_are_skipped_with_a_warning() -> None:

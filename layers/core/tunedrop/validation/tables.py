@@ -359,6 +359,8 @@ class _Keys:
         text = ""
         if not flaw and self._key is not None:
             text, flaw = _text(value, self._key)
+            if flaw and flaw.code == "data.no-text-column":
+                self._key = COLUMN  # the first record was at fault, and is no measure of those that follow
         elif not flaw:
             flaw = Flaw("data.missing-field", "The record is an empty object.")
         if flaw:

@@ -100,6 +100,18 @@ def test_nothing_may_follow_a_picture(kind: str, appended: bytes) -> None:
     assert f"goes on for {len(appended)} bytes" in flaws[0].message
 
 
+@pytest.mark.parametrize("decode", [False, True])
+def test_a_photo_may_have_whole_pictures_behind_it_as_phones_write_them(decode: bool) -> None:  # noqa: FBT001
+    photo, preview = Image.new("RGB", (64, 48)), Image.new("RGB", (32, 24))
+    photo.save(out := io.BytesIO(), format="MPO", save_all=True, append_images=[preview])
+    data = out.getvalue()
+
+    assert _codes("a.jpg", data, decode=decode) == []
+    assert _codes("a.jpg", data + VALID["JPEG"], decode=decode) == []
+    for other in (data[:-1], data + b"PK\x03\x04", data + b"\xff\xd8", data + VALID["PNG"]):
+        assert _codes("a.jpg", other) == ["data.image-broken"]
+
+
 @pytest.mark.parametrize(
     ("data", "named"),
     [

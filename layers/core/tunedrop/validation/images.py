@@ -83,6 +83,7 @@ _PNG_PASSES = (
 _PIECE_BYTES = 16 << 10
 
 # https://www.w3.org/Graphics/JPEG/itu-t81.pdf, table B.1.
+_JPEG_SOI = b"\xff\xd8"
 _JPEG_EOI, _JPEG_SOS = 0xD9, 0xDA
 _JPEG_FIRST_SEGMENT = 0xC0
 _JPEG_SHORTEST_SEGMENT = 2
@@ -282,8 +283,18 @@ def _png(data: bytes, limits: Limits) -> _Shape:
 
 
 def _jpeg(data: bytes, limits: Limits) -> _Shape:
+    shape, end = _jpeg_picture(data, 0, limits)
+    # Phones write a preview, or how bright each part is, behind the photo: whole pictures, which readers pass over
+    # (CIPA DC-007, Multi-Picture Format).
+    while data.startswith(_JPEG_SOI, end):
+        _, end = _jpeg_picture(data, end, limits)
+    _check_end(data, end)
+    return shape
+
+
+def _jpeg_picture(data: bytes, at: int, limits: Limits) -> tuple[_Shape, int]:
     """Walk the segments, https://www.w3.org/Graphics/JPEG/itu-t81.pdf annex B, and pass over compressed data."""
-    at = 2
+    at += len(_JPEG_SOI)
     shape: _Shape | None = None
     scans = 0
     while True:
@@ -307,8 +318,7 @@ def _jpeg(data: bytes, limits: Limits) -> _Shape:
             at = scan_end.start()
     if not shape or not scans:
         _broken("holds no pixels")
-    _check_end(data, at)
-    return shape
+    return shape, at
 
 
 def _jpeg_marker(data: bytes, at: int) -> tuple[int, int]:
@@ -442,7 +452,8 @@ def _decode(kind: str, data: bytes, shape: _Shape) -> None:
 
     try:
         with Image.open(io.BytesIO(data), formats=[kind]) as picture:
-            for frame in range(getattr(picture, "n_frames", 1)):
+            # Of the pictures in one JPEG file readers take the first.
+            for frame in range(1 if kind == "JPEG" else getattr(picture, "n_frames", 1)):
                 picture.seek(frame)
                 picture.load()
             size = picture.size

@@ -8,7 +8,18 @@ import pytest
 
 from tests.deployment import Context, Deployment, job_event, load
 from tests.fakes import ARTIFACT, MODEL
-from tests.samples import ACCOUNT, ARTIFACT_URI, JOB_NAME, MODEL_ARN, NOW, PERSON, RUN_ID, STACK, run_in
+from tests.samples import (
+    ACCOUNT,
+    ARTIFACT_URI,
+    JOB_NAME,
+    MODEL_ARN,
+    NOW,
+    PERSON,
+    RUN_ID,
+    STACK,
+    hosted_run,
+    run_in,
+)
 from tests.stack import FUNCTIONS, environment, sample
 from tunedrop.domain import names
 from tunedrop.domain.pricing import PriceList
@@ -255,6 +266,16 @@ def test_of_many_that_wait_for_the_slot_the_oldest_are_woken_and_none_while_a_mo
     tunedrop.imports.finish(job, "Completed")
     tunedrop.invoke("track_deployment", tunedrop.tick("every-minute"))
     assert due() == ["waiting-0", "waiting-1", "waiting-2"]
+
+
+def test_a_tick_looks_at_endpoints_while_a_model_is_imported(tunedrop: Deployment) -> None:
+    for name, content in ARTIFACT.items():
+        tunedrop.files.write(ARTIFACT_URI.removeprefix(tunedrop.files.uri("")) + name, content)
+    tunedrop.store.create(run_in(RunStatus.DEPLOYING))
+    tunedrop.invoke("deploy_model", sample("tunedrop/run-status-changed.deploying"))
+    tunedrop.store.create(hosted_run().model_copy(update={"run_id": "hosted", "next_try_at": tunedrop.clock.now()}))
+    tunedrop.invoke("track_deployment", tunedrop.tick("every-minute"))
+    assert [run.run_id for run in tunedrop.runs() if run.change is Change.DUE] == ["hosted"]
 
 
 def test_a_notice_is_sent_once_however_often_its_event_comes(tunedrop: Deployment) -> None:

@@ -1322,4 +1322,21 @@ MUTANTS = (
             "story: how a judge of r2 ends, c1": 4,
         },
     ),
+    Mutant(
+        "who wants an endpoint back is not listened to",
+        "functions/promote_model/app.py",
+        (("first = wanted(served, ", "wanted(served, "),),
+        shown_by={"story: how r1 is served": 2, "story: endpoints are wanted again": 1},
+    ),
+    Mutant(
+        "a wish is refused while AWS is busy",
+        CORE + "steps/endpoint.py",
+        (
+            (
+                "        except ModelUnavailableError as error:\n            return str(error)\n",
+                "        except (ModelUnavailableError, TransientError) as error:\n            return str(error)\n",
+            ),
+        ),
+        shown_by={"story: wishes": 1, "promote_model r1: get_imported_model": 1},
+    ),
 )

@@ -348,6 +348,8 @@ class Promises:
     def _served(self, before: Run | None, run: Run) -> None:
         """Look at what serves a run, and count what became of endpoints that were to come back."""
         was = before and before.deployment and before.deployment.waking
+        if run.deployment and run.deployment.waking:
+            self._story.called_back.discard(run.run_id)
         if was and run.deployment and not run.deployment.waking:
             self._world.met["not woken" if run.deployment.retirement else "woken"] += 1
             excused = self._story.causes.get(run.run_id) or self._world.denied or self._story.one_endpoint
@@ -653,10 +655,18 @@ class Promises:
                     self._replaced[before] = self._world.now()
 
     def _granted(self) -> None:
-        """S6: who is promoted is the champion, or has been: the alias is written together with the run."""
+        """S6: who is promoted is the champion, or has been: the alias is written together with the run.
+
+        S8: who is refused since its model is gone has none; what is imported once comes back no more.
+        """
+        imported = {job.model_arn for job, _ in self._world.bedrock.models.values()}
         for run in self._known.values():
-            if run.promotion_refused:
-                self._refused.add(run.promotion_refused.request)
+            if refused := run.promotion_refused:
+                there = run.deployment is not None and run.deployment.model_arn in imported
+                now = refused.request not in self._refused and refused.reason.startswith("Its model cannot be asked")
+                if now and there:
+                    raise ViolationError(f"S8: the wish for {self._name(run)} is refused, and its model is there")
+                self._refused.add(refused.request)
             if run.promotion and run.promotion.request not in self._crowns:
                 raise ViolationError(f"S6: {self._name(run)} is promoted, and the alias does not know of it")
 
@@ -722,6 +732,7 @@ class Promises:
             if run.rollback and run.rollback.outcome and times[run.run_id, run.status] < 2:
                 raise ViolationError(f"L2: nobody was told that {self._name(run)} failed as a champion")
             self._told_of_endpoint(run, times[run.run_id, run.status])
+            self._called_back(run)
             self._succeeded(run)
             if any((run.deployment and run.deployment.left, run.base and run.base.left)) and run.run_id not in left:
                 raise ViolationError(f"L2: nobody was told what {self._name(run)} has left to a person")
@@ -742,6 +753,12 @@ class Promises:
         last = max(each for each in (self._replaced[run.run_id], served.waking_since) if each)
         if self._world.now() - last > KEPT + timedelta(days=1, hours=2) and self._world.reconciled:
             raise ViolationError(f"L3: {self._name(run)} is no champion since {last}, and its model is there")
+
+    def _called_back(self, run: Run) -> None:
+        """L1: who wants an endpoint back that is gone is heard; a wish that is lost is missed by who sent it."""
+        lost = any(key[:2] == ("promote_model", self._name(run)) for key in self._world.disturbed)
+        if run.run_id in self._story.called_back and not lost:
+            raise ViolationError(f"L1: the endpoint of {self._name(run)} is wanted back, and nobody heard")
 
     def _told_of_endpoint(self, run: Run, times: int) -> None:
         """L2: people hear that an endpoint is gone; where nothing goes wrong, that is a notice more than before."""

@@ -157,6 +157,8 @@ class Story:
         """Run id → what may end it otherwise than well."""
         self.wished: dict[str, str | None] = {}
         """A person's request → the champion in whose place it asks for another."""
+        self.called_back: set[str] = set()
+        """The runs whose endpoints were gone and are wanted back, until one hears of it."""
         self.rung: set[str] = set()
         """The requests of promotions whose champions failed within a day, and were not an alarm's own choice."""
         self.neighbours: set[str] = set()
@@ -538,8 +540,12 @@ class Story:
 
     def _wake(self) -> None:
         """Ask for every run's endpoint, whether it was taken down or not."""
+        runs = self.promises.runs()
         for drop in self.drops:
             self.world.activity += 1
+            run = runs.get(drop.run_id)
+            if run and run.promotion and drop.endpoint and run.deployment and run.deployment.deleted:
+                self.called_back.add(drop.run_id)
             event = _event("tunedrop.user/endpoint-wanted.by-role", {"run_id": drop.run_id, "requested_by": ANN})
             self.world.emit(event, f"endpoint wanted of {drop.name}")
 

@@ -55,7 +55,8 @@ from tunedrop.domain.observations import (
 )
 from tunedrop.domain.plan import DataTarget, Technique
 from tunedrop.domain.run import Run, RunStatus
-from tunedrop.errors import QuotaExceededError, RequestDeniedError, RequestRefusedError
+from tunedrop.errors import QuotaExceededError, RequestDeniedError, RequestRefusedError, TransientError
+from tunedrop.ports import ServedModel
 from tunedrop.steps.advance import LOOKED, advance
 from tunedrop.steps.champions import unwanted, wanted
 from tunedrop.steps.endpoint import GOING, NO_INSTANCE, BringUp, NameEndpoint, ServedModels, TakeDown
@@ -376,6 +377,15 @@ def test_an_endpoint_without_a_time_to_live_stays(world: World) -> None:
     reconcile(world)
     assert world.run.deployment == run.deployment
     assert world.endpoints.stages == {ENDPOINT_NAME: "loaded"}
+
+
+def test_a_model_is_not_missing_because_aws_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(_self: FakeEndpoints, _model_arn: str) -> ServedModel:
+        raise TransientError("Rate exceeded")
+
+    monkeypatch.setattr(FakeEndpoints, "model", busy)
+    with pytest.raises(TransientError):  # the wish is heard again, and not refused
+        ServedModels(FakeModelImports(), FakeEndpoints()).why_missing(ENDPOINT_ARN)
 
 
 def test_an_endpoint_that_is_woken_comes_back_under_its_name(world: World) -> None:

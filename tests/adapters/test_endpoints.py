@@ -58,8 +58,8 @@ class World(Protocol):
     def fail(self) -> None:
         """Let SageMaker have no instance for an endpoint that it is asked for."""
 
-    def call(self) -> None:
-        """Call the model an hour after `NOW`."""
+    def call(self, *, answered: bool = True) -> None:
+        """Call the model an hour after `NOW`; what has no copy does not answer."""
 
 
 class Memory:
@@ -77,7 +77,7 @@ class Memory:
     def fail(self) -> None:
         self._short = not self._short
 
-    def call(self) -> None:
+    def call(self, *, answered: bool = True) -> None:  # noqa: ARG002 - the fake counts all calls alike
         self.endpoints.called[ENDPOINT_NAME] = NOW + HOUR
 
 
@@ -133,9 +133,9 @@ class Local:
         short = not Account.read(self._host.data_dir).no_capacity
         Account(no_capacity=frozenset({HOSTING.instance_type} if short else ())).write(self._host.data_dir)
 
-    def call(self) -> None:
+    def call(self, *, answered: bool = True) -> None:
         metric = {
-            "MetricName": "Invocations",
+            "MetricName": "Invocations" if answered else "NoCapacityInvocationFailures",
             "Dimensions": [{"Name": "InferenceComponentName", "Value": ENDPOINT_NAME}],
             "Timestamp": NOW + HOUR,
             "Value": 1.0,
@@ -317,11 +317,12 @@ def test_what_has_not_failed_is_not_cleared_away(world: World) -> None:
     assert world.endpoints.bring_up(wanted()).status == "in-service"
 
 
-def test_calls_are_counted_in_the_time_that_is_asked_for(world: World) -> None:
+@pytest.mark.parametrize("answered", [True, False])
+def test_calls_are_counted_in_the_time_that_is_asked_for(world: World, *, answered: bool) -> None:
     bring_up(world)
     called = world.endpoints.called_since
     assert not called(ENDPOINT_NAME, NOW, NOW + 3 * HOUR)
-    world.call()
+    world.call(answered=answered)
     assert called(ENDPOINT_NAME, NOW, NOW + 3 * HOUR)
     assert not called(ENDPOINT_NAME, NOW + 2 * HOUR, NOW + 3 * HOUR)
     assert not called(f"{ENDPOINT_NAME}-b", NOW, NOW + 3 * HOUR)

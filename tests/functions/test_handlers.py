@@ -268,6 +268,22 @@ def test_of_many_that_wait_for_the_slot_the_oldest_are_woken_and_none_while_a_mo
     assert due() == ["waiting-0", "waiting-1", "waiting-2"]
 
 
+@pytest.mark.parametrize(("dataset", "heard"), [("receipts", True), ("tickets", False)])
+def test_a_wish_is_heard_of_a_run_of_the_dataset_that_it_names(
+    tunedrop: Deployment, dataset: str, *, heard: bool
+) -> None:
+    run = run_in(RunStatus.NOT_PROMOTED)
+    tunedrop.store.create(run)
+    tunedrop.imports.by_arn[MODEL_ARN] = IMPORTED
+    event = sample("tunedrop.user/promotion-requested.first-champion")
+    event["detail"] |= {"run_id": run.run_id, "dataset": dataset}
+    tunedrop.invoke("promote_model", event)
+    (after,) = tunedrop.runs()
+    assert (after.promotion is not None) is heard
+    assert (tunedrop.store.alias("receipts").champion is not None) is heard
+    assert tunedrop.store.alias("tickets").champion is None
+
+
 def test_a_tick_looks_at_endpoints_while_a_model_is_imported(tunedrop: Deployment) -> None:
     for name, content in ARTIFACT.items():
         tunedrop.files.write(ARTIFACT_URI.removeprefix(tunedrop.files.uri("")) + name, content)

@@ -1339,4 +1339,26 @@ MUTANTS = (
         ),
         shown_by={"story: wishes": 1, "promote_model r1: get_imported_model": 1},
     ),
+    Mutant(
+        "who is to be compared with the base alone is compared with the champion, too",
+        CORE + "steps/evaluate.py",
+        (
+            (
+                'champion = self.runs.alias(run.dataset).champion if "champion" in run.plan.evaluation.against else None',
+                "champion = self.runs.alias(run.dataset).champion",
+            ),
+        ),
+        shown_by={"story: more drops": 1, "story: when r2 is dropped": 2, "story: rivals of r2": 1},
+    ),
+    Mutant(
+        "a champion that does not answer is forgotten",
+        CORE + "steps/evaluate.py",
+        (
+            (
+                "        if isinstance(seen, Scored) and champion:\n",
+                "        if isinstance(seen, Scored) and champion and seen.evaluation.champion:\n",
+            ),
+        ),
+        shown_by={"story: how r1 is served": 2, "story: more drops": 1, "story: when r2 is dropped": 3},
+    ),
 )

@@ -271,7 +271,14 @@ class Promises:
             self._graded(run, run.judgement)
 
     def _compared(self, run: Run, evaluation: Evaluation) -> None:
-        """S6: the answers that decide are those of the models that are named, the champion's those of that champion."""
+        """S6: the answers that decide are those of the models that are named, the champion's those of that champion.
+
+        No other model stands in a candidate's way than those that its tune.yaml names.
+        """
+        asked = run.plan.evaluation.against if run.plan else ()
+        for side, score in (("base", evaluation.base), ("champion", evaluation.champion)):
+            if score and side not in asked:
+                raise ViolationError(f"S6: {self._name(run)} is compared with the {side}, and was not to be")
         poor = {each.run_id: each.poor for each in self._story.drops}
         sides = {run.run_id: evaluation.candidate}
         if evaluation.champion:

@@ -23,7 +23,7 @@ from tests.samples import (
 from tests.stack import FUNCTIONS, environment, sample
 from tunedrop.domain import names
 from tunedrop.domain.pricing import PriceList
-from tunedrop.domain.run import Change, RunStatus
+from tunedrop.domain.run import BaseEndpoint, Change, RunStatus
 from tunedrop.domain.stack_parameters import StackParameterError
 from tunedrop.observability import logger
 from tunedrop.ports import ServedModel
@@ -136,6 +136,14 @@ def test_a_person_s_answer_is_recorded_and_launches_or_rejects(
     assert (run.approval.answer.by, run.approval.answer.at) == (PERSON, tunedrop.clock.now())
 
 
+def test_who_says_no_need_not_say_why(tunedrop: Deployment) -> None:
+    tunedrop.store.create(run_in(RunStatus.AWAITING_APPROVAL))
+    event = sample("tunedrop.user/approval-refused.with-reason")
+    del event["detail"]["reason"]
+    tunedrop.invoke("record_approval", event)
+    assert [run.status for run in tunedrop.runs()] == [RunStatus.REJECTED]
+
+
 @pytest.mark.parametrize("status", sorted(set(RunStatus) - {RunStatus.AWAITING_APPROVAL}))
 def test_an_answer_that_nobody_asked_for_changes_nothing(tunedrop: Deployment, status: RunStatus) -> None:
     tunedrop.store.create(run_in(status))
@@ -212,6 +220,47 @@ def test_the_end_of_the_evaluation_s_workflow_ends_the_wait_of_its_run_at_once(t
     assert ended.status is RunStatus.PROMOTED
     assert ended.evaluation
     assert ended.evaluation.rows == len(rows)
+
+
+@pytest.mark.parametrize("left", ["deployment", "base"])
+def test_what_is_left_to_a_person_is_logged_as_an_error(
+    tunedrop: Deployment, caplog: pytest.LogCaptureFixture, left: str
+) -> None:
+    run = run_in(RunStatus.NOT_PROMOTED)
+    served = {
+        "deployment": run.deployment and run.deployment.model_copy(update={"retirement": "nobody", "left": "denied"}),
+        "base": BaseEndpoint(name=names.base_endpoint(STACK, RUN_ID), since=NOW, left="denied"),
+    }
+    tunedrop.store.create(run.model_copy(update={left: served[left]}))
+    tunedrop.invoke("deploy_model", sample("tunedrop/run-status-changed.not-promoted"))
+    assert [each.levelname for each in caplog.records if "is left" in each.message] == ["ERROR"]
+
+
+class LittleTime(Context):
+    """The end of an invocation."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 60_000
+
+
+@pytest.mark.parametrize("at_once_rows", [8, 3])
+def test_who_has_little_time_left_asks_nothing_and_is_called_again(tunedrop: Deployment, at_once_rows: int) -> None:
+    tunedrop.configure("evaluate_model", evaluate_at_once_rows=at_once_rows, evaluation_range_rows=3)
+    run = run_in(RunStatus.EVALUATING)
+    tunedrop.store.create(run)
+    tunedrop.imports.by_arn[MODEL_ARN] = IMPORTED
+    rows = [{"prompt": f"word {number}", "completion": f"WORD {number}"} for number in range(8)]
+    tunedrop.files.write(names.held_out_key(run.run_id), "".join(json.dumps(row) + "\n" for row in rows).encode())
+    tunedrop.invoke("evaluate_model", sample("tunedrop/run-status-changed.evaluating"), LittleTime())
+    (waiting,) = tunedrop.runs()
+    assert waiting.status is RunStatus.EVALUATING
+    for started in tunedrop.evaluations.contents.values():
+        for part in json.loads(tunedrop.files.objects[started["ranges"]]):
+            assert tunedrop.invoke("ask_range", part, LittleTime()) is False
+    assert not [
+        key for key in tunedrop.files.objects if key.startswith(names.answers_prefix(RUN_ID)) and ".jsonl" in key
+    ]
+    assert (waiting.change is Change.DUE) is (at_once_rows == len(rows))
 
 
 def test_a_run_that_has_ended_is_told_to_mlflow_once(tunedrop: Deployment) -> None:

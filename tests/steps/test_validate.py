@@ -524,3 +524,13 @@ def test_a_range_of_a_version_that_is_gone_fails(small: World) -> None:
     small.drops.versions.clear()
     with pytest.raises(SourceChangedError):
         small.run_workflow()
+
+
+def test_a_version_that_is_gone_is_looked_for_once(small: World) -> None:
+    run = small.plan(Technique.INSTRUCTION, LARGE)
+    small.validate(run)
+    small.workflows.finish(names.validation_execution(RUN_ID, 1), "FAILED", SourceChangedError.__name__)
+    seen = small.validate(run)
+    assert isinstance(seen, DatasetRefused)
+    assert [problem.code for problem in seen.problems] == ["drop.changed"]
+    assert list(small.workflows.executions) == [names.validation_execution(RUN_ID, 1)]

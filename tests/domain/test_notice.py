@@ -246,6 +246,8 @@ def test_training_is_priced_by_the_clock_until_sagemaker_bills_it() -> None:
     assert training_seconds(run(RunStatus.TRAINING, training=stopped), NOW) == 540
     pending = TRAINING.model_copy(update={"started_at": None})
     assert training_seconds(run(RunStatus.TRAINING, training=pending), NOW) == 0
+    unbilled = stopped.model_copy(update={"billable_seconds": 0})  # AWS found no instance, and says so
+    assert training_seconds(run(RunStatus.TRAINING, training=unbilled), NOW) == 0
 
 
 def test_the_price_is_that_of_all_instances_together() -> None:

@@ -198,16 +198,14 @@ def test_who_was_promoted_again_since_the_look_is_not_given_up() -> None:
 
 
 def test_the_history_is_bounded_and_who_is_forgotten_has_ended() -> None:
-    alias = Alias(dataset=DATASET)
+    alias, run = Alias(dataset=DATASET), run_in(RunStatus.PROMOTED)
+    assert run.promotion
     for number in range(HISTORY + 5):
-        champion = Champion(
-            run_id=f"run-{number}",
-            model_arn="arn",
-            since=NOW + timedelta(hours=number),
-            by="evaluation",
-            request=f"r-{number}",
-        )
-        alias = alias.model_copy(update={"history": (*alias.history, champion)[-HISTORY:]})
+        promotion = run.promotion.model_copy(update={"at": NOW + timedelta(hours=number), "request": f"r-{number}"})
+        alias = alias.with_champion(run.model_copy(update={"run_id": f"run-{number}", "promotion": promotion}))
+    assert len(alias.history) == HISTORY
+    assert alias.champion
+    assert alias.champion.run_id == f"run-{HISTORY + 4}"
     assert alias.ended(f"run-{HISTORY + 4}") is None
     assert alias.ended(f"run-{HISTORY + 3}") == NOW + timedelta(hours=HISTORY + 4)
     assert alias.ended("run-0") == alias.history[0].since

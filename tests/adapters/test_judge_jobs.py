@@ -59,6 +59,11 @@ def test_a_job_is_started_once_under_its_name_and_runs(judges: JudgeJobs) -> Non
     assert judges.start(wanted(2)) != arn
 
 
+def test_a_job_whose_name_only_begins_so_is_another_one(judges: JudgeJobs) -> None:
+    tenth = judges.start(wanted(10))
+    assert judges.start(wanted(1)) != tenth
+
+
 def test_the_running_ones_are_listed_by_the_beginning_of_their_names(judges: JudgeJobs) -> None:
     started = {wanted(attempt).name: judges.start(wanted(attempt)) for attempt in range(1, 8)}
     assert dict(judges.running(f"{STACK}-")) == started

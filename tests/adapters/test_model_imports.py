@@ -46,7 +46,7 @@ def test_an_import_is_started_with_the_run_s_tag_and_a_token_of_its_name(
 
 
 def test_an_import_that_was_started_before_counts_as_started(imports: BedrockModelImports, script: Script) -> None:
-    _listed(script, _job(f"{MODEL_NAME}-b"), _job())
+    _listed(script, _job(f"{MODEL_NAME}-b") | {"jobArn": f"{IMPORT_JOB_ARN}b"}, _job())
     assert imports.start(MODEL_NAME, ARTIFACT_URI, RUN_ID) == IMPORT_JOB_ARN
 
 

@@ -15,7 +15,7 @@ from tunedrop.domain.notice import GROUPS_LIMIT, notice
 from tunedrop.domain.plan import ServerlessTrainingPlan, ServeTarget
 from tunedrop.domain.pricing import Price
 from tunedrop.domain.problem import Problem
-from tunedrop.domain.run import BaseEndpoint, Deployment, Judgement, JudgeScore, RunStatus
+from tunedrop.domain.run import BaseEndpoint, Deployment, FailedAttempt, Judgement, JudgeScore, RunStatus
 from tunedrop.domain.spot import WARNING
 
 STARTED = """\
@@ -238,6 +238,20 @@ def test_a_waiting_run_says_when_it_tries_again() -> None:
     assert "Why: Quota.\nNext try: 2026-11-22 09:17 UTC\n" in notice(waiting, NOW).body
 
 
+def test_what_earlier_attempts_were_billed_is_priced_too() -> None:
+    faulty = FailedAttempt(
+        attempt=1,
+        instance_type="ml.g5.2xlarge",
+        code="training.aws-fault",
+        ended_at=NOW,
+        billable_seconds=1800,
+        usd_per_hour=2.0,
+    )
+    alone = training_usd(run(RunStatus.TRAINING), NOW)
+    assert alone is not None
+    assert training_usd(run(RunStatus.TRAINING, failed_attempts=(faulty,)), NOW) == pytest.approx(alone + 1.0)
+
+
 def test_training_is_priced_by_the_clock_until_sagemaker_bills_it() -> None:
     running = run(RunStatus.TRAINING)
     assert training_seconds(running, NOW) == 600
@@ -246,7 +260,7 @@ def test_training_is_priced_by_the_clock_until_sagemaker_bills_it() -> None:
     assert training_seconds(run(RunStatus.TRAINING, training=stopped), NOW) == 540
     pending = TRAINING.model_copy(update={"started_at": None})
     assert training_seconds(run(RunStatus.TRAINING, training=pending), NOW) == 0
-    unbilled = stopped.model_copy(update={"billable_seconds": 0})  # AWS found no instance, and says so
+    unbilled = stopped.model_copy(update={"billable_seconds": 0})  # what is billed counts, not the clock
     assert training_seconds(run(RunStatus.TRAINING, training=unbilled), NOW) == 0
 
 

@@ -29,7 +29,7 @@ from tunedrop.domain.decide import Effect
 from tunedrop.domain.run import RunStatus
 
 SEEDS = 5000
-CHUNK = 50
+CHUNK = 25
 MUTANT_SEEDS = 250
 """Histories in which a mutant must be found that the history of its own does not show any more."""
 MOST_FAILURES = 5

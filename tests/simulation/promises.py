@@ -348,7 +348,7 @@ class Promises:
             return
         importing = run.status == "DEPLOYING" and before.deployment and not before.deployment.model_arn
         going = run.status in ENDS and (run.base or (run.deployment and run.deployment.retirement))
-        training = run.status == "TRAINING" and "TRAINING" in run.notices
+        training = (run.status == "TRAINING" and "TRAINING" in run.notices) or (run.status in ENDS and run.charge)
         if not (training or importing or going or world.denied or world.failing):
             raise ViolationError(f"L1: nobody but a schedule looks at {self._name(run)}, which is {run.status}")
 
@@ -798,7 +798,7 @@ class Promises:
             *({"denied"} if story.denied.startswith("create") else ()),
             *({"shortage"} if story.capped or story.others or story.slot_taken or story.short else ()),
             *({"shortage"} if self._world.failing else ()),  # a former champion makes no room
-            *({"shortage"} if story.one_endpoint or story.neighbours else ()),
+            *({"shortage"} if story.one_endpoint or story.neighbours or story.slot_held else ()),
             *({"endpoint"} if story.denied == "create_endpoint" else ()),
             *({"base"} if drop.based and (story.capped or drop.budget_usd) else ()),
             *({"training"} if story.short else ()),

@@ -798,7 +798,7 @@ class Promises:
             *({"denied"} if story.denied.startswith("create") else ()),
             *({"shortage"} if story.capped or story.others or story.slot_taken or story.short else ()),
             *({"shortage"} if self._world.failing else ()),  # a former champion makes no room
-            *({"shortage"} if story.one_endpoint or story.neighbours or story.slot_held else ()),
+            *({"shortage"} if story.one_endpoint or story.neighbours else ()),
             *({"endpoint"} if story.denied == "create_endpoint" else ()),
             *({"base"} if drop.based and (story.capped or drop.budget_usd) else ()),
             *({"training"} if story.short else ()),

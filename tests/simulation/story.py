@@ -161,8 +161,6 @@ class Story:
         """The runs whose endpoints were gone and are wanted back, until one hears of it."""
         self.rung: set[str] = set()
         """The requests of promotions whose champions failed within a day, and were not an alarm's own choice."""
-        self.slot_held = False
-        """Whether an import took longer than a run waits for its own."""
         self.neighbours: set[str] = set()
         """What is another stack's, whose name begins as this one's."""
         self._tries: Counter[tuple[str, str]] = Counter()
@@ -307,7 +305,7 @@ class Story:
         self.promises.imports(run_id)
         seconds = (15 * MINUTE, 3 * MINUTE, 2 * HOUR, 30 * HOUR)[self._choose(f"how long {run} is imported", 4)]
         if seconds > DAY:
-            self.slot_held = True
+            self.slot_taken = seconds
         status = ("Completed", "Failed")[self._choose(f"how {run} ends its import", 2)]
         self.world.later(seconds, lambda: self._ends_import(job, run_id, status))
 

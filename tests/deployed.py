@@ -176,14 +176,15 @@ class Application:
         self.engine.settle(PATIENCE)
         queue = self.engine.client("sqs")
         url = queue.get_queue_url(QueueName=INBOX_NAME)["QueueUrl"]
-        seen: dict[str, dict[str, Any]] = {}
-        while True:
-            batch = queue.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=2).get("Messages", [])
-            fresh = [message for message in batch if message["MessageId"] not in seen]
-            if not fresh:
-                break
-            seen |= {message["MessageId"]: json.loads(message["Body"]) for message in fresh}
-        return [each for each in seen.values() if each["MessageAttributes"]["run_id"]["Value"] == run_id]
+        received: list[dict[str, Any]] = []
+        asked: Any = {"QueueUrl": url, "MaxNumberOfMessages": 10, "VisibilityTimeout": 60}
+        while batch := queue.receive_message(**asked).get("Messages"):
+            received += batch
+        for message in received:  # whoever asks next may do so at once
+            handle = message["ReceiptHandle"]
+            queue.change_message_visibility(QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=0)
+        notices = [json.loads(message["Body"]) for message in received]
+        return [each for each in notices if each["MessageAttributes"]["run_id"]["Value"] == run_id]
 
     def training_jobs(self, run_id: str) -> list[str]:
         """Name the training jobs of a run."""

@@ -75,7 +75,7 @@ def judge(
     asked = asked or (spec.technique if spec else None)
     seen = folder.technique(asked)
     technique = asked or seen or Technique.INSTRUCTION
-    if spec:
+    if spec and (asked or seen):
         problems += other_technique(technique, spec.hyperparameters, _where_in(spec))
     if rows_only:
         problems = ()

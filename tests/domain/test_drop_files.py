@@ -282,6 +282,7 @@ def test_a_file_whose_name_only_begins_like_one_is_trained_on() -> None:
 def test_a_subject_is_no_measuring_unless_files_are_told_apart_by_their_names() -> None:
     assert not assigned(Technique.INSTRUCTION, "web-dev.jsonl", "unit_test.jsonl").problems
     assert not assigned(Technique.INSTRUCTION, "train-test.jsonl", "rows.jsonl").problems
+    assert not assigned(Technique.INSTRUCTION, "web.dev.train.jsonl").problems
 
 
 @pytest.mark.parametrize(

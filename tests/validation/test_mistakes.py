@@ -455,9 +455,11 @@ def test_rows_within_one_object_are_told_with_the_command_that_takes_them_out(
         [{"conversations": [_ASKED, _ANSWERED]}],
         [{"id": "a", "conversations": [_ASKED, _ANSWERED]}],
         [{"data": [{"a": 1}], "messages": [_ASKED, _ANSWERED]}] * 2,
+        [{"data": [{"a": 1}], "messages": [_ASKED, _ANSWERED]}],
+        [{"records": [{"text": "b" * 100}, {"text": "c" * 70_000}], "messages": [_ASKED, _ANSWERED]}] * 2,
     ],
 )
-def test_a_conversation_is_not_taken_for_an_object_of_rows(rows: list[dict[str, object]]) -> None:
+def test_a_row_with_a_list_in_it_is_not_taken_for_an_object_of_rows(rows: list[dict[str, object]]) -> None:
     report = judge({"train.jsonl": lines(chat_rows(60)), "held-out.jsonl": lines(rows)}, CHAT)
     assert report.errors == {}
 
@@ -469,6 +471,8 @@ def test_a_conversation_is_not_taken_for_an_object_of_rows(rows: list[dict[str, 
         '{"id": 1}\n{"id": 2}\n',
         "{chorus}\n[Music]\n",
         '["a", "b"]\n',
+        '[{"response": "ok"}]\n\nThat is what the server answers.\n',
+        '{"output": "ok"}\n\n{{ braces }} stand for what is filled in.\n',
     ],
 )
 def test_prose_that_begins_like_json_is_prose(text: str) -> None:
@@ -482,6 +486,7 @@ def test_prose_that_begins_like_json_is_prose(text: str) -> None:
         ("id;text", "Save the table anew"),
         ('"id";"text"', "Save the table anew"),
         ("id|text", "Save the table anew"),
+        ("text; label", "Save the table anew"),
         ("id\ttext", "Save the table anew"),
         ("sep=,\nid,text", "Remove the first line"),
         ("sep=;\nid;text", "Remove the first line"),

@@ -60,7 +60,7 @@ _IMAGE = re.compile(r".*\.(png|jpe?g|jpe|jfif|gif|webp|bmp|tiff?|hei[cf]|avif|sv
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+ -]*")
 _MEASURING = re.compile(
     r"(?P<of>.*[ _.-])?(h[eo]ld[ _-]?out|test|eval|evaluation|val|valid|validation|dev)[ _-]?(set|data)?"
-    r"([ _.-]?v?[0-9]+(-of-[0-9]+)?)?\.[a-z.]+",
+    r"([ _.-]?v?[0-9]+(-of-[0-9]+)?)?(?!.*\.train(ing)?\.)\.[a-z.]+",
     re.IGNORECASE,
 )
 """What people call the files that are not to be trained on, also of some dataset, or in numbered parts."""

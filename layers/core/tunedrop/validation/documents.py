@@ -26,6 +26,10 @@ _WRAPPED = re.compile(
     r'\s*"(?P<key>data|dataset|rows|records|examples|samples|items|train|conversations|dialogs)"\s*:\s*\[\s*(?=\{)'
 )
 _MESSAGE = frozenset({"role", "content", "from", "value"})
+_OF_A_ROW = (ANSWERS - {"conversations"}) | {"prompt", "instruction", "chosen", "rejected"}
+"""Fields that tell an object with a list in it for a row from one that all rows are in."""
+_GOES_ON = re.compile(r'\Z|\]\s*\Z|\{\s*("|\}|\Z)')
+"""What follows a record of JSON: nothing, the end of its array, or the next one."""
 
 _FILTERS = {_ARRAY: "jq -c '.[]'", _SPREAD: "jq -c ."}
 
@@ -120,7 +124,7 @@ def _json_extension(head: bytes) -> str | None:
         record, stop = json.JSONDecoder(parse_int=len).raw_decode(text)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(record, dict) or text[stop:].lstrip(" \t\r\n,")[:1] not in ("", "{", "]"):
+    if not isinstance(record, dict) or not _GOES_ON.match(text[stop:].lstrip(" \t\r\n,")):
         return None
     if COLUMN in record:
         return ".json"
@@ -141,9 +145,9 @@ def _wrapping_key(head: bytes) -> str | None:
     if not _MESSAGE.isdisjoint(row):
         return None
     with suppress(ValueError, RecursionError):  # of a long file there is no more than its head
-        _, stop = decoder.raw_decode(text)
-        return None if text[stop:].strip() else wrapped["key"]
-    return wrapped["key"]
+        whole, stop = decoder.raw_decode(text)
+        return None if text[stop:].strip() or not _OF_A_ROW.isdisjoint(whole) else wrapped["key"]
+    return None if _OF_A_ROW.isdisjoint(row) else wrapped["key"]
 
 
 def _is_json(text: bytes) -> bool:

@@ -297,7 +297,7 @@ def _no_running_text(columns: Sequence[str]) -> Flaw | None:
     if len(columns) > 1 and told:
         message = f"The records have questions and answers: a column {quoted(told[0])}."
         return Flaw("data.not-running-text", message, fix=_OF_PICTURES if "file_name" in columns else "")
-    if len(columns) == 1 and _SEPARATOR.search(columns[0]):
+    if len(columns) == 1 and (_SEPARATOR.search(columns[0]) or COLUMN in re.split(r" *[;|] *", columns[0].lower())):
         return _SEPARATED
     return None
 
